@@ -5,8 +5,9 @@
 Random looks, prompts, sources, floods of OSC, lost inputs, recordings and sizes of the window come every few seconds,
 in an order that `--seed` repeats (`--quiet`: none, one recording; `--only fullscreen --every 1`: one kind, whose growth
 then shows in minutes). A line of CSV every ten seconds has memory (`soak_memory.py`), rates, latency, losses and what
-the picture looks like. At the end every recording is read back, and
-a line of JSON says of each promise whether it was kept; the exit status is 1 if one was not. Needs a display and an
+the picture looks like. Every four minutes all stops for a sample `at_rest`, in a state that is the same each time: they
+alone say whether memory grows. At the end every recording is read back, and a line of JSON says of each promise whether
+it was kept; the exit status is 1 if one was not. Needs a display and an
 input; with `--fake` it starts Xvfb and a PulseAudio null sink of its own (the tests' fakes).
 """
 
@@ -39,6 +40,9 @@ ACTION = 4.0
 """Seconds between two actions."""
 WARM = 600.0
 """Seconds after which memory must not grow any more."""
+REST, SETTLE = 240.0, 20.0
+"""Seconds between two samples at rest (no source, no recording, the same small window), and before such a sample: a
+window of 720p alone takes 20 MB more than a small one."""
 APART = 0.04
 """Largest difference between the lengths of sound and picture of a recording, seconds."""
 
@@ -116,7 +120,7 @@ class Sampler:
         self._before: np.ndarray | None = None
         self.rows: list[dict[str, float]] = []
 
-    def sample(self) -> dict[str, float]:
+    def sample(self, at_rest: bool = False) -> dict[str, float]:
         session, now = self._session, time.perf_counter()
         drawn, shown = session.renderer.drawn if session.renderer else 0, session.display.meter.count
         took, status = now - self._since, session.status_registry.status()
@@ -125,6 +129,7 @@ class Sampler:
         before = self._before if self._before is not None and self._before.shape == pixels.shape else pixels + 255
         row = {
             "seconds": now - self._begin,
+            "at_rest": float(at_rest),
             **memory(),
             "engine_fps": (drawn - self._drawn) / took,
             "shown_fps": (shown - self._shown) / took,
@@ -151,16 +156,20 @@ def soak(options: argparse.Namespace, folder: Path, mic: Any) -> bool:
         sampler, actions = Sampler(session), Actions(session, mic, options.seed, options.only)
         writer: csv.DictWriter[str] | None = None
         now = time.perf_counter()
-        end, sample_at, act_at = now + seconds_of(options), now + SAMPLE, now + options.every
+        end, sample_at, act_at, rest_at = now + seconds_of(options), now + SAMPLE, now + options.every, now + REST
+        rested = False
         while now < end:
             until = min(end, sample_at, act_at if not options.quiet else end)
             session.display.run(lambda until=until: time.perf_counter() >= until)  # type: ignore[misc]
             now = time.perf_counter()
-            if now >= act_at and not options.quiet:
+            if now >= rest_at and not options.quiet:
+                actions.rest()
+                rested, rest_at, sample_at, act_at = True, now + REST, now + SETTLE, now + SETTLE
+            elif now >= act_at and not options.quiet and not rested:
                 actions.act()
                 act_at += options.every
             if now >= sample_at:
-                row = sampler.sample()
+                row, rested = sampler.sample(at_rest=rested or options.quiet), False
                 writer = writer or csv.DictWriter(out, list(row))
                 if len(sampler.rows) == 1:
                     writer.writeheader()
@@ -194,11 +203,8 @@ def check_promises(
 
     late = [row for row in rows if row["seconds"] > WARM]
     growth = 0.0
-    if len(late) > 30:  # five minutes: less says nothing about an hour
-        # A recording, a window's size or a camera take memory while they last: the least of each time counts.
-        least = [min(part, key=lambda row: row["rss_mb"]) for part in np.array_split(np.array(late), 10)]
-        slope = np.polyfit([row["seconds"] for row in least], [row["rss_mb"] for row in least], 1)[0]
-        growth = float(3600 * slope)
+    if len(rest := [row for row in late if row["at_rest"]]) > 2:
+        growth = float(3600 * np.polyfit([row["seconds"] for row in rest], [row["rss_mb"] for row in rest], 1)[0])
     more = dict.fromkeys(("threads", "handles"), 0.0)
     if len(late) > 30:
         for name in more:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import random
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,12 @@ def kinds(text: str) -> tuple[str, ...]:
     return named
 
 
+def until_later(seconds: float) -> Callable[[], bool]:
+    """What is true after so many seconds."""
+    end = time.perf_counter() + seconds
+    return lambda: time.perf_counter() >= end
+
+
 class Actions:
     """What happens to the show, every ACTION seconds, by a generator of its own."""
 
@@ -44,6 +52,15 @@ class Actions:
         name, action = self._chance.choice(self._actions)
         self.counts[name] = self.counts.get(name, 0) + 1
         action()
+
+    def rest(self) -> None:
+        """What is compared from time to time: no source, no recording, a small window; the input is there."""
+        self._session.store.update({"source": "none", "out.record": False, "out.fullscreen": False})
+        self._session.display.run(until_later(2.0))  # a full screen has no size
+        if (window := getattr(self._session.display, "_window", None)) is not None:
+            window.set_size(640, 360)
+        if self._away:
+            self._input()
 
     def _prompt(self) -> None:
         self._session.store.set("prompt", self._chance.choice(PROMPTS)[1])
