@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import av
 import psutil
 import pytest
+from fakes.memory_group import killed_in, memory_group
 from fakes.screen_reader import watch_screen
 from fakes.tools import require_tool
 from fakes.waiting import wait_until
@@ -87,12 +88,19 @@ def test_the_output_is_never_black_and_the_look_is_the_same(tmp_path: Path) -> N
         assert process.returncode == 0 and messages.count("SIGKILL") == 2 and "Traceback" not in messages
 
 
-def test_a_recording_without_a_window_goes_on_in_a_new_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["killed", "out of memory"])
+def test_a_recording_without_a_window_goes_on_in_a_new_file(tmp_path: Path, way: str) -> None:
     part, second = tmp_path / "a.part.mp4", tmp_path / "a-2.part.mp4"
-    with show(tmp_path, "--headless", "--record", "a.mp4") as process:
+    with (
+        memory_group(1 << 20) if way == "out of memory" else nullcontext() as group,
+        show(tmp_path, "--headless", "--record", "a.mp4") as process,
+    ):
         for path in (part, second):
             assert wait_until(lambda path=path: path.exists() and path.stat().st_size > 900_000, 60.0)  # type: ignore[misc]
-            if path is part:
+            if path is part and group:
+                (group / "cgroup.procs").write_text(str(shows_of(process)[0].pid))
+                assert wait_until(lambda: killed_in(group) == 1, 60.0)
+            elif path is part:
                 shows_of(process)[0].kill()
         process.terminate()
         _, messages = process.communicate(timeout=30)
