@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
+from fakes.waiting import wait_until
 
+from tpos_live.audio import microphone
 from tpos_live.audio.capture import Capture
 from tpos_live.audio.microphone import Microphone
 from tpos_live.audio.source import RATE, Chunk, SourceState
+from tpos_live.core.heap import give_back_later
 
 
 class Stage:
@@ -163,3 +169,21 @@ def test_a_phase_inverted_pair_is_still_sound() -> None:
         stage.device.deliver(block, stage.now, overflow=False)
         stage.microphone.pull(stage.now)
     assert stage.status().silent_for < 0.05
+
+
+def test_an_input_that_another_one_replaces_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its buffer of two seconds, though a stream of PortAudio refers to itself."""
+    monkeypatch.setattr(microphone, "give_back_later", lambda: give_back_later(0.0))
+    stage = Stage()
+    stage.run(0.1)
+    stage.device.itself = stage.device  # type: ignore[attr-defined]
+    before = weakref.ref(stage.device)
+    gc.disable()  # as in a show, which makes too few objects for Python to search
+    try:
+        stage.unplug()
+        stage.run(0.1, None)
+        stage.plug()
+        stage.run(0.1)
+        assert wait_until(lambda: before() is None)
+    finally:
+        gc.enable()

@@ -18,6 +18,7 @@ from tpos_live.audio.portaudio import rescan
 from tpos_live.audio.resampler import Resampler
 from tpos_live.audio.source import ABSURD, RATE, AudioError, Chunk, Losses, SourceState, SourceStatus
 from tpos_live.audio.supervisor import STALL, Supervisor
+from tpos_live.core.heap import give_back_later
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,10 @@ class Microphone:
     def _turn_to(self, capture: Capture) -> None:
         self._past = self._losses()
         self._outage = self._invalid = 0
+        replaces = self._capture is not None
         self._capture = capture
+        if replaces:
+            give_back_later()  # what the one before had
         self._mix = StereoMix(capture.picked, capture.rate, capture.name)
         self._downmix = Downmix(2, name=capture.name)
         stale = capture.ring.available - round(_BACKLOG * capture.rate)
