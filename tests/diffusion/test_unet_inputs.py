@@ -153,7 +153,7 @@ def test_measurements_draw_as_a_show_does(paired: Engine) -> None:
     harness = SamplerHarness(paired, "eager", threads=1)
     noise, scalars = harness.moment(4, 1.3, 0.5)
     sea, fire = paired.encode("sea"), paired.encode("fire")
-    grown = harness.grow([(sea, 0.3), (fire, 0.7)], scalars, noise)
+    grown = harness.blend([(sea, 0.3), (fire, 0.7)], scalars, noise)
     scenes = Regions(torch.stack([_tokens(paired, "sea"), _tokens(paired, "fire")]), (0.3, 0.7))
     generator = FrameGenerator(paired, backend="eager", options=GeneratorOptions(threads=1))
     params = FrameParams(noise_position=1.3, intensity=0.5)

@@ -77,7 +77,7 @@ def test_two_prompts_share_an_image(harness: SamplerHarness) -> None:
     for seed in range(6):
         noise = harness.noise(torch.Generator().manual_seed(seed))
         ends = [harness.draw(states, PLAIN, noise).astype(float) for states in (fire, ocean)]
-        both = harness.grow([(fire, 0.5), (ocean, 0.5)], PLAIN, noise).astype(float)
+        both = harness.blend([(fire, 0.5), (ocean, 0.5)], PLAIN, noise).astype(float)
         nearer = [np.abs(both - end).mean(2) for end in ends]
         covered.append((nearer[0] < nearer[1]).mean())
     assert 0.25 < np.mean(covered) < 0.75, covered

@@ -76,7 +76,7 @@ def blends(harness: SamplerHarness, path: Path, pairs: Sequence[tuple[str, str]]
         noise, scalars = harness.noise(generator), (0.7, PLAIN[1], 0.3)
         a, b = harness.engine.encode(first), harness.engine.encode(last)
         way = [[(a, 1 - share), (b, share)] for share in torch.linspace(0, 1, 5).tolist()]
-        rows.append(as_tensor([harness.grow(both, scalars, noise) for both in way]))
+        rows.append(as_tensor([harness.blend(both, scalars, noise) for both in way]))
     save(path, rows)
 
 

@@ -78,7 +78,7 @@ def _walk(context: EvaluationContext, item: tuple[int, str, int]) -> Walk:
         share = max(frame - (frames - ramp) + 1, 0) / RAMP
         noise, scalars = harness.moment(seed, start + WALK * frame / FPS, 0.2 + 0.7 * share)
         coming = fade_weight(share)  # as a show fades
-        shown.append(small(harness.grow([(here, 1 - coming), (there, coming)], scalars, noise)))
+        shown.append(small(harness.blend([(here, 1 - coming), (there, coming)], scalars, noise)))
     others = [harness.draw(here, scalars, harness.moment(rng.randrange(2**31), start, 0.2)[0]) for _ in range(6)]
     apart = max(float(np.mean([difference(a, b) for a, b in pairwise(others)])), 1e-6)
     moved = np.array([np.abs(a - b).mean() for a, b in pairwise(shown)])
@@ -132,7 +132,7 @@ def _half(context: EvaluationContext, number: int) -> Half:
     a, b = (context.states(PHRASES[name][0]) for name in names)
     noise, scalars = harness.noise(generator), any_scalars(rng, 0.7)
     first, last = harness.draw(a, scalars, noise), harness.draw(b, scalars, noise)
-    blend = harness.grow([(a, 0.5), (b, 0.5)], scalars, noise)
+    blend = harness.blend([(a, 0.5), (b, 0.5)], scalars, noise)
     mixed = harness.draw(slerp(a, b, 0.5), scalars, noise)
     faded = ((first.astype(np.float32) + last) / 2).round().astype(np.uint8)
     found = context.families_in_parts(as_tensor([blend, faded, first, last, mixed]))

@@ -29,7 +29,7 @@ def speed(harness: SamplerHarness, images: int) -> list[Figure]:
     """
     engine = harness.engine
     generator = FrameGenerator(engine, harness.size, "eager")
-    generator.use(harness.accelerator)
+    generator.use(harness.backend)
     snapshot = ParameterStore().snapshot()
 
     def from_text(n: int) -> None:
@@ -40,10 +40,10 @@ def speed(harness: SamplerHarness, images: int) -> list[Figure]:
 
     halves = [(engine.encode(text), 0.5) for text in ("a galaxy", "an ocean")]
     noise, scalars = harness.moment(0, 0.0, 0.5)
-    whole, both = _seconds(from_text, images), _seconds(lambda _: harness.grow(halves, scalars, noise), images)
-    fast = getattr(harness.accelerator, "precision", "f32") == "bf16"
+    whole, both = _seconds(from_text, images), _seconds(lambda _: harness.blend(halves, scalars, noise), images)
+    fast = getattr(harness.backend, "precision", "f32") == "bf16"
     size = "{}x{}".format(*harness.size)
-    note = f"{harness.accelerator.name}{' bf16' if fast else ''}, {size}, p95 {1000 * np.percentile(whole, 95):.0f} ms"
+    note = f"{harness.backend.name}{' bf16' if fast else ''}, {size}, p95 {1000 * np.percentile(whole, 95):.0f} ms"
     return [
         Figure("images per second, text to image in memory", 1 / float(np.median(whole)), 30.0, n=len(whole),
                note=note),

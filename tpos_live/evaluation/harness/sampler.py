@@ -20,10 +20,7 @@ from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
 
 class SamplerHarness:
-    """Draws as a show does, with the show's accelerator, in silence. Belongs to one thread.
-
-    note: what runs, and why nothing faster, one line.
-    """
+    """Draws as a show does, with the show's backend, in silence. Belongs to one thread."""
 
     def __init__(
         self, engine: Engine, accelerator: str = "auto", size: tuple[int, int] | None = None, threads: int = 0
@@ -34,14 +31,15 @@ class SamplerHarness:
         self._rows = UnetTokens(engine)
         rows = self._rows.count
         request = BackendRequest(engine, self.size, rows, threads)
-        self.accelerator = choose(accelerator, request)
-        if self.accelerator.name in INTERIM:
+        self.backend = choose(accelerator, request)
+        if self.backend.name in INTERIM:
             try:
-                self.accelerator = prepare_better(accelerator, request) or self.accelerator
+                self.backend = prepare_better(accelerator, request) or self.backend
             except EngineError as error:
-                self.accelerator.fallback_reason = str(error)
-        reason = self.accelerator.fallback_reason
-        self.note = f"{self.accelerator.name} ({reason})" if reason else self.accelerator.name
+                self.backend.fallback_reason = str(error)
+        reason = self.backend.fallback_reason
+        self.note = f"{self.backend.name} ({reason})" if reason else self.backend.name
+        """What runs, and why nothing faster, one line."""
         self._tokens = torch.zeros(1, rows, engine.token_dim, device=engine.device)
         shape = engine.latent_shape(self.size)
         self._loop = SamplingLoop(shape, engine.device)
@@ -54,9 +52,9 @@ class SamplerHarness:
         """White noise for one image, float [1, channels, h, w]."""
         return torch.randn(self._shape, generator=generator)
 
-    def moment(self, seed: int, walk: float, intensity: float) -> tuple[torch.Tensor, list[float]]:
-        """Noise (a buffer) and scalars as a show has them where its walk is."""
-        return self._field.at(seed, 0, walk), self._rows.scalars.at(seed, 0, walk, intensity)
+    def moment(self, seed: int, noise_position: float, intensity: float) -> tuple[torch.Tensor, list[float]]:
+        """Noise (a buffer) and scalars as a show has them at a position of the noise trajectory."""
+        return self._field.at(seed, 0, noise_position), self._rows.scalars.at(seed, 0, noise_position, intensity)
 
     @torch.inference_mode()
     def draw(self, states: torch.Tensor, scalars: Sequence[float], noise: torch.Tensor, steps: int = 1) -> np.ndarray:
@@ -64,11 +62,11 @@ class SamplerHarness:
 
         states: [text tokens, dim], of `engine.encode`. scalars: as many as the engine's metadata names, in [0, 1].
         """
-        return self.grow([(states, 1.0)], scalars, noise, steps)
+        return self.blend([(states, 1.0)], scalars, noise, steps)
 
     @torch.inference_mode()
-    def grow(self, parts: Sequence[Part], scalars: Sequence[float], noise: torch.Tensor, steps: int = 1) -> np.ndarray:
-        """The same of several prompts that grow through each other, as in a show between two prompts.
+    def blend(self, parts: Sequence[Part], scalars: Sequence[float], noise: torch.Tensor, steps: int = 1) -> np.ndarray:
+        """The same of several prompts, blended by region, as in a show between two prompts.
 
         parts: states and weights, at most MAX_REGIONS, one in sum; those of no weight are left out.
         """
@@ -85,13 +83,13 @@ class SamplerHarness:
 
         def predict(n: int, latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
             if len(conditions) == 1:
-                return self.accelerator.predict(latent, timestep, conditions[0])
-            found = [self.accelerator.predict(latent, timestep, tokens).clone() for tokens in conditions]
+                return self.backend.predict(latent, timestep, conditions[0])
+            found = [self.backend.predict(latent, timestep, tokens).clone() for tokens in conditions]
             step = plan.steps[n]
             return self._blender.blend(n == 0, latent, torch.cat(found), step.c_skip, step.c_out)
 
         latent = self._loop.run(plan, predict, noise.to(self.engine.device))
-        self.accelerator.decode(latent, self._pixels)
+        self.backend.decode(latent, self._pixels)
         return self._pixels.copy()
 
     def _condition(
