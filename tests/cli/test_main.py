@@ -127,6 +127,16 @@ def test_help_needs_no_heavy_library() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_what_a_window_shows_needs_no_torch() -> None:
+    """It opens before the engine loads, and so does the window that keeps the last frame of a show that died."""
+    code = (
+        "import sys, tpos_live.display.interpolator, tpos_live.display.hud, tpos_live.runtime.last_frame; "
+        "print('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+
+
 def test_commands_of_training_and_measuring_are_imported_when_they_run() -> None:
     code = (
         "import sys; from click.testing import CliRunner; from tpos_live.cli.main import cli; "

@@ -178,9 +178,10 @@ def test_while_a_frame_is_shown_a_show_that_always_dies_is_tried_again(tmp_path:
         assert len(out) == MOST + 2 and status == 5, messages
         assert "the last frame stays, and it is started again" in messages.splitlines()[-1]
         process = shows(tmp_path, f"{_FRAME}die()", display, rest=600.0)
+        assert process.stdout is not None and process.stderr is not None
         for _ in range(MOST):
-            assert process.stdout is not None and process.stdout.readline().startswith("show")
-        time.sleep(1.0)
+            assert process.stdout.readline().startswith("show")
+        assert any("it is started again in 600 s" in line for line in process.stderr)
         process.terminate()
         out, _messages, status = ended(process)
         assert out == ["watchdog 0"] and status == 0, "a signal ends the wait"

@@ -7,12 +7,12 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from tpos_live.display.postfx import EMITTER
+
 SIDE = 96
 """Width and height of the map; it covers the whole frame."""
 RADII = ((0.01, 0.55), (0.04, 0.32), (0.12, 0.13))
 """Radius in fractions of the width, and share of the light."""
-EMITTER = 0.3
-"""Light (coded value squared) above which an area emits, increasingly."""
 _LARGEST = 320
 
 

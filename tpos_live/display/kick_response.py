@@ -19,9 +19,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.display.bloom import EMITTER
 from tpos_live.display.flash_limiter import luminance
-from tpos_live.display.postfx import PostFxParams
+from tpos_live.display.postfx import EMITTER, PostFxParams
 from tpos_live.display.tone_mapping import ToneMapping, toned
 
 Light = Callable[[], np.ndarray]

@@ -22,6 +22,8 @@ REACH = 0.25
 """Largest drift of a frame while the engine is stalled, in fractions of the frame."""
 DETAIL_TURNS = 0.2
 """Rotations of the turbulence per unit of the noise position."""
+EMITTER = 0.3
+"""Light (coded value squared) above which an area emits bloom, increasingly."""
 GRAIN_RATE = 24
 """Grain patterns per second, as in film."""
 
