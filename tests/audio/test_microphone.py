@@ -176,14 +176,18 @@ def test_an_input_that_another_one_replaces_is_freed(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(microphone, "give_back_later", lambda: give_back_later(0.0))
     stage = Stage()
     stage.run(0.1)
-    stage.device.itself = stage.device  # type: ignore[attr-defined]
-    before = weakref.ref(stage.device)
-    gc.disable()  # as in a show, which makes too few objects for Python to search
+    gc.disable()  # as in a show, which makes too few objects for Python to search, and leaves out what is loaded
+    gc.freeze()
     try:
+        stage.plug()
+        stage.device.itself = stage.device  # type: ignore[attr-defined]
+        before = weakref.ref(stage.device)
+        stage.run(0.1)
         stage.unplug()
         stage.run(0.1, None)
         stage.plug()
         stage.run(0.1)
         assert wait_until(lambda: before() is None)
     finally:
+        gc.unfreeze()
         gc.enable()

@@ -74,7 +74,8 @@ def give_back_later(seconds: float = SOON) -> None:
 
 
 def _give_back() -> None:
-    gc.collect()
+    if gc.get_freeze_count():  # elsewhere it would look at all that the libraries have made, 0.2 s
+        gc.collect()
     if not sys.platform.startswith("linux"):
         return
     with contextlib.suppress(AttributeError, OSError):  # another C library
