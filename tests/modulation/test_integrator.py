@@ -72,6 +72,21 @@ def test_an_onset_pushes_the_walk_for_a_moment() -> None:
     assert speeds[-1] == pytest.approx(0.15, abs=0.05)
 
 
+def test_dense_strokes_move_the_walk_no_faster_than_usual_ones_and_keep_their_pattern() -> None:
+    def walk(gap: int, level: float) -> tuple[float, list[float]]:
+        """Mean speed after 20 s of strokes of two strengths by turns, `gap` hops apart, and the pushes of the last."""
+        hops = [
+            Features(silence=0.0, onset=level * (1, 0.5)[n // gap % 2] if n % gap < 2 else 0.0) for n in range(4000)
+        ]
+        speeds = [d.speed for d in conduct(hops)][2000:]
+        return float(np.mean(speeds)), [max(speeds[n : n + gap]) for n in range(2000 - 2 * gap, 2000, gap)]
+
+    sparse, usual = walk(50, 1.0)
+    dense, pushes = walk(10, 1.0)
+    assert sparse > 0.2 and dense < 1.6 * sparse
+    assert 0.35 < min(pushes) / max(pushes) < 0.75 and max(pushes) < max(usual)
+
+
 def test_silence_is_slow_half_a_stop_darker_and_never_black() -> None:
     integrator = ModulationIntegrator()
     before = conduct(music(2, loudness=1.0), integrator)[-1]

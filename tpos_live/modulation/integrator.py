@@ -27,6 +27,9 @@ SLOW = frozenset({"loudness", "presence", "buildup", "drop", "silence"})
 """Features without rhythm: their exposure may exceed the limit for beats."""
 BEAT_LIGHT = math.log2(1.1)
 """Largest exposure change by beats, in stops: 10 % of luminance."""
+USUAL_ONSETS, ONSETS_SECONDS = 0.035, 8.0
+"""Mean onset strength up to which strokes push the walk fully, and its time constant. Dense music (0.1) pushes as much
+in the mean, each stroke less: it moves in its own pattern, but no faster."""
 LOOK_BEATS = 16.0
 """Shortest distance between two cuts, in beats."""
 SOUND_ATTACK, SOUND_RELEASE = 0.3, 1.0
@@ -52,6 +55,7 @@ class ModulationIntegrator:
     sounding: float = 0.0
     _drop: float = 0.0
     _bar_phase: float = 0.0
+    _onsets: float = 0.0
     _since_look: float = math.inf
     _smoother: Smoother = field(default_factory=Smoother)
     _matrix: ModulationMatrix = field(default_factory=ModulationMatrix)
@@ -69,6 +73,7 @@ class ModulationIntegrator:
         """
         dt = HOP_SECONDS
         now = self._smoother.step(snapshot, dt)
+        self._onsets = follow(self._onsets, features.onset, ONSETS_SECONDS, ONSETS_SECONDS, dt)
         features = self._beat_lookahead.step(features, delay, 1e-3 * now["tempo.trim"], dt)
         parts = self._matrix.step(features, snapshot, now, dt)
         self._count_beats(features, dt)
@@ -140,6 +145,8 @@ class ModulationIntegrator:
                 part *= self.beat_trust
             if target == "speed" and feature in SCALING:
                 scale *= max(1.0 + part, 0.0)
+            elif target == "speed" and feature == "onset":
+                sums["speed"] += part * USUAL_ONSETS / max(self._onsets, USUAL_ONSETS)
             elif target == "speed" and feature == "buildup":
                 sums["speed"] += part * self._pulse(features)
             elif target == "rotate" and feature == "snare":
