@@ -384,6 +384,27 @@ def test_black_beside_two_scenes_does_not_make_the_whole_image_grey(
     assert styles or "monochrome" not in vocabulary.rewrite(prompt)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "drawn"),
+    [
+        ("a bright galaxy in empty space", "bright galaxy"),
+        ("outrun car at sundown", "neon grid"),
+        ("mount fuji at dawn", "mountains"),
+        ("lightning bolt over the skyline", "storm"),
+        ("blue galaxy over mountains, pastel", "blue pastel galaxy and mountains"),
+        ("samurai in a burning forest", "bright fire"),
+    ],
+)
+def test_a_scene_before_a_preposition_is_the_subject(vocabulary: Vocabulary, prompt: str, drawn: str) -> None:
+    understood = vocabulary.match(vocabulary.rewrite(prompt))
+    assert understood.families == vocabulary.match(drawn).families
+
+
+@pytest.mark.parametrize("where", ["beneath the ocean", "underneath the sea", "the floor of the ocean"])
+def test_below_the_sea_is_under_water_in_a_sentence_too(vocabulary: Vocabulary, where: str) -> None:
+    assert vocabulary.match(f"strange lights {where}").families[0] == "underwater"
+
+
 def test_it_is_told_that_something_else_is_drawn(vocabulary: Vocabulary) -> None:
     line = str(vocabulary.match("acid house smiley"))
     assert line.startswith("drawn instead: ") and "green" in line

@@ -61,6 +61,11 @@ _SMALL_WORDS = frozenset([
     "be", "are", "we", "i", "you", "he", "she", "they", "his", "her", "their", "our", "no", "not", "many", "more",
 ])  # fmt: skip
 
+_PREPOSITIONS = frozenset([
+    "in", "on", "at", "over", "under", "into", "above", "below", "behind", "through", "beneath", "near",
+])  # fmt: skip
+"""Words behind which a prompt says where or when its subject is."""
+
 Sentences = Callable[[list[str]], torch.Tensor]
 """Texts to sentence vectors, float [texts, dim]."""
 
@@ -103,6 +108,8 @@ class Vocabulary:
         named = [(text.lower(), taught[self._plainest[name]]) for name, texts in (also or {}).items()
                  if name in self._plainest for text in texts]  # fmt: skip
         self._exact = dict(named) | taught
+        self._long = frozenset(text for text, _ in named if len(text.split()) > LONGEST)
+        self._longest = max((len(text.split()) for text in self._long), default=LONGEST)
         self._spelling = Spelling((*taught, *(text for text, _ in named)), written)
 
     def match(self, prompt: str) -> PromptMatch:
@@ -118,8 +125,10 @@ class Vocabulary:
         spans = [
             (start, end)
             for start in range(len(words))
-            for end in range(start + 1, min(start + LONGEST, len(words)) + 1)
-            if all(known[start:end]) and not all(word in _SMALL_WORDS for word in bare[start:end])
+            for end in range(start + 1, min(start + self._longest, len(words)) + 1)
+            if all(known[start:end])
+            and not all(word in _SMALL_WORDS for word in bare[start:end])
+            and (end - start <= LONGEST or " ".join(bare[start:end]) in self._long)
         ]
         whole = " ".join(word for word, is_known in zip(bare, known, strict=True) if is_known)
         texts = [whole, *(" ".join(bare[start:end]) for start, end in spans)]
@@ -139,6 +148,10 @@ class Vocabulary:
         if not self._taught(said):
             meant = " ".join(map(self._spelling, said.split()))
             families, instead = self._drawn(families, found["family"], meant, cosines)
+            subjects = self._subjects(matches, bare)
+            if subjects and families[0] not in subjects:
+                kept = (name for name in families if name != subjects[-1] and self._is_named(name, meant))
+                families, instead = (subjects[-1], *kept), False
             if not found["colour"]:
                 found["colour"] = dict.fromkeys(implied_colours(bare, self._colours), 1.0)
             if _BRIGHT in self._moods and not found["mood"] and (instead or families[0] not in self._clear):
@@ -219,6 +232,16 @@ class Vocabulary:
         # Two scenes share the brightness of an image: of two dim ones the second is invisible.
         kept = [name for name in kept if first in self._clear or name in self._clear]
         return tuple(dict.fromkeys((first, *kept))), False
+
+    def _subjects(self, matches: Sequence[_Match], bare: Sequence[str]) -> list[str]:
+        """The families that are written out before the first preposition, in the order of the prompt.
+
+        What stands behind it is the place or the time of the subject: `a far galaxy in black space`.
+        """
+        first = next((at for at, word in enumerate(bare) if word in _PREPOSITIONS), 0)
+        before = sorted((match for match in matches if match.end <= first), key=lambda match: match.end)
+        entries = [self._entries[match.entry] for match in before if match.near >= WRITTEN]
+        return [name for kind, name in entries if kind == "family"]
 
     def _is_named(self, family: str, said: str) -> bool:
         return any(re.search(rf"\b{re.escape(n)}\b", said) for n in (self._plainest[family], family.replace("_", " ")))
