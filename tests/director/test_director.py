@@ -14,7 +14,7 @@ from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, NO_DIRECT
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.director.director import SCENE_SECONDS, Director
 from tpos_live.director.memory import DirectorMemory
-from tpos_live.director.scene_table import SCENES
+from tpos_live.director.scene_table import ALONE, KINDS, SCENES, suits_a_prompt
 from tpos_live.director.sections import BarClock, SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features
 
@@ -243,3 +243,19 @@ def test_energy_at_a_limit_does_not_flicker() -> None:
         if n > 1000:
             names.add(tracker.name)
     assert len(names) == 1
+
+
+def test_beside_a_prompt_no_scene_is_a_shadow() -> None:
+    """Nor does one stay that came while there was no prompt."""
+    kins = {scene.text: scene.kin for scene in SCENES if scene.kin in KINDS["techno music"]}
+    alone, prompted = snapshot(prompt="", seed=1), snapshot(prompt="fire", seed=1)
+    free = [each.scene for each in follow(music(300.0), alone)]
+    assert {kins[text] for text in free if text} & ALONE
+    director = Director()
+    before = next(n for n, text in enumerate(free) if kins.get(text) in ALONE)
+    for one in music(300.0)[: before + 1]:
+        scene = director.step(one, "techno music", alone).scene
+    assert not suits_a_prompt(scene)
+    found = [director.step(one, "techno music", prompted).scene for one in music(300.0)[before + 1 :]]
+    assert {text for text in found[round(BAR / HOP_SECONDS) + 1 :] if not suits_a_prompt(text)} == set()
+    assert len({kins[text] for text in found[round(BAR / HOP_SECONDS) + 1 :]}) >= 4

@@ -76,7 +76,7 @@ def showing(values: Mapping[str, Any]) -> str:
     return " + ".join(parts).replace("%", " %")
 
 
-def shown_text(values: Mapping[str, Any]) -> str:
+def shown_text(values: Values) -> str:
     """The text that is shown; of a blend all texts with their weights."""
     if values[SELECT]:
         return selected_text(values)
@@ -95,5 +95,5 @@ _SMALL = 1e-3
 """A weight below this is invisible."""
 
 
-def _seen(values: Mapping[str, Any], slot: int) -> bool:
+def _seen(values: Values, slot: int) -> bool:
     return bool(values[f"prompt.{slot}.weight"] > _SMALL)

@@ -23,11 +23,12 @@ from tpos_live.core.direction import (
 )
 from tpos_live.core.envelope import follow
 from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.shown import shown_text
 from tpos_live.director import framing
 from tpos_live.director.framing import Framing, Shot
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.director.scene_choice import SceneChoice
-from tpos_live.director.scene_table import KINDS
+from tpos_live.director.scene_table import KINDS, suits_a_prompt
 from tpos_live.director.sections import BarClock, SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features
 
@@ -86,6 +87,7 @@ class Director:
     _shot: Shot = field(default_factory=Shot)
     _on: float = 0.0
     _decision: str = ""
+    _beside: bool = False
     _snapshot: Snapshot | None = None
     _depths: dict[str, float] = field(default_factory=dict)
     _goals: dict[str, float] = field(default_factory=dict)
@@ -128,9 +130,10 @@ class Director:
         )
 
     def _follow_depths(self, snapshot: Snapshot) -> dict[str, float]:
-        """The depths; nothing is computed while the parameters stay."""
+        """The depths, and whether there is a prompt; nothing is computed while the parameters stay."""
         if snapshot is not self._snapshot:
             self._snapshot = snapshot
+            self._beside = bool(shown_text(snapshot).strip())
             self._goals = {name: float(snapshot[f"director.{name}"]) for name in DEPTHS}
             if not self._depths:
                 self._depths = dict(self._goals)
@@ -191,6 +194,8 @@ class Director:
         asked, self._next = self._next, False
         if (self._kind == "") != (self._scene == "") or asked:
             return depth > 0 or asked
+        if self._beside and not suits_a_prompt(self._scene):
+            return depth > 0  # it was chosen for an image of its own
         if depth <= 0 or not self._kind or self._sections.name == SILENCE:
             return False
         least, phrases, most = (seconds / depth for seconds in SCENE_SECONDS)
@@ -202,7 +207,7 @@ class Director:
         text = ""
         if self._kind:
             light = features.high_presence / (features.high_presence + features.bass_presence + 1e-3)
-            text = self._choice.next(self._kind, energy, light, self._time, seed, self.offered)
+            text = self._choice.next(self._kind, energy, light, self._time, seed, self.offered, self._beside)
         changed = text != self._scene
         self._scene, self._scene_at, self._fade = text, self._time, fade
         self._changes += changed

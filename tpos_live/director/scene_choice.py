@@ -6,7 +6,7 @@ import random
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-from tpos_live.director.scene_table import KINDS, SCENES, Scene
+from tpos_live.director.scene_table import ALONE, KINDS, SCENES, Scene
 
 REST_SECONDS = 300.0
 """A scene does not come again within this time, where there are enough others."""
@@ -33,11 +33,12 @@ class SceneChoice:
                 self._shown[each.text] = self._shown[each.kin] = now
 
     def next(
-        self, kind: str, energy: float, light: float, now: float, seed: int, offered: Container[str] | None
-    ) -> str:
+        self, kind: str, energy: float, light: float, now: float, seed: int, offered: Container[str] | None,
+        beside: bool = False,
+    ) -> str:  # fmt: skip
         """The next scene's text; "" where the engine offers none for this kind. kind: label of the sound, one of KINDS.
-        now: seconds. offered: texts that the engine draws, None for all."""
-        kins = KINDS[kind]
+        now: seconds. offered: texts that the engine draws, None for all. beside: it is shown beside a prompt."""
+        kins = [kin for kin in KINDS[kind] if not (beside and kin in ALONE)]
         scenes = [scene for scene in SCENES if scene.kin in kins and (offered is None or scene.text in offered)]
         if not scenes:
             return ""
