@@ -258,6 +258,13 @@ def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
         writer.write_frame(flat(1, (65, 64)))
 
 
+def test_a_file_that_was_removed_is_said_to_be_gone_at_the_end_too(tmp_path: Path) -> None:
+    gone = pytest.raises(DisplayError, match=r"a\.part\.mp4 is gone")
+    with gone, VideoWriter(tmp_path / "a.mp4", (64, 64), 30) as writer:
+        writer.write_frame(np.zeros((64, 64, 3), np.uint8))
+        writer.part.unlink()
+
+
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     size = (160, 90)
     with pytest.raises(DisplayError) as caught, VideoWriter(tmp_path / "a.mp4", size, 30, threads=1) as writer:

@@ -210,7 +210,7 @@ def test_still(tmp_path: Path) -> None:
     small = ("--size", "128", "--threads", "1")
     long = run("still", "--prompt", "🔥 鯨 " * 3000, "-o", "b.png", "--steps", "2", *small, cwd=tmp_path)
     assert long.returncode == 0, long.stderr
-    assert "prompt: not understood: 🔥, 鯨" in long.stderr
+    assert "prompt: fire (1.00); not understood: 鯨" in long.stderr
     known = run("still", "--prompt", "neon samurai in a city at night", "-o", "c.png", *small, cwd=tmp_path)
     assert "prompt: city at night · neon (0." in known.stderr and "not understood: samurai" in known.stderr
 

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from tpos_live.display.errors import DisplayError
-from tpos_live.display.output_file import is_there
+from tpos_live.display.output_file import gone, is_there
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ class DiskWatch:
             return
         self._looked = now
         if not is_there(path):  # a removed file can still be written on most systems, and is lost when it is closed
-            raise DisplayError(f"{path} is gone: its folder or its disk was removed")
+            raise gone(path)
         if seconds < LOOK or not written:
             return
         try:

@@ -62,6 +62,11 @@ def is_there(path: Path) -> bool:
         return False
 
 
+def gone(path: Path) -> DisplayError:
+    """The error of a file that was removed while it is written."""
+    return DisplayError(f"{path} is gone: its folder or its disk was removed")
+
+
 def is_folder(path: Path) -> bool:
     """Whether a path is a folder; as `is_there`."""
     try:

@@ -11,7 +11,7 @@ import numpy as np
 from tpos_live.core.heap import give_back_later
 from tpos_live.display.av_writer import AvWriter
 from tpos_live.display.errors import DisplayError
-from tpos_live.display.output_file import OutputFile, check_folder
+from tpos_live.display.output_file import OutputFile, check_folder, gone, is_there
 
 MP4 = {
     "movflags": "frag_keyframe+delay_moov+default_base_moof",
@@ -71,6 +71,8 @@ class VideoWriter(AvWriter):
         return self._av.open(self._file, "w", format=kind, options=options)
 
     def _failure(self, why: str) -> DisplayError:
+        if self._file is not None and not is_there(self.part):
+            return gone(self.part)
         return DisplayError(f"cannot write {self.part}: {why}; choose another folder or make room")
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
