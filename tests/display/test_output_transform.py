@@ -246,6 +246,15 @@ def test_a_picture_between_its_corners_is_black_outside_and_leaves_others_alone(
     assert transform(flat(0, SIZE)).max() == 0
 
 
+@pytest.mark.parametrize("rotate", TURNS)
+def test_the_corners_of_a_part_are_moved_as_those_of_a_whole_frame(rotate: int) -> None:
+    """The part fills what leaves: its own size, not that of the part of a part."""
+    pixels, corners = flat((200, 200, 200), SIZE), ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.1, 0.0))
+    view = OutputView((0.0, 0.0, 0.5, 1.0), rotate=rotate, corners=corners)
+    leaves = OutputTransform("a", ParameterStore().snapshot, None, view)(pixels)
+    assert (leaves[..., 0] > 100).mean() == pytest.approx(0.95, abs=0.02)
+
+
 def test_a_file_has_soft_edges_and_moved_corners(tmp_path: Path) -> None:
     outputs, file = [], tmp_path / "pinned.mp4"  # type: ignore[var-annotated]
     words = "edge=0,0,0.2,0 corners=0.25,0,0,0,0,0,0,0"

@@ -49,6 +49,14 @@ def test_corners_on_one_line_or_crossed_are_not_moved(moves: list[tuple[float, f
     assert np.allclose(place(OutputView(corners=tuple(moves)), SIZE, SIZE), place(PLAIN, SIZE, SIZE))
 
 
+def test_an_image_tilted_so_far_that_a_corner_of_the_window_is_on_its_horizon_is_placed() -> None:
+    """There the equations from the window to the image have no solution with a last number of 1."""
+    moves = ((0.0, 0.5), (-0.25, 0.5), (0.0, -0.25), (-0.5, 0.125))
+    placed = place(OutputView(corners=moves), SIZE, SIZE)
+    for corner, move in zip(((0, 0), (1, 0), (1, 1), (0, 1)), moves, strict=True):
+        assert at(placed, *np.add(corner, move)) == pytest.approx(corner, abs=1e-6)
+
+
 def test_a_crop_always_leaves_something() -> None:
     everything = {f"out_window.crop.{side}": 0.99 for side in SIDES}
     left, top, right, bottom = window_view(snapshot(**everything)).crop

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tpos_live.core.output_view import OutputView
@@ -71,6 +73,7 @@ def _whole(gain: np.ndarray) -> tuple[int, int]:
 def _grid(view: OutputView, size: tuple[int, int]) -> np.ndarray:
     """float32 [1, height, width, 2]: where each pixel comes from, as grid_sample expects it (-1 to 1)."""
     width, height = size
+    view = replace(view, crop=PLAIN.crop)  # the size is that of the part already
     matrix = place(view, size, size[::-1] if view.rotate in (90, 270) else size)
     x, y = (np.arange(width) + 0.5) / width, ((np.arange(height) + 0.5) / height)[:, None]
     u, v, z = (row[0] * x + row[1] * y + row[2] for row in matrix)

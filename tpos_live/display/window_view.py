@@ -103,11 +103,12 @@ def _is_convex(corners: np.ndarray) -> bool:
 
 def _homography(corners: np.ndarray) -> np.ndarray:
     """float [3, 3]: from these four points to the corners of a square (direct linear transform; Hartley and Zisserman,
-    Multiple View Geometry, 4.1)."""
+    Multiple View Geometry, 4.1). Solved from the square to the points, where the last number is never 0: the other way
+    it is 0 where the window's top left lies on the horizon of a strongly tilted image."""
     rows = []
     for (x, y), (u, v) in zip(corners, _UNIT, strict=True):
-        rows.append([x, y, 1, 0, 0, 0, -u * x, -u * y])
-        rows.append([0, 0, 0, x, y, 1, -v * x, -v * y])
-    matrix = np.append(np.linalg.solve(np.array(rows), _UNIT.ravel()), 1.0).reshape(3, 3)
+        rows.append([u, v, 1, 0, 0, 0, -x * u, -x * v])
+        rows.append([0, 0, 0, u, v, 1, -y * u, -y * v])
+    matrix = np.linalg.inv(np.append(np.linalg.solve(np.array(rows), corners.ravel()), 1.0).reshape(3, 3))
     middle = matrix[2] @ np.append(corners.mean(0), 1.0)
     return np.asarray(matrix * np.sign(middle))
