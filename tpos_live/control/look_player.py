@@ -60,7 +60,7 @@ class LookPlayer:
         self._since += grid.bar
         if self._waiting is None:
             by_chance = snapshot["autopilot"] and snapshot["autopilot.order"] == "random"
-            self._coming = self._order.ahead(self._listed(), self.shown) if by_chance else None
+            self._coming = self._order.ahead(self.show.listed, self.shown) if by_chance else None
         self._obey(snapshot)
         if snapshot["autopilot"]:
             self._fly(snapshot, grid.bar, grid.dropped)
@@ -84,7 +84,8 @@ class LookPlayer:
             return 0, 0
         following = cue_edits.neighbour(place, 1, len(show.cues)) + 1
         if coming is not None:
-            following = next((n for n, cue in enumerate(show.cues, 1) if show.find(cue.look) is show.find(coming)), 0)
+            found = show.find(coming)
+            following = next((n for n, cue in enumerate(show.cues, 1) if show.find(cue.look) is found), 0)
         if place not in range(len(show.cues)):  # none was recalled, or it was deleted
             return 0, following
         look = show.find(show.cues[int(place)].look)
@@ -196,7 +197,7 @@ class LookPlayer:
         """The next or previous cue, or look where there are no cues; by chance, the autopilot's next one."""
         show = self.show
         if step == 1 and self._coming is not None:
-            name = self._order.next(self._listed(), self.shown) or self._coming
+            name = self._order.next(self.show.listed, self.shown) or self._coming
             self._waiting = Cue(name, snapshot["look.fade"], _start(snapshot, snapshot["look.start"]))
         elif show.cues:
             self._wait_for(cue_edits.neighbour(self.cue, step, len(show.cues)), snapshot)
@@ -227,17 +228,12 @@ class LookPlayer:
         """Another look after so many bars, sooner at a drop."""
         due = bar and self._since >= int(snapshot["autopilot.bars"])
         early = dropped and self._since >= int(snapshot["autopilot.bars"]) // 2
-        if not (due or early) or self._waiting is not None or not {*self._listed()} - {self.shown}:
+        if not (due or early) or self._waiting is not None or not {*self.show.listed} - {self.shown}:
             return  # recalled once more, the same look would take back what was changed by hand
         self._since = 0
         self._go(1, snapshot)
         if self._waiting is not None:  # it is a downbeat already
             self._waiting = Cue(self._waiting.look, 0.0 if early else self._waiting.fade, "now")
-
-    def _listed(self) -> list[str]:
-        """The looks that the autopilot chooses from, each once: those of the cues, or all where there are no cues."""
-        found = [self.show.find(cue.look) for cue in self.show.cues] or list(self.show.looks)
-        return list(dict.fromkeys(look.name for look in found if look is not None))
 
     def _begin(self, cue: Cue, now: float) -> None:
         """Begin a recall: numbers start to move, all else changes."""

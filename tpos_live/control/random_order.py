@@ -29,7 +29,8 @@ class RandomOrder:
 
     def ahead(self, names: Sequence[str], shown: str) -> str | None:
         """What `next` gives."""
-        self._left = [name for name in self._left if name in names and name != shown]
+        there = set(names) - {shown}
+        self._left = [name for name in self._left if name in there]
         if not self._left:
             others = [name for name in names if name != shown]
             self._random.shuffle(others)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from tpos_live.core.midi_map import MidiMapping
 from tpos_live.core.parameter import Value, whole_number
@@ -61,11 +62,21 @@ class Show:
     def find(self, called: str) -> Look | None:
         """The look of this name, whatever its case, or of this number, from 1 on."""
         wanted = called.strip().lower()
-        for look in self.looks:
-            if look.name.lower() == wanted:
-                return look
+        if wanted in self._by_name:
+            return self._by_name[wanted]
         number = whole_number(wanted)
         return self.looks[number - 1] if number is not None and 1 <= number <= len(self.looks) else None
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Look]:
+        """By the name in lower case: some looks are searched for in every refresh of the screen."""
+        return {look.name.lower(): look for look in reversed(self.looks)}
+
+    @cached_property
+    def listed(self) -> tuple[str, ...]:
+        """Names of the looks of the cues, each once, or of all looks where there are no cues."""
+        found = [self.find(cue.look) for cue in self.cues] or self.looks
+        return tuple(dict.fromkeys(look.name for look in found if look is not None))
 
     def with_look(self, look: Look) -> Show:
         """With this look in place of the one of its name, or at the end."""

@@ -23,9 +23,9 @@ STARTS: tuple[Start, ...] = get_args(Start)
 RANDOM_START = ("seed",)
 """Parameters whose start value a show draws by chance where none is set (`runtime/run_session.py`)."""
 LORAS = ("lora.1", "lora.2", "lora.3", "lora.4")
+"""Parameters of an engine's live LoRAs."""
 ORDERS = ("look.store", "look.delete", "look.cue.up", "look.cue.down", "look.cue.delete")
 """Texts that are each carried out once and are empty again then (`ParameterStore.take_orders`)."""
-"""Parameters of an engine's live LoRAs."""
 
 
 @dataclass(frozen=True)
