@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -36,6 +37,16 @@ with on_display_lost(finish):
 """
 
 
+def frames_in(path: Path) -> int:
+    """Whole frames of a file that may still be written, or not be there yet."""
+    count = 0
+    with suppress(OSError, av.FFmpegError), av.open(str(path)) as file:
+        for _ in file.decode(video=0):
+            count += 1
+    return count
+
+
+@pytest.mark.timeout(600)  # and no other limit: a busy machine takes minutes for what takes seconds
 def test_the_recording_is_finished_and_the_reason_said(tmp_path: Path) -> None:
     require_tool("Xvfb")
     arguments = ["--audio", str(DEMO), "--mute", "--no-web", "--osc-port", "0", "--size", "64", "--record", "a.mp4"]
@@ -44,17 +55,19 @@ def test_the_recording_is_finished_and_the_reason_said(tmp_path: Path) -> None:
     with one_screen_and_server((320, 180)) as (display, server):
         environment = {**os.environ, "DISPLAY": display, "TPOS_LIVE_STATE": str(tmp_path / "state")}
         process = start(*arguments, cwd=tmp_path, env=environment, fork=False)
-        end = time.monotonic() + 90
-        while not (part.exists() and part.stat().st_size > 100_000) and process.poll() is None:
-            assert time.monotonic() < end
-            time.sleep(0.1)
-        server.kill()
-        _out, errors = process.communicate(timeout=30)
+        try:
+            while (before := frames_in(part)) < 3 and process.poll() is None:
+                time.sleep(0.1)
+            server.kill()
+            _out, errors = process.communicate()
+        finally:
+            process.kill()
     assert process.returncode == 1 and "Traceback" not in errors, errors
     assert "the display is gone" in errors and "recorded a.mp4" in errors, errors
     assert not part.exists() and list((tmp_path / "state").glob("show-*.json")), "--resume continues it"
+    assert frames_in(tmp_path / "a.mp4") >= before
     with av.open(str(tmp_path / "a.mp4")) as file:
-        assert (file.duration or 0) > 500_000 and sum(1 for _ in file.decode(video=0)) > 5
+        assert (file.duration or 0) > 100_000
 
 
 def test_whatever_call_notices_what_is_to_be_finished_is_finished_once() -> None:
