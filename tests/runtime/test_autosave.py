@@ -28,6 +28,7 @@ from tpos_live.audio.source import Chunk
 from tpos_live.core.errors import EngineError, EngineHungError
 from tpos_live.core.looks import Look, Show
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.process_identity import born
 from tpos_live.core.settings import Settings, SoundSettings, WebSettings, WindowSettings
 from tpos_live.core.show_file import write_show
 from tpos_live.director.framing import Shot
@@ -336,7 +337,7 @@ def test_a_killed_show_that_nobody_has_waited_for_has_crashed(tmp_path: Path) ->
     """A terminal, a shell script or the kernel, busy with its memory, keeps its number for a while."""
     killed = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     path = tmp_path / f"show-{killed.pid}.json"
-    path.write_text(json.dumps({"pid": killed.pid, "born": autosave._born(killed.pid)}))
+    path.write_text(json.dumps({"pid": killed.pid, "born": born(killed.pid)}))
     assert find_crashed(tmp_path) is None
     killed.kill()
     assert wait_until(lambda: psutil.Process(killed.pid).status() == psutil.STATUS_ZOMBIE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,7 +33,7 @@ from tpos_live.runtime.spare_show import EAGER_MODULES
 from tpos_live.runtime.still_process import StillProcess, read_commands
 from tpos_live.runtime.watchdog import MOST, SAFE, Run, is_available
 
-pytestmark = pytest.mark.skipif(bool(is_available()), reason=is_available())
+pytestmark = [pytest.mark.skipif(bool(is_available()), reason=is_available()), pytest.mark.timeout(600)]
 
 _SHOWS = """
 import os, signal, sys, time
@@ -73,8 +74,11 @@ def shows(
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[list[str], str, int]:
-    """Its lines, its messages and its exit status."""
-    out, messages = process.communicate(timeout=60)
+    """Its lines, its messages and its exit status. However long it takes: a busy machine needs a minute for these."""
+    try:
+        out, messages = process.communicate()
+    finally:
+        process.kill()
     return out.splitlines(), messages, process.returncode
 
 
@@ -420,3 +424,71 @@ def test_a_show_after_deaths_resumes_and_is_safe_at_last(monkeypatch: pytest.Mon
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     safe = settings_of(settings, Run(3, True, None))
     assert (safe.engine.name, safe.engine.accelerator, os.environ["CUDA_VISIBLE_DEVICES"]) == ("ember", "eager", "")
+
+
+_LISTENING = """
+from contextlib import ExitStack
+from tpos_live.control import osc_server
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.port_claims import PortClaims
+from tpos_live.core.status import Status
+osc_server.RETRY_SECONDS = 0.05
+def wait_until(true):
+    while not true():
+        time.sleep(0.01)
+        if os.getppid() != run.watchdog:
+            os._exit(9)
+def wait_for(name):
+    wait_until(Path(sys.argv[1], name).exists)
+def listen(port):
+    claims = PortClaims(Path(sys.argv[1]), run.watchdog)
+    return osc_server.OscControl(ParameterStore(), Status, port=port, reply=[("127.0.0.1", 9)], claims=claims)
+"""
+_FIRST = """
+if run.deaths:
+    say("down")
+    Path(sys.argv[1], "down").touch()
+    wait_for("up")
+with listen(PORT) as osc:
+    say("port", osc.port)
+    wait_for("end" if run.deaths else "die")
+    if not run.deaths:
+        die()
+os._exit(0)
+"""
+_SECOND = """
+wait_for("down")
+with listen(PORT) as osc:
+    say("port", osc.port)
+    wait_until(lambda: osc.port)
+    say("port", osc.port)
+os._exit(0)
+"""
+
+
+def test_another_show_leaves_a_show_its_port_while_that_starts_again(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    first, second = (shows(tmp_path, (_LISTENING + show).replace("PORT", str(port))) for show in (_FIRST, _SECOND))
+    try:
+        assert first.stdout is not None
+        lines = iter(first.stdout.readline, "")
+        assert f"port {port}\n" in lines
+        (tmp_path / "die").touch()
+        assert "down\n" in lines
+        assert second.stdout is not None and second.stderr is not None
+        assert "port 0\n" in iter(second.stdout.readline, "")
+        said = second.stderr.readline()
+        time.sleep(0.2)  # the second one tries again meanwhile
+        (tmp_path / "up").touch()
+        assert next(lines) == f"port {port}\n", "it has its port again"
+        (tmp_path / "end").touch()
+        _, messages, _ = ended(first)
+        out, rest, status = ended(second)
+    finally:
+        first.kill()
+        second.kill()
+    assert f"other shows leave it port {port}" in messages and "Traceback" not in messages
+    assert f"no OSC: port {port} is kept for another show, which starts again after a crash" in said
+    assert status == 0 and out[0] == f"port {port}" and rest.splitlines() == [f"OSC on 127.0.0.1:{port}"]

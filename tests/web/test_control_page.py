@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 from fakes.waiting import wait_until
@@ -17,8 +21,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tpos_live.core.looks import Show
+from tpos_live.core.network import KeptPortError
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
+from tpos_live.core.port_claims import PortClaims
 from tpos_live.core.status import Status
 from tpos_live.web import connections, control_page
 from tpos_live.web import pages as server_pages
@@ -310,6 +316,45 @@ def test_a_port_in_use_is_taken_when_it_is_free(monkeypatch: pytest.MonkeyPatch,
             assert wait_until(lambda: page.port == number)
             assert get(page, "/")[0] == 200
     assert [line.split(":")[0] for line in messages if "control page" in line] == ["no control page", "control page"]
+
+
+def test_a_port_of_a_show_that_starts_again_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    monkeypatch.setattr(control_page, "RETRY_SECONDS", 0.05)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number = free.getsockname()[1]
+    watchdog = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        with ControlPage(ParameterStore(), Status, port=number, claims=PortClaims(tmp_path, watchdog.pid)) as first:
+            assert wait_until(lambda: first.port == number)
+        with ControlPage(ParameterStore(), Status, port=number, claims=PortClaims(tmp_path)) as second:
+            assert second.opened.wait(20) and second.port == 0
+            with ControlPage(ParameterStore(), Status, port=number, claims=PortClaims(tmp_path, watchdog.pid)) as again:
+                assert wait_until(lambda: again.port == number) and second.port == 0
+            watchdog.kill()
+            watchdog.wait()
+            assert wait_until(lambda: second.port == number)
+    finally:
+        watchdog.kill()
+        watchdog.communicate()
+    assert sum(f"port {number} is kept for another show" in line for line in messages) == 1
+
+
+def test_a_claim_is_of_one_kind_and_address_and_a_damaged_one_is_none(tmp_path: Path) -> None:
+    ours, others = PortClaims(tmp_path, os.getppid()), PortClaims(tmp_path, os.getpid())
+    others.keep("osc", "127.0.0.1", 9000)
+    assert others.kept() == [9000] and ours.kept() == []
+    for host in ("127.0.0.1", "0.0.0.0"):
+        with pytest.raises(KeptPortError):
+            ours.check("osc", host, 9000)
+    others.check("osc", "127.0.0.1", 9000)
+    ours.check("osc", "127.0.0.2", 9000)
+    ours.check("page", "127.0.0.1", 9000)
+    for text in ("{", '{"pid": "x"}', "[]", '{"pid": 1}'):
+        (tmp_path / "port-osc-9000.json").write_text(text)
+        ours.check("osc", "127.0.0.1", 9000)
 
 
 def test_leaving_does_not_wait_for_a_port_in_use(page) -> None:

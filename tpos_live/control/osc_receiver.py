@@ -16,6 +16,7 @@ from tpos_live.control.osc_router import Datagram
 from tpos_live.control.osc_senders import AllowList
 from tpos_live.core.guard import Guard
 from tpos_live.core.network import is_taken, is_whole_network, why_not_listening
+from tpos_live.core.port_claims import NO_CLAIMS, PortClaims
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +77,15 @@ class Receiver:
     """
 
     def __init__(
-        self, host: str, port: int, handle: Callable[[list[Datagram]], None], allow: Iterable[str] = ()
+        self,
+        host: str,
+        port: int,
+        handle: Callable[[list[Datagram]], None],
+        allow: Iterable[str] = (),
+        claims: PortClaims = NO_CLAIMS,
     ) -> None:
         """port 0 takes a free one (see `port` afterwards). allow: see AllowList."""
+        self._claims = claims
         self._handle = handle
         self._allowed = AllowList(allow)
         self._backlog = Backlog()
@@ -98,7 +105,9 @@ class Receiver:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self.granted_bytes = granted_bytes(self._socket)
+            self._claims.check("osc", self.host, self.port)
             self._socket.bind((self.host, self.port))
+            self._claims.keep("osc", self.host, self.port)
         except OSError as error:
             self._socket.close()
             why = why_not_listening(error, self.host, self.port, "--osc", _TAKEN)

@@ -17,6 +17,7 @@ from tpos_live.core.network import RETRY_SECONDS, is_whole_network
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter import ParameterError
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.port_claims import NO_CLAIMS, PortClaims
 from tpos_live.core.status import Status
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class OscControl:
         reply: Iterable[tuple[str, int]] = (),
         features: Callable[[], Features | None] | None = None,
         allow: Iterable[str] = (),
+        claims: PortClaims = NO_CLAIMS,
     ) -> None:
         """status and features are called on the feedback thread and must not block. port -1 takes a free one; 0 = no
         OSC at all. reply: hosts and ports that feedback goes to; () = whoever sends. allow: who is heard, () = all (see
@@ -57,6 +59,7 @@ class OscControl:
         self._address = (host, port)
         self._reply = list(reply)
         self._allow = list(allow)
+        self._claims = claims
         self._open = contextlib.ExitStack()
         self._closing, self._changing = False, threading.Lock()
         self._feedback: Feedback | None = None
@@ -104,7 +107,7 @@ class OscControl:
 
     def _listen(self, host: str, port: int) -> None:
         """Raises OscError."""
-        receiver = Receiver(host, max(port, 0), self._handle, self._allow)
+        receiver = Receiver(host, max(port, 0), self._handle, self._allow, self._claims)
         self._receiver = self._open.enter_context(receiver)
         if self._targets:
             self._targets.own_port = receiver.port

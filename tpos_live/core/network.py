@@ -35,6 +35,13 @@ def own_address() -> str:
             return "127.0.0.1"
 
 
+class KeptPortError(OSError):
+    """A watchdog keeps the port for its show (`port_claims.py`)."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EADDRINUSE, "a watchdog keeps the port")
+
+
 def is_taken(error: OSError) -> bool:
     """Whether another program has the port."""
     return error.errno == errno.EADDRINUSE or getattr(error, "winerror", 0) in (10013, 10048)
@@ -43,7 +50,9 @@ def is_taken(error: OSError) -> bool:
 def why_not_listening(error: OSError, host: str, port: int, option: str, taken: str) -> str:
     """Why host:port could not be opened, and the remedy, in one line. option: "--osc" for --osc-host and --osc-port.
     taken: what to do where another program has the port."""
-    if is_taken(error):
+    if isinstance(error, KeptPortError):
+        reason, remedy = f"port {port} is kept for another show, which starts again after a crash", taken
+    elif is_taken(error):
         reason, remedy = f"port {port} is taken by another program", taken
     elif error.errno == errno.EACCES:
         reason, remedy = f"port {port} is not allowed", f"choose one above 1023 with {option}-port"

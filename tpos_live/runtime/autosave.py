@@ -10,16 +10,12 @@ import json
 import logging
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-import psutil
 
 from tpos_live.core.atomic import write_text
 from tpos_live.core.errors import EngineHungError, reason
@@ -28,6 +24,7 @@ from tpos_live.core.looks import Show
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter import ParameterError, Value
 from tpos_live.core.parameters import ORDERS, TABLE, WALLS
+from tpos_live.core.process_identity import born, is_running, this_boot
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.show_file import read_show, write_show
 from tpos_live.director.memory import DirectorMemory
@@ -141,7 +138,7 @@ def find_crashed(folder: Path, now: float | None = None) -> Path | None:
     for path in folder.glob("show-*.json"):
         try:
             process = _process(path)
-            if not _is_running(process):
+            if not is_running(process):
                 found.append((_start_in_this_boot(process), path.stat().st_mtime, path))
         except OSError:  # it has just been deleted
             continue
@@ -215,7 +212,7 @@ def _remove(path: Path) -> None:
 
 
 def _text(state: ShowState) -> str:
-    data: dict[str, Any] = {"pid": os.getpid(), "born": _born(os.getpid())}
+    data: dict[str, Any] = {"pid": os.getpid(), "born": born(os.getpid())}
     data |= {
         "look": state.look,
         "cue": state.cue,
@@ -228,19 +225,11 @@ def _text(state: ShowState) -> str:
     return json.dumps(data, ensure_ascii=True, indent=0)
 
 
-def _is_running(process: Mapping[str, Any]) -> bool:
-    """Whether a process of `_process` lives; another one may have its number."""
-    try:
-        return bool(process) and _born(process["pid"]) == process["born"]
-    except (OSError, ValueError, IndexError, psutil.Error):
-        return False
-
-
 def _start_in_this_boot(process: Mapping[str, Any]) -> float:
     """When a process of `_process` was started, to sort by; -1 for an earlier boot of the computer, and where
     only the clock says it. In one boot a clock that was set back does not make a show older."""
     boot, _, ticks = str(process.get("born", "")).partition(" ")
-    return float(ticks) if ticks.isdigit() and boot == _boot() else -1.0
+    return float(ticks) if ticks.isdigit() and boot == this_boot() else -1.0
 
 
 def _process(path: Path) -> dict[str, Any]:
@@ -250,25 +239,3 @@ def _process(path: Path) -> dict[str, Any]:
         return {"pid": int(data["pid"]), "born": data["born"]}
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return {}
-
-
-def _born(pid: int) -> str:
-    """When a process was started; the same as long as it lives, also if the computer's clock is set.
-
-    On Linux the boot, and ticks since then: psutil adds the time of the boot, which moves with the clock, and a show
-    that runs would seem to have crashed. Raises OSError or psutil.Error if there is no such process; one that was
-    killed has no program any more, though its memory is still being freed, or nobody has asked for its end."""
-    if not sys.platform.startswith("linux"):
-        return str(psutil.Process(pid).create_time())
-    with suppress(PermissionError):
-        Path(f"/proc/{pid}/exe").readlink()
-    # After the name, which may hold spaces and brackets: fields 3 and following of proc_pid_stat(5); 22 is the start.
-    return f"{_boot()} {Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[19]}"
-
-
-def _boot() -> str:
-    """Of Linux, another one for each start of the computer; "" elsewhere."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

@@ -28,6 +28,7 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.niceness import set_heavy_nice
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.paths import state_dir
+from tpos_live.core.port_claims import PortClaims
 from tpos_live.core.setting_values import parse_address, parse_screen, parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.display.screen_saver import ScreenSaverInhibitor
@@ -68,9 +69,11 @@ class LiveSession:
         sound: AudioSource | None = None,
         headless_gl: bool = False,
         page: bool = False,
+        watchdog: int = 0,
     ) -> None:
         """sound: a source in place of the one in the settings (measurements). headless_gl: draw with OpenGL but without
-        a display (measurements). page: with the control page, unless the settings turn it off."""
+        a display (measurements). page: with the control page, unless the settings turn it off. watchdog: its
+        process number, 0 without one."""
         small_pages()
         self.settings, self._demo, self._stop = settings, demo, stop or threading.Event()
         self._headless_gl = headless_gl
@@ -95,6 +98,7 @@ class LiveSession:
         self.engine_loader = EngineLoader(
             settings, self.output_size, self.audio_processor, self.store, self.frames, self.status_registry
         )
+        claims = PortClaims(state_dir(), watchdog)
         self.osc = OscControl(
             self.store,
             self.status_registry.status,
@@ -103,6 +107,7 @@ class LiveSession:
             [parse_address(reply) for reply in settings.osc.reply],
             (lambda: self.audio_processor.features) if settings.osc.audio else None,
             settings.osc.allow,
+            claims,
         )
         self.page = ControlPage(
             self.store,
@@ -114,6 +119,7 @@ class LiveSession:
             lambda: (settings.osc.host, self.osc.port),
             LookImages(state_dir() / "looks"),
             settings.osc.allow,
+            claims,
         )
         self._stack, self._ending_at = ExitStack(), 0.0
         self._prompts: DemoPrompts | None = None

@@ -40,7 +40,9 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
         around.enter_context(terminal_messages("tpos-live: ", write))
         crashed = None if demo else find_crashed(state_dir())
         state = _continued(crashed, settings.show.resume)
-        session = LiveSession(settings if state else choose_seed(settings), demo=demo, stop=stop, page=True)
+        watchdog = run.watchdog if run else 0
+        chosen = settings if state else choose_seed(settings)
+        session = LiveSession(chosen, demo=demo, stop=stop, page=True, watchdog=watchdog)
         saving: AbstractContextManager[object] = nullcontext()
         session.engine_loader.may_end = run is not None
         if state:

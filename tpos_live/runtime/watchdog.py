@@ -25,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tpos_live.core.port_claims import PortClaims
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.spare_show import SpareShow, import_show, wait_for_go
 from tpos_live.runtime.still_process import StillProcess
@@ -56,11 +57,12 @@ _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "
 @dataclass(frozen=True)
 class Run:
     """What a show that a watchdog has started must know. deaths: of earlier ones. safe: run Ember on the CPU. memory:
-    where the frame on the screen is kept, None without a window."""
+    where the frame on the screen is kept, None without a window. watchdog: its process number."""
 
     deaths: int
     safe: bool
     memory: FrameMemory | None
+    watchdog: int = 0
 
 
 def is_available() -> str:
@@ -102,6 +104,7 @@ class Watchdog:
         """states: folder of the Autosave. window: whether the show has one. prepare: what a spare does; whether
         its show will run safely."""
         self._states, self._clock, self._rest = states, clock, rest
+        self._pid = os.getpid()
         self._spare_after, self._prepare = spare_after, prepare
         self._spare: SpareShow | None = None
         self._memory = FrameMemory.create() if window else None
@@ -146,7 +149,7 @@ class Watchdog:
         if pid := self._fork():
             return pid
         self._leave_watchdog()
-        return Run(deaths, safe, self._memory)
+        return Run(deaths, safe, self._memory, self._pid)
 
     def _fork(self) -> int:
         """As `os.fork`; where a show has died, tried for a while: it takes the system a moment to have its memory back.
@@ -173,7 +176,7 @@ class Watchdog:
             self._spare = spare
             return None
         self._leave_watchdog()
-        return Run(*wait_for_go(spare, lambda: self._prepare(safe)), self._memory)
+        return Run(*wait_for_go(spare, lambda: self._prepare(safe)), self._memory, self._pid)
 
     def _leave_watchdog(self) -> None:
         """What a new process gives up of this one's."""
@@ -205,7 +208,9 @@ class Watchdog:
             log.error(f"{often}; the last frame stays, and it is started again in {self._rest:.0f} s")
             return True
         safe = ", with Ember on the CPU" if self._recent() >= SAFE else ""
-        log.warning(f"the show ended {how} (death {self._count}); it starts again with its last state{safe}")
+        ports = " and ".join(map(str, PortClaims(self._states, self._pid).kept()))
+        kept = f"; other shows leave it port {ports}" if ports else ""
+        log.warning(f"the show ended {how} (death {self._count}); it starts again with its last state{safe}{kept}")
         return True
 
     def _asked_to_end(self, seconds: float) -> bool:

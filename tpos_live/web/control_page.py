@@ -27,6 +27,7 @@ from tpos_live.core.network import (
 )
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.port_claims import NO_CLAIMS, PortClaims
 from tpos_live.core.status import Status
 from tpos_live.web.access import Access
 from tpos_live.web.announcement import announce
@@ -64,6 +65,7 @@ class ControlPage(OwnThread):
         osc: Callable[[], tuple[str, int]] = lambda: ("127.0.0.1", 0),
         images: LookImages | None = None,
         osc_allow: Iterable[str] = (),
+        claims: PortClaims = NO_CLAIMS,
     ) -> None:
         """status and looks are called on the page's thread and must not block. port -1 takes a free one; 0 = no page at
         all. preview: entered and left with the page; None = no images. osc: host and port on which
@@ -76,7 +78,7 @@ class ControlPage(OwnThread):
         self.opened = threading.Event()
         """Set once the port is open, or could not be."""
         self._store, self._status, self._looks, self._osc = store, status, looks, osc
-        self._senders, self._wanted = AllowList(osc_allow), port
+        self._senders, self._wanted, self._claims = AllowList(osc_allow), port, claims
         self._preview = preview
         self.thumbnails = Thumbnails(preview.draw if preview else lambda done: None, looks(), images)
         self._lines: deque[Line] = deque(maxlen=_LINES)
@@ -153,6 +155,7 @@ class ControlPage(OwnThread):
         )
         if self._preview is not None:
             self._preview.deliver = lambda jpeg: self._pass_on(pages.show, jpeg)
+        self._claims.check("page", self.access.host, self._wanted)
         server = await serve(
             lambda connection: (pages if is_page(connection) else listeners).serve(connection),
             self.access.host,
@@ -171,6 +174,7 @@ class ControlPage(OwnThread):
         async with server:
             self.port = next(iter(server.sockets)).getsockname()[1]
             self.opened.set()
+            self._claims.keep("page", self.access.host, self._wanted)
             log.info(f"control page: {self.address}{qr_code(self.address) if self.access.token else ''}")
             telling = asyncio.create_task(pages.run())
             announcing = asyncio.create_task(announce(NAME, self._reached_at, self.port))
