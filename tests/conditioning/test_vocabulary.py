@@ -248,6 +248,12 @@ def test_what_is_no_english_is_said_to_be_missed_and_drawn_bright(vocabulary: Vo
         ("🏔️❄️", "mountains"),
         ("💜 🌆", "violet sunset"),
         ("👩🏽\u200d🚀", "bright nebula"),
+        ("❤️", "red bright fire"),
+        ("☀️", "sunset"),
+        ("⭐", "nebula"),
+        ("1️⃣🔥", "fire"),
+        ("🇧🇷", "bright fire"),
+        ("(🔥:1.3) [🌊]", "ocean and fire"),
         ("fire ®", "fire ®"),
     ],
 )
