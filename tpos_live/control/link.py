@@ -9,6 +9,7 @@ import time
 from typing import Any, Self
 
 from tpos_live.control.beat_source import ClockPosition
+from tpos_live.core.errors import first_line
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.optional_library import MissingLibraryError, optional_library
 from tpos_live.core.own_thread import OwnThread
@@ -67,7 +68,13 @@ class Link(OwnThread):
         return ClockPosition(tempo, whole + phase + ahead)
 
     def _run(self) -> None:
-        asyncio.run(self._follow())
+        try:
+            asyncio.run(self._follow())
+        except Exception as error:  # of the library or the network: the show goes on without Link
+            log.warning(f"no Link: {first_line(error)}")
+        finally:
+            self._link = None
+            self._joined.set()
 
     async def _follow(self) -> None:
         link = self._library.Link(START_TEMPO)
