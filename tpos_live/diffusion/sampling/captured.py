@@ -87,7 +87,7 @@ class CapturedPipeline:
 
     def _run(self, steps: int, composition: Composition) -> None:
         """The sampler, by a graph for each number of steps and composition."""
-        undo = self._guide.reset if self._guide is not None else lambda: None
+        undo = self._guide.undo if self._guide is not None else lambda: None
         self._graphs.run((steps, composition), lambda: self._sample(steps, composition), undo)
 
     def _sample(self, steps: int, composition: Composition) -> None:

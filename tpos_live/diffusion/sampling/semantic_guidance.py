@@ -17,8 +17,8 @@ Three things are other than in TPoS and SEGA, which draw 50 steps for one frame.
 frame, in seconds, with one buffer for each step, for there are few steps and many frames; and the factor 1 - s_m,
 which they have not, keeps what is steady as strong as without it: at a scale of one, what is edited becomes the sound's
 own frame, and no more. Warm-up is a share of the steps that is rounded down, so that a single step is edited, too.
-And the mask is one for all channels and has soft edges: a hard mask for each channel (`soft=False`, the papers')
-leaves broken edges that no later step can repair.
+And the mask is one for all channels and has soft edges: a hard mask for each channel, as in the papers, leaves broken
+edges that no later step can repair.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ class SemanticGuide:
     Its numbers and its momentum lie in buffers that never move, so that a recorded graph can use them, too.
     """
 
-    def __init__(self, shape: tuple[int, int, int, int], device: torch.device, soft: bool = True) -> None:
+    def __init__(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
         """shape: [1, channels, height, width] of the latent."""
         _, channels, height, width = shape
         self._places = height * width
-        self._feather = max(round(FEATHER * min(height, width)) // 2 * 2 + 1, 3) if soft else 0
+        self._feather = max(round(FEATHER * min(height, width)) // 2 * 2 + 1, 3)
         self._scalars = PinnedScalars(MAX_EDITS + 3, device=device)
         there = self._scalars.on_device
         self._scales = there[:MAX_EDITS].view(-1, 1, 1, 1)
@@ -84,9 +84,12 @@ class SemanticGuide:
         self._scene: object = None
 
     def reset(self) -> None:
-        """Forget the frames so far."""
-        self._speed.zero_()
+        """Forget the frames so far. Called for each frame without an edit, so it costs nothing."""
         self._last = None
+
+    def undo(self) -> None:
+        """Take back all momentum: of steps that were only run to record a graph, too."""
+        self._speed.zero_()
 
     def prepare(
         self, weights: Sequence[float], scale: float, quantile: float, momentum: float, now: float, scene: object
@@ -99,6 +102,7 @@ class SemanticGuide:
         """
         if self._last is None or scene != self._scene or not 0.0 <= now - self._last <= GAP:
             self.reset()
+            self._speed.zero_()
         elapsed = 0.0 if self._last is None else now - self._last
         self._last, self._scene = now, scene
         scales = [scale * weight for weight in weights] + [0.0] * (MAX_EDITS - len(weights))
