@@ -278,9 +278,9 @@ class AudioClip:
             return frames if self.seconds is None else min(frames or 10**18, round(self.seconds * RATE))
 
 
-def read_audio(path: str | Path, seconds: float | None = None, channels: tuple[int, ...] | None = None) -> np.ndarray:
+def read_audio(path: str | Path, seconds: float | None = None) -> np.ndarray:
     """The audio of a file, whole or its first `seconds`, as float32 [n, 2] at 48 kHz, in memory.
 
     Raises AudioError if there is none.
     """
-    return np.concatenate(list(AudioClip(Path(path), seconds, channels).blocks()))
+    return np.concatenate(list(AudioClip(Path(path), seconds).blocks()))

@@ -40,8 +40,9 @@ class OscError(RuntimeError):
         self.taken = taken
 
 
-def granted_bytes(udp: socket.socket, wanted: int = BUFFER_BYTES) -> int:
+def granted_bytes(udp: socket.socket) -> int:
     """Request a receive buffer and return its actual size in bytes."""
+    wanted = BUFFER_BYTES
     while wanted >= 65_536:
         try:
             udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)

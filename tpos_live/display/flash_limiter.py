@@ -19,7 +19,7 @@ import numpy as np
 
 from tpos_live.core.frame import Frame
 from tpos_live.display.postfx import PostFxParams
-from tpos_live.display.tone_mapping import ToneMapping, to_coded, to_light, toned
+from tpos_live.display.tone_mapping import LUMA, ToneMapping, to_coded, to_light, toned
 
 MOST = 3
 WITHIN = 1.05
@@ -36,7 +36,6 @@ GRID = 12
 """Parts of the frame along each side."""
 _SAMPLES = 4
 _COUNT = GRID * _SAMPLES
-_LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 
 class FlashLimiter:
@@ -153,7 +152,7 @@ def _moved(light: np.ndarray, postfx: PostFxParams) -> np.ndarray:
 def luminance(coded: np.ndarray) -> np.ndarray:
     """Relative luminance, 0 to 1, of sRGB values [..., 3] (WCAG 2.2, definition of relative luminance)."""
     linear = np.where(coded <= 0.04045, coded / 12.92, ((np.maximum(coded, 0.0) + 0.055) / 1.055) ** 2.4)
-    return np.asarray(linear @ _LUMA)
+    return np.asarray(linear @ LUMA)
 
 
 def _inverse(value: np.ndarray) -> np.ndarray:
