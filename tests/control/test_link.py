@@ -38,31 +38,3 @@ def test_without_the_extra_a_line_says_what_to_install(monkeypatch: pytest.Monke
     assert len(messages) == 1 and "tpos-live[link]" in messages[0]
     with Link(False):
         pass
-
-
-@pytest.mark.parametrize("where", ["made", "enabled", "asked"])
-def test_without_a_network_a_line_says_so_and_the_show_waits_for_nothing(
-    monkeypatch: pytest.MonkeyPatch, messages: list[str], where: str
-) -> None:
-    class Broken:
-        def __init__(self, tempo: float) -> None:
-            self.fail("made")
-
-        def __setattr__(self, name: str, value: object) -> None:
-            self.fail(name)
-
-        @property
-        def num_peers(self) -> int:
-            self.fail("asked")
-            return 0
-
-        def fail(self, at: str) -> None:
-            if at == where:
-                raise OSError("Network is unreachable\nmore")
-
-    monkeypatch.setattr(aalink, "Link", Broken)
-    begin = time.perf_counter()
-    with Link(True) as link:
-        assert wait_until(lambda: bool(messages))
-        assert link.position(0.0) is None and time.perf_counter() - begin < 0.9
-    assert messages == ["no Link: Network is unreachable"]

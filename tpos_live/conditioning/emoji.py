@@ -49,5 +49,5 @@ def _name(letter: str) -> str:
         return " "
     if ord(letter) in _FLAGS:
         return "flag"
-    words = (_NEWER.get(letter) or unicodedata.name(letter, "")).lower().replace("-", " ").split()
+    words = (_NEWER.get(letter, unicodedata.name(letter, ""))).lower().replace("-", " ").split()
     return " ".join(word for word in words if letter in _COLOURED or word not in _OF_SIGNS)
