@@ -64,6 +64,21 @@ def test_a_damaged_engine_is_told(
     assert mark == "NO" and str(tmp_path / "ember") in text
 
 
+def test_a_settings_file_that_no_show_could_read_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "CHECKS", [doctor._settings])
+    assert run_doctor() == 0
+    assert told(capsys)["settings"] == ("ok", "no config.toml in this folder: the defaults")
+    (tmp_path / "config.toml").write_text("[window]\nheadless = true\n")
+    assert run_doctor() == 0 and told(capsys)["settings"] == ("ok", str(tmp_path / "config.toml"))
+    (tmp_path / "config.toml").write_text("[window]\nheadles = true\n")
+    assert run_doctor() == 1
+    mark, text = told(capsys)["settings"]
+    assert mark == "NO" and "config.toml, line 2, window.headles" in text
+
+
 @pytest.mark.audio
 def test_devices_are_listed_as_the_option_takes_them(capsys: pytest.CaptureFixture[str]) -> None:
     from fakes.fake_mic import fake_microphone, require_fake_microphone

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import click
 
@@ -12,6 +13,7 @@ from tpos_live.bench.findings import Finding, print_findings
 from tpos_live.cli.machine import probe_sound, probe_window
 from tpos_live.cli.machine_findings import sound_finding, torch_findings, window_finding
 from tpos_live.core.errors import first_line
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.diffusion.cuda.diagnosis import nvidia_cards, torch_build
 
 
@@ -45,6 +47,12 @@ def print_devices() -> int:
 
 def _python() -> Iterator[Finding]:
     yield Finding("python", sys.version_info >= (3, 11), f"{platform.python_version()} on {platform.platform()}")
+
+
+def _settings() -> Iterator[Finding]:
+    load_settings({})
+    file = Path("config.toml").resolve()
+    yield Finding("settings", True, str(file) if file.is_file() else f"no {file.name} in this folder: the defaults")
 
 
 def _torch() -> Iterator[Finding]:
@@ -127,6 +135,7 @@ def _osc() -> Iterator[Finding]:
 
 CHECKS: list[Callable[[], Iterator[Finding]]] = [
     _python,
+    _settings,
     _torch,
     _engine,
     _backends,

@@ -22,6 +22,18 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 """Byte-order marks that Windows editors write. UTF-32 first: its mark begins with that of UTF-16."""
+_HINTS = (
+    ("Cannot declare", "a section is written once: put these lines below the [section] that is there"),
+    ("Cannot", 'a key is written once, and a parameter with a dot in its name in quotes: "prompt.1" = "…"'),
+    ("Unescaped", r"write a path with \ in single quotes: 'C:\sets\a.mp4'"),
+    ("hex value", r"write a path with \ in single quotes: 'C:\sets\a.mp4'"),
+    ("Illegal character", "a text ends with a quote on the same line"),
+    ("Invalid value", 'write a text in straight quotes: "neon jellyfish"; a switch is true or false'),
+    ("Expected newline", 'write a text in straight quotes: "neon jellyfish"; a switch is true or false'),
+    ("Unclosed array", "a list ends with ]"),
+    ("key", "a line is a [section] or name = value, and # begins a comment"),
+)
+"""A part of tomllib's message, and what to do, for someone who has never seen TOML. The first one that fits."""
 _DOTTED = re.compile(r"^(\s*)([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+)(\s*=)", re.MULTILINE)
 
 
@@ -41,12 +53,9 @@ def read_toml(path: Path, most: int = MOST_BYTES) -> tuple[dict[str, Any], str]:
     except RecursionError as error:
         raise SettingsError(f"{path}: lists or tables are nested too deep; {MOST_NESTED} is the most") from error
     except ValueError as error:  # besides TOML errors, an integer of more digits than Python reads
-        hint = ""
-        if "\0" in text:
-            hint = "; it has NUL bytes: save it as UTF-8 text"
-        elif "Cannot" in str(error):
-            hint = '; a key is written once, and a parameter with a dot in its name in quotes: "prompt.1" = "…"'
-        raise SettingsError(f"{path}: not valid TOML: {error}{hint}") from error
+        known = (hint for part, hint in _HINTS if part in str(error))
+        hint = "it has NUL bytes: save it as UTF-8 text" if "\0" in text else next(known, "")
+        raise SettingsError(f"{path}: not valid TOML: {error}{hint and '; '}{hint}") from error
     if _depth(data) > MOST_NESTED:
         raise SettingsError(f"{path}: lists or tables are nested too deep; {MOST_NESTED} is the most")
     return data, text
