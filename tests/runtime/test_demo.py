@@ -100,3 +100,18 @@ def test_the_demo_without_a_display_draws_them(monkeypatch: pytest.MonkeyPatch, 
     texts.clear()
     assert offline.render_demo(settings(prompt="marble").model_copy(update={"seconds": 1.0})) == 0
     assert set(texts) == {"marble"}
+
+
+def test_the_video_of_the_demo_is_small_enough_to_send(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1)
+
+    def drawn(_settings: Settings, _snapshot: Snapshot, sound: np.ndarray, fps: int, _workers: int, _shown: object):  # type: ignore[no-untyped-def]
+        for k in range(len(sound) * fps // RATE):
+            pixels = noise.integers(100, 156, (36, 64, 3)).astype(np.uint8)
+            yield FrameParams(time=k / fps), Frame(pixels, k, k / fps, 0.0, k / fps)
+
+    monkeypatch.setattr(offline, "render_frames", drawn)
+    shown, sound = settings(prompt="marble"), np.zeros((RATE // 2, 2), np.float32)
+    render, _ = offline.write_video(shown, sound, tmp_path / "render.mp4")
+    demo, _ = offline.write_video(shown, sound, tmp_path / "demo.mp4", demo=True)
+    assert demo.stat().st_size < 0.7 * render.stat().st_size
