@@ -34,7 +34,9 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
         settings = settings_of(settings, run)
     headless = settings.window.headless
     if not headless and not has_display():
-        raise DisplayError("no display here; add --headless --record FILE, or use `tpos-live render`")
+        raise DisplayError(
+            "no display here; add --headless --record FILE, or use `tpos-live demo` or `tpos-live render`"
+        )
     with ExitStack() as around:
         stop, write = around.enter_context(stop_signals()), around.enter_context(background_writer())
         around.enter_context(terminal_messages("tpos-live: ", write))
