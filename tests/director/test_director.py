@@ -10,9 +10,11 @@ from itertools import pairwise
 
 import pytest
 
+from tpos_live.conditioning.builder import region_area
 from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, NO_DIRECTION, PEAK, SILENCE, Direction
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
-from tpos_live.director.director import SCENE_SECONDS, Director
+from tpos_live.diffusion.sampling.region_blend import shares
+from tpos_live.director.director import AREAS, SCENE_SECONDS, Director
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.director.scene_table import ALONE, KINDS, SCENES, suits_a_prompt
 from tpos_live.director.sections import BarClock, SectionTracker
@@ -143,6 +145,15 @@ def test_each_rule_is_off_at_depth_0(name: str, fields: tuple[str, ...]) -> None
     for direction in follow(song(), snapshot(**{f"director_{name}": 0.0}))[::50]:
         for field in fields:
             assert not getattr(direction, field)
+
+
+def test_beside_a_prompt_a_scene_takes_a_tenth_to_three_tenths_of_the_image() -> None:
+    """With more a galaxy or an eclipse is lost, with less nobody sees the scene."""
+    weight = region_area(float(snapshot()["audio.weight"]))
+    for section, factor in AREAS.items():
+        assert 0.1 < shares((1 - weight * factor, weight * factor))[1] < 0.3, section
+    calm, loud = sorted(AREAS.values())[0], AREAS[PEAK]
+    assert calm < AREAS[BREAKDOWN] < AREAS[MAIN] < loud
 
 
 def test_area_at_depth_0_is_what_it_was_without() -> None:

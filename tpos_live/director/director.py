@@ -41,7 +41,7 @@ SHOT_BARS = 1.0
 """Length of the ease from one shot to the next."""
 KIND_SECONDS = 4.0
 """What is heard must be music, or no music, for so long before the scenes begin or end."""
-AREAS = {SILENCE: 0.6, INTRO: 0.6, BREAKDOWN: 0.75, MAIN: 0.9, BUILD_UP: 0.9, PEAK: 1.05}
+AREAS = {SILENCE: 0.45, INTRO: 0.45, BREAKDOWN: 0.53, MAIN: 0.63, BUILD_UP: 0.63, PEAK: 0.74}
 """Factor on the area of the scene beside a prompt, by section; a build-up's grows by its tension."""
 AREA_SECONDS = 1.5
 PALETTE = {"section": 0.11, "drop": 0.37}
