@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,7 @@ from tpos_live.audio_encoder.tagger import LabelScorer
 from tpos_live.conditioning.vocabulary import offered_scenes
 from tpos_live.core.paths import shipped
 from tpos_live.director.scene_choice import REST_SECONDS, SceneChoice
-from tpos_live.director.scene_table import ALONE, KINDS, SCENES
+from tpos_live.director.scene_table import ALONE, KINDS, SCENES, TYPICAL
 from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.text.near_words import near_words
 
@@ -39,6 +40,31 @@ def test_scenes_are_named_once_and_in_range() -> None:
     assert len({scene.text for scene in SCENES}) == len(SCENES)
     assert {kin for kins in KINDS.values() for kin in kins} <= {scene.kin for scene in SCENES}
     assert all(0 <= scene.energy <= 1 and 0 <= scene.light <= 1 for scene in SCENES)
+
+
+def test_what_is_typical_is_of_the_kind_and_one_of_it_is_shown_beside_a_prompt() -> None:
+    offered = offered_scenes(shipped("engines") / "ember")
+    assert offered is not None
+    kins = {scene.kin for scene in SCENES if scene.text in offered}
+    for kind, typical in TYPICAL.items():
+        assert set(typical) <= set(KINDS[kind]), kind
+        assert set(typical) & kins - ALONE, kind
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_kinds_of_music_begin_with_different_looks(beside: bool) -> None:
+    """At an energy that suits them; beside a prompt Ember has eight looks, and synthwave shares one with hip hop."""
+    energies = {
+        "techno music": 0.8, "ambient music": 0.2, "rock music": 0.8, "jazz music": 0.4, "classical string music": 0.3,
+        "hip hop music": 0.6, "synthwave music": 0.6, "epic orchestral music": 0.6,
+    }  # fmt: skip
+    offered, kins = offered_scenes(shipped("engines") / "ember"), {scene.text: scene.kin for scene in SCENES}
+    first = {}
+    for kind, energy in energies.items():
+        found = [kins[SceneChoice().next(kind, energy, 0.5, 0.0, seed, offered, beside)] for seed in range(20)]
+        assert sum(kin in TYPICAL[kind] for kin in found) >= 18, kind
+        first[kind] = Counter(found).most_common(1)[0][0]
+    assert len(set(first.values())) >= 8 - beside, first
 
 
 @pytest.mark.parametrize("energy", [0.1, 0.9])

@@ -6,7 +6,7 @@ import random
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-from tpos_live.director.scene_table import ALONE, KINDS, SCENES, Scene
+from tpos_live.director.scene_table import ALONE, KINDS, SCENES, TYPICAL, Scene
 
 REST_SECONDS = 300.0
 """A scene does not come again within this time, where there are enough others."""
@@ -14,6 +14,9 @@ LIGHT = 0.5
 """Weight of the light against the energy."""
 CHANCE = 0.35
 """Largest difference that chance makes."""
+OTHER = 0.6
+"""What a scene costs that is not typical of the kind of music: it comes when the typical ones have been shown, or at an
+energy that none of them suits."""
 
 
 @dataclass
@@ -45,12 +48,13 @@ class SceneChoice:
         rng = random.Random(f"{seed} scene {self.count}")
         self.count += 1
         chance = {scene: CHANCE * rng.random() for scene in scenes}
+        typical = TYPICAL.get(kind, kins)
 
-        def cost(scene: Scene) -> tuple[float, float]:
-            """How long ago it was shown counts first: seen within REST_SECONDS, its kin seen half as long ago."""
-            seen = max(self._recent(scene.text, now, REST_SECONDS), self._recent(scene.kin, now, REST_SECONDS / 2))
+        def cost(scene: Scene) -> tuple[bool, float, float]:
+            """Whether it rests counts first, then how long ago it and, for half as long, its kin were shown."""
+            own, kin = self._recent(scene.text, now, REST_SECONDS), self._recent(scene.kin, now, REST_SECONDS / 2)
             apart = abs(scene.energy - energy) + LIGHT * abs(scene.light - light)
-            return seen, apart + chance[scene]
+            return own > 0, max(own, kin), apart + chance[scene] + OTHER * (scene.kin not in typical)
 
         chosen = min(scenes, key=cost)
         self._shown[chosen.text] = self._shown[chosen.kin] = now

@@ -114,6 +114,31 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )  # fmt: skip
 """Kins of scenes by the label of the sound. What is not here is no music, and shows its own scene."""
 
+TYPICAL: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "techno music": ("tunnel", "plasma", "lasers"),
+        "house music": ("plasma", "tunnel", "kaleidoscope"),
+        "trance music": ("tunnel", "aurora", "fractal"),
+        "drum and bass music": ("tunnel", "lava", "metal"),
+        "ambient music": ("nebula", "galaxy", "fog"),
+        "dark ambient music": ("eclipse", "nebula", "smoke"),
+        **dict.fromkeys(("chillout music", "relaxing"), ("ocean", "underwater", "bubbles")),
+        "rock music": ("fire", "lava", "fireworks"),
+        "heavy metal music": ("lava", "storm", "metal"),
+        **dict.fromkeys(("classical string music", "orchestra"), ("mountains", "ocean", "flowers")),
+        "piano music": ("ocean", "aurora", "snow"),
+        "choir music": ("aurora", "mountains", "crystal"),
+        **dict.fromkeys(("acoustic guitar music", "acoustic music"), ("sunset", "forest", "desert")),
+        "hip hop music": ("city", "kaleidoscope"),
+        "funk music": ("plasma", "kaleidoscope", "sunset"),
+        "jazz music": ("sunset", "smoke", "ink"),
+        **dict.fromkeys(("synthwave music", "chiptune music"), ("neon_grid", "city", "lasers")),
+        "epic orchestral music": ("storm", "eclipse", "aurora"),
+    }
+)
+"""Kins that come first for a kind of music, so that an audience can tell it from others; of KINDS. Labels that music of
+many kinds gets, such as "electronic music", have none."""
+
 
 def suits_a_prompt(text: str) -> bool:
     """Whether a scene may be shown beside a prompt."""
