@@ -33,6 +33,8 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
         (["play"], "play"),
         (["render", "x.wav"], "--output"),
         (["--fps-cap", "-1"], "fps-cap"),
+        (["--seed", "blue"], "'blue' is not a whole number."),
+        (["--source-amount", "much"], "'much' is not a number."),
         (["--record", ""], "--record is empty"),
         (["--output", ""], "--output is empty"),
         (["--osc-host", ""], "osc.host"),

@@ -6,6 +6,7 @@ Only light modules are imported here, so that help, errors and a first sign of l
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -178,7 +179,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         click.echo(error.format_message(), err=True)
         code = error.exit_code
     except click.ClickException as error:
-        click.echo(f"tpos-live: {error.format_message()}{_help_hint(error)}", err=True)
+        click.echo(f"tpos-live: {_plain(error.format_message())}{_help_hint(error)}", err=True)
         code = error.exit_code
     except KeyboardInterrupt:
         code = 130
@@ -191,6 +192,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             sys.excepthook(*sys.exc_info())
         code = 1
     leave(code if isinstance(code, int) else 0)
+
+
+def _plain(message: str) -> str:
+    """click names the types of its options as programmers do: "'abc' is not a valid integer range."."""
+    for type_name, noun in (("integer", "whole number"), ("float", "number")):
+        message = re.sub(rf"is not a valid {type_name}( range)?\.", f"is not a {noun}.", message)
+    return message
 
 
 def _help_hint(error: click.ClickException) -> str:
