@@ -18,16 +18,8 @@ from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.prompt_report import PromptReport
 from tpos_live.conditioning.prompt_syntax import PromptRewriter
 from tpos_live.conditioning.spelling import whole_words
-from tpos_live.conditioning.vocabulary import (
-    _SMALL_WORDS,
-    ALSO,
-    CLEAR,
-    KINDS,
-    MOST_WORDS,
-    VOCABULARY_FILE,
-    Vocabulary,
-    load_vocabulary,
-)
+from tpos_live.conditioning.vocabulary import _SMALL_WORDS, MOST_WORDS, Vocabulary, load_vocabulary
+from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.text.captions import vocabulary as phrases_of

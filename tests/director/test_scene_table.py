@@ -9,7 +9,7 @@ import pytest
 
 from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.audio_encoder.tagger import LabelScorer
-from tpos_live.conditioning.vocabulary import offered_scenes
+from tpos_live.conditioning.vocabulary_file import offered_scenes
 from tpos_live.core.paths import shipped
 from tpos_live.director.scene_choice import REST_SECONDS, SceneChoice
 from tpos_live.director.scene_table import ALONE, KINDS, SCENES, TYPICAL

@@ -12,7 +12,8 @@ import torch
 from click.testing import CliRunner
 
 from tpos_live.cli.evaluate import evaluate
-from tpos_live.conditioning.vocabulary import VOCABULARY_FILE, load_vocabulary, offered_scenes
+from tpos_live.conditioning.vocabulary import load_vocabulary
+from tpos_live.conditioning.vocabulary_file import VOCABULARY_FILE, offered_scenes
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.evaluation.classifier.command import chosen
 from tpos_live.evaluation.classifier.model import FILE, SceneClassifier, load_classifier, save_classifier

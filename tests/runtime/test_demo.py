@@ -11,7 +11,7 @@ import pytest
 
 from tpos_live.audio.demo import BAR, BARS
 from tpos_live.audio.source import RATE
-from tpos_live.conditioning.vocabulary import VOCABULARY_FILE
+from tpos_live.conditioning.vocabulary_file import VOCABULARY_FILE
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore, Snapshot

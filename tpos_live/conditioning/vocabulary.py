@@ -10,7 +10,6 @@ either in the image or named.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,22 +23,16 @@ from tpos_live.conditioning.emoji import spelled_out
 from tpos_live.conditioning.implied_colours import implied_colours, is_of_one_thing
 from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.spelling import Spelling, whole_words
+from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE, read_phrases
 
 log = logging.getLogger(__name__)
 
-VOCABULARY_FILE = "vocabulary.json"
-KINDS = ("family", "colour", "style", "mood")
-"""Sections of the file, in the order of the report."""
 NEAR = 0.65
 """Cosine from which a word counts as understood. Of thirty animals, tools and trades that Ember cannot draw 28 are
 below; of eighty synonyms that no caption has 48 are above, the others are drawn as their nearest phrase."""
 NAMED = 0.72
 """Cosine from which words name a family in a prompt that is far from all as a whole. With 0.65, 33 of 146 prompts of no
 scene are taken for one by a word such as "stage" or "time"; so 20, and 2 of 334 others more are said to be none."""
-ALSO = "also"
-"""Section of the file: more words of families, for matching alone."""
-CLEAR = "clear"
-"""Section of the file: names of families with bright, clear images."""
 SURE = 0.8
 """Cosine from which words name a second family."""
 WRITTEN = 0.9
@@ -281,7 +274,7 @@ def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:
 
     sentences: gives the engine's sentence vectors.
     """
-    phrases = _read(folder)
+    phrases = read_phrases(folder)
     if phrases is None:
         if (folder / VOCABULARY_FILE).exists():
             what = "damaged, so prompts are drawn as they are written, and nothing says what is understood"
@@ -289,25 +282,3 @@ def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:
         return None
     clear = [name for name in phrases.get(CLEAR, {}).get("family", ()) if isinstance(name, str)]
     return Vocabulary(phrases, sentences, clear, phrases.get(ALSO, {}), whole_words(folder))
-
-
-def offered_scenes(folder: Path) -> frozenset[str] | None:
-    """The phrases of the families that an engine folder offers; None where it does not say."""
-    phrases = _read(folder)
-    return None if phrases is None else frozenset(text for texts in phrases["family"].values() for text in texts)
-
-
-def _are_texts(values: list[object]) -> bool:
-    return all(isinstance(value, str) and value.strip() for value in values)
-
-
-def _read(folder: Path) -> dict[str, dict[str, list[str]]] | None:
-    try:
-        phrases = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
-        lists = [texts for kind in KINDS for texts in phrases[kind].values()]
-        valid = all(isinstance(texts, list) and texts and _are_texts(texts) for texts in lists)
-        clear = phrases.get(CLEAR, {}).get("family", ())
-        valid = valid and all(isinstance(texts, list) and _are_texts(texts) for texts in phrases.get(ALSO, {}).values())
-        return phrases if valid and phrases["family"] and isinstance(clear, (list, tuple)) else None
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        return None

@@ -19,7 +19,8 @@ from tpos_live.conditioning.prompt_bank import PromptBank
 from tpos_live.conditioning.prompt_report import PromptReport
 from tpos_live.conditioning.prompt_syntax import PromptRewriter
 from tpos_live.conditioning.text_cache import TextCache
-from tpos_live.conditioning.vocabulary import Vocabulary, load_vocabulary, offered_scenes
+from tpos_live.conditioning.vocabulary import Vocabulary, load_vocabulary
+from tpos_live.conditioning.vocabulary_file import offered_scenes
 from tpos_live.core.cores import usable_cores
 from tpos_live.core.errors import CannotDrawError, EngineError, first_line
 from tpos_live.core.frame import Frame

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tpos_live.conditioning.vocabulary import VOCABULARY_FILE
+from tpos_live.conditioning.vocabulary_file import VOCABULARY_FILE
 from tpos_live.core.atomic import write_text
 from tpos_live.training.text.captions import vocabulary
 

@@ -1,0 +1,37 @@
+"""The file that lists what an engine was trained on: `vocabulary.json` beside its weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+VOCABULARY_FILE = "vocabulary.json"
+KINDS = ("family", "colour", "style", "mood")
+"""Sections of the file, in the order of the report."""
+ALSO = "also"
+"""Section of the file: more words of families, for matching alone."""
+CLEAR = "clear"
+"""Section of the file: names of families with bright, clear images."""
+
+
+def read_phrases(folder: Path) -> dict[str, dict[str, list[str]]] | None:
+    """Texts by section and name; None where the file is missing or damaged."""
+    try:
+        phrases = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
+        lists = [texts for kind in KINDS for texts in phrases[kind].values()]
+        valid = all(isinstance(texts, list) and texts and _are_texts(texts) for texts in lists)
+        clear = phrases.get(CLEAR, {}).get("family", ())
+        valid = valid and all(isinstance(texts, list) and _are_texts(texts) for texts in phrases.get(ALSO, {}).values())
+        return phrases if valid and phrases["family"] and isinstance(clear, (list, tuple)) else None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        return None
+
+
+def offered_scenes(folder: Path) -> frozenset[str] | None:
+    """The phrases of the families that an engine folder offers; None where it does not say."""
+    phrases = read_phrases(folder)
+    return None if phrases is None else frozenset(text for texts in phrases["family"].values() for text in texts)
+
+
+def _are_texts(values: list[object]) -> bool:
+    return all(isinstance(value, str) and value.strip() for value in values)
