@@ -39,6 +39,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--write-slow-tests"):
         config.pluginmanager.register(fast.Measure())
+    config.pluginmanager.register(workers.Measure() if workers.in_worker(config) else workers.Shares())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

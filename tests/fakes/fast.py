@@ -46,11 +46,11 @@ class Measure:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        before = _processor_time()
+        before = processor_time()
         try:
             return (yield)  # type: ignore[misc]
         finally:
-            self._took[function_of(item)].append(_processor_time() - before)
+            self._took[function_of(item)].append(processor_time() - before)
 
     def pytest_sessionfinish(self) -> None:
         slow = {name for name, took in self._took.items() if sum(took) > min(MEAN * len(took), TOTAL)}
@@ -58,6 +58,7 @@ class Measure:
         LIST.write_text("\n".join(names) + "\n", encoding="utf-8")
 
 
-def _processor_time() -> float:
+def processor_time() -> float:
+    """Seconds of a processor that this process has used, and those of its children that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system

@@ -9,9 +9,14 @@ the three shares, and a process that has done its own takes from the tail of ano
 from __future__ import annotations
 
 import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fakes.fast import processor_time
 
 REAL_TIME = ("display", "audio", "own_process", "real_time")
 """Markers of tests that watch a clock while they wait."""
@@ -19,6 +24,8 @@ _WORKER = "PYTEST_XDIST_WORKER"
 PROCESSES = 3
 NICE = 10
 """What other tests give way by: nine tenths of a core that both want go to the show under test."""
+LONGEST = 8
+"""Files that are named for each process at the end."""
 _gives_way = False
 
 
@@ -84,6 +91,51 @@ def give_way(item: pytest.Item) -> None:
     if hasattr(os, "nice") and not _waits(item) and not _gives_way:
         _gives_way = True
         os.nice(NICE)
+
+
+class Measure:
+    """A plugin of a process: what its share takes, for `Shares`. Forked commands (`fakes.forked`) are not counted."""
+
+    def __init__(self) -> None:
+        self._begun, self._ended, self._waiting, self._tests = time.monotonic(), 0.0, 0.0, 0
+        self._files: defaultdict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
+        """Seconds of each file, and those of a processor."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        begun, before, name = time.monotonic(), processor_time(), item.nodeid.split("::")[0]
+        try:
+            return (yield)  # type: ignore[misc]
+        finally:
+            took, used = self._files[name]
+            self._files[name] = took + time.monotonic() - begun, used + processor_time() - before
+            self._ended, self._tests = time.monotonic() - self._begun, self._tests + 1
+            if _waits(item):
+                self._waiting = self._ended
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        longest = sorted(self._files.items(), key=lambda file: -file[1][0])[:LONGEST]
+        files = ", ".join(f"{name} {took:.0f} s ({used:.0f})" for name, (took, used) in longest)
+        line = f"{self._tests} tests until {self._ended:.0f} s, those in real time until {self._waiting:.0f} s, "
+        line += f"{processor_time():.0f} s of a processor; longest, and their seconds of a processor: {files}"
+        session.config.workeroutput["share"] = line  # type: ignore[attr-defined]
+
+
+class Shares:
+    """A plugin of the first process: a line of each of the others at the end says when its work was done, and
+    which files took it longest: what to look at when the suite takes longer."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        if share := getattr(node, "workeroutput", {}).get("share"):  # none of a process that has crashed
+            self._lines.append(f"{node.gateway.id}: {share}")
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        for line in sorted(self._lines):
+            terminalreporter.write_line(line)
 
 
 def _waits(item: pytest.Item) -> bool:
