@@ -20,7 +20,7 @@ from tpos_live.core.settings import Settings
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.diffusion.hub.resolve import BUILT_IN
 from tpos_live.runtime import offline
-from tpos_live.runtime.demo import PROMPTS, DemoPrompts, prompt_at
+from tpos_live.runtime.demo import PROMPTS, WEIGHT, DemoPrompts, prompt_at
 from tpos_live.runtime.live_session import LiveSession
 
 
@@ -55,6 +55,17 @@ def test_a_person_has_the_last_word(change: dict[str, object]) -> None:
     for seconds in (6.1, 15.0, 40.0):
         prompts.look(seconds)
     assert dict(store.snapshot().values) == kept
+
+
+def test_the_sound_has_less_weight_unless_a_person_has_set_it() -> None:
+    for given, found in ((None, WEIGHT), (0.6, 0.6)):
+        store = ParameterStore({} if given is None else {"audio.weight": given})
+        prompts = DemoPrompts(store)
+        prompts.look(0.0)
+        assert store.snapshot()["audio.weight"] == found
+        store.set("audio.weight", 0.35)
+        prompts.look(BAR * 4)
+        assert store.snapshot()["audio.weight"] == 0.35 and prompts.running
 
 
 def test_settings_that_name_a_prompt_keep_it() -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from tpos_live.audio.demo import BAR, BARS
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import TABLE
 from tpos_live.core.settings import Settings
 from tpos_live.core.shown import is_prompt
 
 PROMPTS = ((0, "sunset"), (3, "aurora"), (5, "nebula"), (7, "fire"), (15, "ocean"), (19, "fire"))
 """First bar and prompt, of families that Ember draws well. A change takes about a bar: it begins one before
 the part of the track that it is for. The first 20 s hold four prompts."""
+
+WEIGHT = 0.15
+"""Of the sound's scene beside the prompts: at a show's default it would be a grey shadow on flames and northern lights,
+because the track's scenes are darker than these."""
 
 
 def prompt_at(seconds: float) -> str:
@@ -39,5 +44,6 @@ class DemoPrompts:
             self.running = False
         text = prompt_at(seconds)
         if self.running and text != self._set:
+            quiet = not self._set and now["audio.weight"] == TABLE["audio.weight"].default
             self._set = text
-            self._store.update({"prompt": text}, at_once=True)
+            self._store.update({"prompt": text} | ({"audio.weight": WEIGHT} if quiet else {}), at_once=True)
