@@ -15,7 +15,6 @@ import argparse
 import json
 import logging
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -30,7 +29,9 @@ import av
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from fakes.fake_mic import FakeMicrophone, fake_microphone
+from fakes.ports import free_port
 from fakes.read_only import own_mounts, read_only
+from show_watch import ShowWatch
 
 from tpos_live.audio.source import SourceState
 from tpos_live.bench.results import processor
@@ -42,8 +43,6 @@ from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.waiting import run_until_first_frame
 
 RECEIVER = Path(__file__).parent.parent / "tests" / "fakes" / "stream_receiver.py"
-LONGEST = 60.0
-"""Seconds that anything is waited for."""
 KINDS = {
     "unplugged": "the input goes, and comes back once that is said",
     "stalled": "the input gives no more blocks and says nothing, and gives them again once that is noticed",
@@ -76,7 +75,7 @@ class Faults:
     def __init__(self, session: LiveSession, mic: FakeMicrophone, url: str, folder: Path) -> None:
         self._session, self._url, self._folder = session, url, folder
         self._receiver: subprocess.Popen[bytes] | None = None
-        self._drawn, self._drawn_at = 0, time.perf_counter()
+        self.watch = ShowWatch(session)
         self._kinds: dict[str, Callable[[], float]] = {
             "unplugged": lambda: self._input(mic.unplug, mic.replug),
             "stalled": lambda: self._input(mic.suspend, mic.resume),
@@ -85,8 +84,6 @@ class Faults:
             "removed": self._removed,
             "read_only": self._read_only,
         }
-        self.oldest = 0.0
-        """Longest time without a new frame, seconds."""
         self.lost = 0
         """Recordings that are not there, or cannot be played to their end."""
 
@@ -97,12 +94,12 @@ class Faults:
     def _stream(self) -> float:
         if self._receiver is None:
             self._receive()
-            self._wait(self._connected)
+            self.watch.wait(self._connected)
         self.close()
-        self._wait(lambda: not self._connected())
+        self.watch.wait(lambda: not self._connected())
         begun = time.perf_counter()
         self._receive()
-        return self._wait(self._connected, begun)
+        return self.watch.wait(self._connected, begun)
 
     def _removed(self) -> float:
         first = self._folder / "first"
@@ -110,7 +107,7 @@ class Faults:
         self.record(True)
         begun = time.perf_counter()
         shutil.rmtree(first)
-        took = self._wait(lambda: self._recorded_to().startswith(str(self._folder / "spare")), begun)
+        took = self.watch.wait(lambda: self._recorded_to().startswith(str(self._folder / "spare")), begun)
         first.mkdir()
         return took
 
@@ -120,7 +117,7 @@ class Faults:
             begun = time.perf_counter()
             self._session.store.set("out.record", True)
             spare = str(self._folder / "spare")
-            return self._wait(lambda: self._recorded_to().startswith(spare) and self._seconds() > 0.0, begun)
+            return self.watch.wait(lambda: self._recorded_to().startswith(spare) and self._seconds() > 0.0, begun)
 
     def record(self, on: bool) -> None:
         """Begin a recording and wait until it has 1.5 s, or end the one that runs and play it."""
@@ -129,12 +126,12 @@ class Faults:
         path, store = Path(self._recorded_to()), self._session.store
         if on:
             store.set("out.record", True)
-            self._wait(lambda: self._seconds() > 1.5)
+            self.watch.wait(lambda: self._seconds() > 1.5)
             return
-        self._wait(lambda: self._seconds() > 1.5)  # a shorter one may have no frame
+        self.watch.wait(lambda: self._seconds() > 1.5)  # a shorter one may have no frame
         store.set("out.record", False)
-        self._wait(lambda: not self._recorded_to())
-        self._wait(path.exists)
+        self.watch.wait(lambda: not self._recorded_to())
+        self.watch.wait(path.exists)
         self.lost += not _plays(path)
 
     def close(self) -> None:
@@ -145,29 +142,12 @@ class Faults:
             receiver.wait()
 
     def _input(self, lose: Callable[[], None], give_back: Callable[[], None]) -> float:
-        self._wait(lambda: self._state() is SourceState.RUNNING)
+        self.watch.wait(lambda: self._state() is SourceState.RUNNING)
         lose()
-        self._wait(lambda: self._state() is not SourceState.RUNNING)
+        self.watch.wait(lambda: self._state() is not SourceState.RUNNING)
         begun = time.perf_counter()
         give_back()
-        return self._wait(lambda: self._state() is SourceState.RUNNING, begun)
-
-    def _wait(self, happened: Callable[[], bool], begun: float | None = None) -> float:
-        """Let the show run until it has; the seconds since `begun`."""
-        begun = time.perf_counter() if begun is None else begun
-        end = time.perf_counter() + LONGEST
-        self._session.run_until(lambda: self._look() or happened() or time.perf_counter() > end)
-        if not happened():
-            raise TimeoutError
-        return time.perf_counter() - begun
-
-    def _look(self) -> bool:
-        """Measure how old the newest frame is; False."""
-        drawn, now = self._session.renderer.drawn if self._session.renderer else 0, time.perf_counter()
-        if drawn != self._drawn:
-            self._drawn, self._drawn_at = drawn, now
-        self.oldest = max(self.oldest, now - self._drawn_at)
-        return False
+        return self.watch.wait(lambda: self._state() is SourceState.RUNNING, begun)
 
     def _state(self) -> SourceState:
         return self._session.sound.status(time.perf_counter()).state
@@ -219,7 +199,8 @@ def repeat(faults: Faults, kind: str, times: int, tracebacks: Tracebacks) -> dic
     """The figures of one kind."""
     before, back = tracebacks.count, list[float]()
     faults.record(True)
-    faults.oldest, faults.lost = 0.0, 0
+    faults.watch.begin()
+    faults.lost = 0
     for _ in range(times):
         try:
             back.append(faults.happen(kind))
@@ -232,7 +213,7 @@ def repeat(faults: Faults, kind: str, times: int, tracebacks: Tracebacks) -> dic
         "back": len(back),
         "median_s": round(statistics.median(back), 2) if back else None,
         "worst_s": round(max(back), 2) if back else None,
-        "oldest_frame_s": round(faults.oldest, 2),
+        "oldest_frame_s": round(faults.watch.oldest, 2),
         "recordings_lost": faults.lost,
         "tracebacks": tracebacks.count - before,
     }
@@ -249,9 +230,7 @@ def main() -> None:
         parser.error(f"argument --only: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
     if "read_only" in kinds:
         own_mounts()  # before any thread that would not see them
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"rtmp://127.0.0.1:{free.getsockname()[1]}/live/key"
+    url = f"rtmp://127.0.0.1:{free_port()}/live/key"
     tracebacks, failed = Tracebacks(), False
     logging.getLogger().addHandler(tracebacks)
     with ExitStack() as stack:

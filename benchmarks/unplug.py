@@ -31,6 +31,8 @@ from websockets.sync.client import connect
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from fakes.ndi_loopback import LOOPBACK
+from fakes.ports import free_port
+from show_watch import LONGEST, ShowWatch
 
 from tpos_live.audio.demo import DEMO
 from tpos_live.bench.results import processor
@@ -38,8 +40,6 @@ from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.waiting import run_until_first_frame
 
-LONGEST = 60.0
-"""Seconds that anything is waited for."""
 AWAY = 0.5
 """Seconds for which a receiver is away."""
 KINDS = {
@@ -66,12 +66,6 @@ with av.open(sys.argv[1], "w", format="mpegts") as out:
         n += 1
         time.sleep(0.04)
 """
-
-
-def free_port(kind: int = socket.SOCK_DGRAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 class Receiver:
@@ -149,12 +143,12 @@ class Show:
 
     def __init__(self, session: LiveSession, folder: Path, ports: dict[str, int]) -> None:
         self._session, self._folder, self._ports = session, folder, ports
-        self._drawn, self._drawn_at, self.oldest = 0, time.perf_counter(), 0.0
+        self.watch = ShowWatch(session)
         self._sender: subprocess.Popen[str] | None = None
 
     def happen(self, kind: str, times: int) -> list[float]:
         """The seconds until all was as before, of each time. Raises TimeoutError."""
-        self._drawn_at, self.oldest = time.perf_counter(), 0.0
+        self.watch.begin()
         return self._sources(kind, times) if kind in ("folder", "camera") else self._receivers(kind, times)
 
     def close(self) -> None:
@@ -173,11 +167,11 @@ class Show:
         for turn in range(times + 1):
             begun = time.perf_counter()
             receiver = make[kind]()
-            took = self._wait(receiver.came, begun)
+            took = self.watch.wait(receiver.came, begun)
             back += [took] * (turn > 0)  # at first it comes for the first time
             receiver.close()
             away = time.perf_counter() + AWAY
-            self._wait(lambda away=away: time.perf_counter() > away)  # type: ignore[misc]
+            self.watch.wait(lambda away=away: time.perf_counter() > away)  # type: ignore[misc]
         return back
 
     def _sources(self, kind: str, times: int) -> list[float]:
@@ -186,18 +180,18 @@ class Show:
             self._send()
         store.set("source", f"udp://127.0.0.1:{self._ports['camera']}" if kind == "camera" else str(self._folder))
         for _ in range(times):
-            self._wait(lambda: "fps" in self._line())
+            self.watch.wait(lambda: "fps" in self._line())
             self.close() if kind == "camera" else self._folder.rename(self._folder.with_suffix(".away"))
-            self._wait(lambda: "fps" not in self._line())
+            self.watch.wait(lambda: "fps" not in self._line())
             begun = time.perf_counter()
             if kind == "camera":
                 self._send()
                 begun = time.perf_counter()
             else:
                 self._folder.with_suffix(".away").rename(self._folder)
-            back.append(self._wait(lambda: "fps" in self._line(), begun))
+            back.append(self.watch.wait(lambda: "fps" in self._line(), begun))
         store.set("source", "none")
-        self._wait(lambda: not self._line())
+        self.watch.wait(lambda: not self._line())
         return back
 
     def _send(self) -> None:
@@ -209,23 +203,6 @@ class Show:
     def _line(self) -> str:
         assert self._session.pipeline is not None and self._session.pipeline.source is not None
         return str(getattr(self._session.pipeline.source, "line", ""))
-
-    def _wait(self, happened: Callable[[], bool], begun: float | None = None) -> float:
-        """Let the show run until it has; the seconds since `begun`."""
-        begun = time.perf_counter() if begun is None else begun
-        end = time.perf_counter() + LONGEST
-        self._session.run_until(lambda: self._look() or happened() or time.perf_counter() > end)
-        if time.perf_counter() > end:
-            raise TimeoutError
-        return time.perf_counter() - begun
-
-    def _look(self) -> bool:
-        """Measure how old the newest frame is; False."""
-        drawn, now = self._session.renderer.drawn if self._session.renderer else 0, time.perf_counter()
-        if drawn != self._drawn:
-            self._drawn, self._drawn_at = drawn, now
-        self.oldest = max(self.oldest, now - self._drawn_at)
-        return False
 
 
 def has_key_frame(datagram: bytes) -> bool:
@@ -243,8 +220,8 @@ def main() -> None:
     kinds = given.only.split(",")
     if unknown := set(kinds) - set(KINDS):
         parser.error(f"argument --only: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
-    ports = {name: free_port() for name in ("stream", "feedback", "camera", "osc")}
-    ports["page"], failed = free_port(socket.SOCK_STREAM), False
+    ports = {name: free_port(socket.SOCK_DGRAM) for name in ("stream", "feedback", "camera", "osc")}
+    ports["page"], failed = free_port(), False
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "ndi-config.v1.json").write_text(json.dumps(LOOPBACK))
@@ -270,7 +247,7 @@ def main() -> None:
                 back = []
             failed = failed or not back
             figures = {"median_s": round(statistics.median(back), 2), "worst_s": round(max(back), 2)} if back else {}
-            oldest = {"oldest_frame_s": round(show.oldest, 2), "cpu": processor()}
+            oldest = {"oldest_frame_s": round(show.watch.oldest, 2), "cpu": processor()}
             print(json.dumps({"kind": kind, "times": len(back), **figures, **oldest}), flush=True)
     sys.exit(failed)
 

@@ -4,6 +4,7 @@ import socket
 import subprocess
 
 import pytest
+from fakes.ports import free_port
 from fakes.tools import require_tool
 from fakes.waiting import wait_until
 
@@ -18,12 +19,6 @@ def show(messages):
     with OscControl(store, Status, port=-1, reply=[("127.0.0.1", 9)]) as osc:
         osc.store, osc.messages = store, messages
         yield osc
-
-
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.bind(("127.0.0.1", 0))
-        return udp.getsockname()[1]
 
 
 def test_liblo_sends_every_type_and_hears_on_its_own_port(show):
@@ -53,7 +48,7 @@ def test_liblo_sends_every_type_and_hears_on_its_own_port(show):
     assert (now["motion.pan_x"], now["motion.pan_y"]) == (0.25, -0.25)
     assert show.messages == [] and show.bad == 0
 
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     dump = subprocess.Popen(["oscdump", "-L", str(port)], stdout=subprocess.PIPE, text=True)
     try:
         subprocess.run(["oscsend", "127.0.0.1", str(show.port), "/tpos/subscribe", "i", str(port)], check=True)
@@ -102,7 +97,7 @@ PATCH = """#N canvas 0 0 450 300 12;
 def test_pure_data_steers_and_hears_on_its_own_port(show, tmp_path):
     require_tool("pd")
     patch = tmp_path / "patch.pd"
-    patch.write_text(PATCH.format(port=show.port, own=free_port()))
+    patch.write_text(PATCH.format(port=show.port, own=free_port(socket.SOCK_DGRAM)))
     pd = subprocess.Popen(
         ["pd", "-nogui", "-noaudio", "-nomidi", "-stderr", str(patch)], stderr=subprocess.PIPE, text=True
     )

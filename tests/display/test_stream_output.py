@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fakes.ports import free_port
 from images import flat
 from test_video import frames_of, sound_of
 
@@ -36,12 +36,6 @@ pytestmark = pytest.mark.real_time
 RECEIVER = Path(__file__).parent.parent / "fakes" / "stream_receiver.py"
 SIZE = (160, 90)
 KEY = "live_secret_42"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def receive(url: str, seconds: float = 3.0) -> subprocess.Popen[str]:

@@ -12,17 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from fakes.ports import free_port
 from websockets.sync.client import connect
 
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.waiting import run_until_first_frame
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Visitor:
