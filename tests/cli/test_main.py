@@ -120,13 +120,18 @@ def test_help_and_version() -> None:
         assert result.returncode == 0 and "Usage" in result.stdout
 
 
+def printed(code: str) -> str:
+    """What a Python of its own prints: it has imported nothing yet."""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return result.stdout.strip()
+
+
 def test_help_needs_no_heavy_library() -> None:
     code = (
         "import sys, tpos_live.cli.main; "
         "print([m for m in ('torch', 'diffusers', 'pyglet', 'numpy') if m in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+    assert printed(code) == "[]"
 
 
 def test_what_a_window_shows_needs_no_torch() -> None:
@@ -135,8 +140,7 @@ def test_what_a_window_shows_needs_no_torch() -> None:
         "import sys, tpos_live.display.interpolator, tpos_live.display.hud, tpos_live.runtime.last_frame; "
         "print('torch' in sys.modules)"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "False"
+    assert printed(code) == "False"
 
 
 def test_commands_of_training_and_measuring_are_imported_when_they_run() -> None:
@@ -146,8 +150,7 @@ def test_commands_of_training_and_measuring_are_imported_when_they_run() -> None
         "print([m for m in sys.modules if m.startswith('tpos_live.')"
         " and m.split('.')[1] in ('training', 'evaluation', 'bench') or m in ('tpos_live.cli.train',)])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+    assert printed(code) == "[]"
 
 
 @pytest.mark.parametrize(

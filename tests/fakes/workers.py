@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from fakes.fast import processor_time
 
+from tpos_live.core.cores import usable_cores
+
 REAL_TIME = ("display", "audio", "own_process", "real_time")
 """Markers of tests that watch a clock while they wait."""
 _WORKER = "PYTEST_XDIST_WORKER"
@@ -34,7 +36,7 @@ def choose(config: pytest.Config) -> None:
     if not config.pluginmanager.hasplugin("xdist") or _WORKER in os.environ:
         return  # A worker comes here, too, and so does a pytest that a test starts.
     option = config.option
-    one = option.usepdb or option.collectonly or option.write_slow_tests or _cores() < 2
+    one = option.usepdb or option.collectonly or option.write_slow_tests or len(usable_cores()) < 2
     if config.args_source is not config.ArgsSource.ARGS and option.numprocesses is None and not one:
         option.numprocesses, option.dist = PROCESSES, "worksteal"
         # Threads of PyTorch that wait for each other must not keep a core from another process.
@@ -146,7 +148,3 @@ def _forks(item: pytest.Item) -> bool:
     """Whether its file takes processes from `fakes.forked`."""
     made = (getattr(value, "__module__", getattr(value, "__name__", "")) for value in vars(item.module).values())  # type: ignore[attr-defined]
     return any(name in ("fakes.forked", "fakes.forked_python") for name in made)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
