@@ -67,6 +67,24 @@ def test_a_fade_draws_one_row_a_frame(engine: Engine) -> None:
     assert rest.rows == 2, "frames that are rendered offline depend on their own moment alone"
 
 
+def test_a_fade_begins_with_the_picture_of_the_prompt_that_goes(engine: Engine) -> None:
+    """However much of the picture the new prompt has in its first frame, that frame draws one row, as all others."""
+    live, whole = Drawn(engine), Drawn(engine, GeneratorOptions(threads=1))
+    for n, second in enumerate((0.0, 0.0, 0.2, 0.24)):
+        texts = "red sun,blue sea" if second else "red sun"
+        found, expected = live.frame(at(n), second, texts), whole.frame(at(n), second, texts)
+        assert live.rows == 1
+        assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_a_new_prompt_that_is_seen_at_once_leaves_nothing_to_the_picture_before(engine: Engine) -> None:
+    live, whole = Drawn(engine), Drawn(engine, GeneratorOptions(threads=1))
+    live.frame(at(0), 1.0, "fog")
+    found, expected = live.frame(at(1), 0.5), whole.frame(at(1), 0.5)
+    assert live.rows == 2
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
 def test_three_rows_take_turns_too(engine: Engine) -> None:
     live = Drawn(engine)
     counts = []

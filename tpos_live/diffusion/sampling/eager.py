@@ -82,13 +82,13 @@ class EagerSampler(Sampler):
             conditioning.write_rows(self._rows)
         self.batch_reason = ""
         in_turn = self._turns is not None and self._turns.fits(inputs)
-        if self._turns is not None and not in_turn:
-            self._turns.forget()
         if not in_turn and (composition.regions > 1 or composition.sounds):
             self.batch_reason = self.backend.prepare_batch_size(composition.batch_size, self._wait)
 
         predict = partial(self._predict_in_turn if in_turn else self._predict, inputs, composition)
         self._latent = self._loop.run(inputs.plan, predict, inputs.noise, inputs.last, inputs.fresh)
+        if self._turns is not None and not in_turn:
+            self._turns.note(inputs, self._latent)
         return Sample(self._latent, inputs.params)
 
     def reset(self) -> None:

@@ -2,12 +2,13 @@
 
 Where two prompts fade beside a sound, the UNet has two rows, and on a CPU two rows take twice as long as one: the
 frames of a fade came 1.6 times as late as all others. So a frame draws one row, and takes the others from the frames
-just before. What is kept of a row is the picture that it leads to, because its prediction belongs to another noise.
+just before. What is kept of a row is the picture that it leads to, because its prediction belongs to another noise. The
+frame before a fade has one row, that of the prompt which goes: its picture is the first that the fade has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -20,7 +21,7 @@ UNSEEN = 0.1
 """Weight below which a new row has so little of the picture that it can wait for its turn."""
 JUMP = 0.25
 """Change of a weight between two frames from which on its row may be that of another prompt: one fade has ended, and
-the next one has begun."""
+the next one has begun. A frame of one row has the weight 1."""
 _LEAST = 1e-2
 """Share of a prediction in the picture from which on it can be computed from the picture."""
 
@@ -46,28 +47,43 @@ class RowsInTurn:
         alone = composition.regions == composition.batch_size
         return composition.regions > 1 and alone and len(steps) == 1 and abs(steps[0].c_out) > _LEAST
 
+    def note(self, inputs: SamplerInputs, picture: torch.Tensor) -> None:
+        """Take the picture [1, C, h, w] of a frame that does not fit; that of one row and one step is of use."""
+        self._kind = None
+        if inputs.conditioning.composition.batch_size == 1 and len(inputs.plan.steps) == 1:
+            self._follow(inputs, (1.0,))
+            self._pictures[:1].copy_(picture)
+
     def predict(self, inputs: SamplerInputs, x: torch.Tensor, draw: Callable[[int], torch.Tensor]) -> torch.Tensor:
         """Predictions [K, C, h, w] at x [1, C, h, w] of all rows of a frame that fits.
 
-        draw(n): the prediction [1, C, h, w] of row n, which the next call may overwrite; called for one row, or in the
-        first frame of a scene for all that are seen.
+        draw(n): the prediction [1, C, h, w] of row n, which the next call may overwrite; called for one row, or where
+        the frame before is of no use for all that are seen.
         """
-        weights, step, time = inputs.conditioning.weights, inputs.plan.steps[0], inputs.params.time
+        weights, step = inputs.conditioning.weights, inputs.plan.steps[0]
         count, skipped = len(weights), x * step.c_skip
-        kind = inputs.scene, count, inputs.last is None
-        known, apart = kind == self._kind, time - self._time
-        known = known and all(abs(a - b) < JUMP for a, b in zip(weights, self._weights, strict=True))
-        self._kind, self._time, self._weights = kind, time, weights
-        pictures, rows = self._pictures[:count], list(range(count))
-        if not known:
-            self._turn = max(rows, key=lambda n: weights[n])
-            rows = [n for n in rows if n == self._turn or weights[n] >= UNSEEN]
-        elif 0.0 <= apart <= OLD:
-            self._turn = (self._turn + 1) % count
-            rows = [self._turn]
-        for n in rows:
-            torch.add(skipped, draw(n), alpha=step.c_out, out=pictures[n : n + 1])
-        if not known:
-            for n in set(range(count)).difference(rows):
-                pictures[n] = pictures[self._turn]
+        pictures, before = self._pictures[:count], self._follow(inputs, weights)
+
+        def take(rows: Sequence[int]) -> None:
+            for n in rows:
+                torch.add(skipped, draw(n), alpha=step.c_out, out=pictures[n : n + 1])
+                self._turn = n
+
+        if len(before) == count and all(abs(a - b) < JUMP for a, b in zip(weights, before, strict=True)):
+            take([(self._turn + 1) % count])
+        else:
+            largest = max(range(count), key=lambda n: weights[n])
+            others = [n for n in range(count) if n != largest and weights[n] >= UNSEEN]
+            begins = len(before) == 1 and before[0] - weights[largest] < JUMP
+            if not begins:
+                take([largest])
+            pictures.copy_(pictures[0 if begins else largest].clone())
+            take(others if others or not begins else [largest])
         return (pictures - skipped) / step.c_out
+
+    def _follow(self, inputs: SamplerInputs, weights: tuple[float, ...]) -> tuple[float, ...]:
+        """Take the next frame. The weights of the one before; none where it is of another scene, or too old."""
+        kind, time = (inputs.scene, inputs.last is None), inputs.params.time
+        before = self._weights if kind == self._kind and 0.0 <= time - self._time <= OLD else ()
+        self._kind, self._time, self._weights = kind, time, weights
+        return before
