@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -74,7 +76,7 @@ class _Match:
 
 
 class Vocabulary:
-    """The phrases of an engine and their vectors. Immutable: any thread may call it."""
+    """The phrases of an engine and their vectors. Immutable but for a cache: any thread may call it."""
 
     def __init__(
         self,
@@ -94,6 +96,10 @@ class Vocabulary:
         self._sentences = sentences
         rows = [(kind, name, text) for kind in KINDS for name, texts in phrases.get(kind, {}).items() for text in texts]
         self._entries = [(kind, name) for kind, name, _ in rows]
+        self._rows: dict[str, list[int]] = {}
+        for at, (kind, name) in enumerate(self._entries):
+            if kind == "family":
+                self._rows.setdefault(name, []).append(at)
         taught = {text.lower(): at for at, (_, _, text) in reversed(list(enumerate(rows)))}
         self._vectors = self._encode([text for _, _, text in rows])
         self._longest_first = sorted(filter(None, taught), key=len, reverse=True)
@@ -104,9 +110,15 @@ class Vocabulary:
         self._long = frozenset(text for text, _ in named if len(text.split()) > LONGEST)
         self._longest = max((len(text.split()) for text in self._long), default=LONGEST)
         self._spelling = Spelling((*taught, *(text for text, _ in named)), written)
+        # The text encoder's thread and the prompt report's want the same one at the same time.
+        self._matches, self._matching = lru_cache(maxsize=64)(self._match_anew), threading.Lock()
 
     def match(self, prompt: str) -> PromptMatch:
         """What the engine understands of `prompt`, any text of any length."""
+        with self._matching:
+            return self._matches(prompt)
+
+    def _match_anew(self, prompt: str) -> PromptMatch:
         prompt = spelled_out(prompt)
         words = [match.group() for match in islice(re.finditer(r"\S+", prompt), MOST_WORDS + 1)]
         cut = len(words) > MOST_WORDS
@@ -157,7 +169,7 @@ class Vocabulary:
             if at not in covered and bare[at] not in _SMALL_WORDS and re.search(r"\w", bare[at])
         ]
         others = [name.replace("_", " ") for kind in KINDS[1:] for name in found[kind]]
-        near = min(float(cosines[0, self._rows(families[0])].max()), 1.0)
+        near = min(float(cosines[0, self._rows[families[0]]].max()), 1.0)
         return PromptMatch(families, tuple(others), near, tuple(dict.fromkeys(missed)), cut, instead)
 
     def _unread(self, words: list[str], cut: bool) -> PromptMatch:
@@ -167,7 +179,7 @@ class Vocabulary:
             return PromptMatch(missed=missed, cut=cut)
         cosines = self._encode([" ".join(words)]) @ self._vectors.T
         family = self._nearest(cosines, self._clear)
-        near = min(float(cosines[0, self._rows(family)].max()), 1.0)
+        near = min(float(cosines[0, self._rows[family]].max()), 1.0)
         return PromptMatch((family,), (_BRIGHT,) if _BRIGHT in self._moods else (), near, missed, cut, instead=True)
 
     def rewrite(self, prompt: str) -> str:
@@ -186,7 +198,8 @@ class Vocabulary:
     def _taught(self, said: str) -> bool:
         """Whether `said` consists of known phrases and small words only."""
         for text in self._longest_first:
-            said = re.sub(rf"\b{re.escape(text)}\b", " ", said)
+            if text in said:
+                said = re.sub(rf"\b{re.escape(text)}\b", " ", said)
         return all(word in _SMALL_WORDS for word in said.split())
 
     def _families(self, named: dict[str, float], cosines: torch.Tensor) -> tuple[str, ...]:
@@ -209,7 +222,7 @@ class Vocabulary:
         A second family only where its plainest name is written out.
         """
         first = families[0]
-        near = float(cosines[0, self._rows(first)].max())
+        near = float(cosines[0, self._rows[first]].max())
         by_near = sorted(named, key=named.__getitem__, reverse=True)
         written = [name for name in by_near if named[name] >= WRITTEN]
         clear = [name for name in by_near if name in self._clear and named[name] >= NAMED]
@@ -241,12 +254,9 @@ class Vocabulary:
 
     def _nearest(self, cosines: torch.Tensor, among: Collection[str]) -> str:
         """The family of `among` whose three nearest phrases are nearest to the whole prompt."""
-        near = {name: cosines[0, self._rows(name)] for name in self._plainest if name in among}
+        near = {name: cosines[0, self._rows[name]] for name in self._plainest if name in among}
         best = {name: float(row.topk(min(_TOGETHER, len(row))).values.mean()) for name, row in near.items()}
         return max(best, key=best.__getitem__)
-
-    def _rows(self, family: str) -> list[int]:
-        return [at for at, entry in enumerate(self._entries) if entry == ("family", family)]
 
     def _match(self, spans: list[tuple[int, int]], cosines: torch.Tensor) -> list[_Match]:
         """The best match of every span of words, best and longest first, without overlaps."""
