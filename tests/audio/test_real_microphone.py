@@ -22,7 +22,7 @@ from tpos_live.audio.source import RATE, AudioError, AudioSource, Chunk, SourceS
 # PortAudio cannot be ended while a driver hangs in it: it aborts the process.
 pytestmark = [pytest.mark.audio, pytest.mark.own_process]
 FIRST_BLOCK = 6.0
-"""Seconds within which PulseAudio gives the first block (1.8 s measured on an idle machine)."""
+"""Seconds within which PulseAudio gives the first block (0.1 s measured on an idle machine)."""
 
 
 @pytest.fixture

@@ -27,7 +27,9 @@ import numpy as np
 import soundfile
 
 _SINK = "tpos"
-_MODULE = ("module-null-sink", f"sink_name={_SINK}", "rate=48000", "channels=2")
+_MODULE = ("module-null-sink", f"sink_name={_SINK}", "rate=48000", "channels=2", "norewinds=1")
+"""Without rewinds it works in blocks of 50 ms, as a device does. With them its first block comes after 1.8 s, and until
+then PortAudio's thread takes a whole core."""
 _ALSA = """</usr/share/alsa/alsa.conf>
 pcm.tpos_mic {{ type pulse
   device "{sink}.monitor"
@@ -134,7 +136,10 @@ class FakeMicrophone:
     def add_backup(self) -> None:
         self._backup.mkdir(mode=0o700)
         environ = {**os.environ, "XDG_RUNTIME_DIR": str(self._backup), "PULSE_RUNTIME_PATH": str(self._backup)}
-        modules = (f"module-native-protocol-unix socket={self._backup}/socket", "module-null-sink sink_name=backup")
+        modules = (
+            f"module-native-protocol-unix socket={self._backup}/socket",
+            "module-null-sink sink_name=backup norewinds=1",
+        )
         server = ["pulseaudio", "-n", "--daemonize=yes", "--exit-idle-time=-1"]
         command = [*server, *(part for module in modules for part in ("-L", module))]
         subprocess.run(command, check=True, capture_output=True, timeout=10, env=environ)
