@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fakes import fast, own_process, workers
+from fakes.loaders import end_loads
 from fakes.messages import heard_messages
 from fakes.one_thread import one_thread as one_thread
 
@@ -55,6 +56,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     os.environ["TPOS_LIVE_STATE"] = str(STATES / hashlib.sha256(item.nodeid.encode()).hexdigest()[:20])
     if workers.in_worker(item.config):
         workers.give_way(item)
+
+
+def pytest_sessionfinish() -> None:
+    """Python cannot end beside a thread that is inside a library: "terminate called without an active exception"."""
+    end_loads()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import Literal
 
 import torch
+from fakes.loaders import end_loads
 
 Kind = Literal["flow", "sd-turbo", "sdxl"]
 
 POOLED = 20
 """Pooled numbers of the kind "sdxl"."""
 _LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)] + list("0123456789")
-
-
-def _end_loads() -> None:
-    """Let the engine loaders end that a show of another test has left: while they load networks, diffusers makes each
-    new module of the process without memory (accelerate's `init_empty_weights`), and it could not be saved."""
-    for thread in threading.enumerate():
-        if thread.name == "loader" and thread is not threading.current_thread():
-            thread.join(60.0)
 
 
 def make_tiny_engine(
@@ -48,7 +40,7 @@ def make_tiny_engine(
     dim = {"flow": 128, "sd-turbo": 32, "sdxl": 40}[kind]
     added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "use_linear_projection": True}
     added |= {"projection_class_embeddings_input_dim": POOLED + 6 * 8}
-    _end_loads()
+    end_loads()  # while they load networks, diffusers makes each new module of the process without memory
     state = torch.random.get_rng_state()
     torch.manual_seed(seed)
     unet = UNet2DConditionModel(

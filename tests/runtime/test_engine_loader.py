@@ -167,6 +167,7 @@ def test_leaving_does_not_wait_for_an_engine_that_is_loading(
     loads.set()
     assert wait_until(lambda: not loader.alive, 30.0)
     assert loader.renderer is None and session.frames.latest() is None, "nothing begins after the session has ended"
+    assert gc.get_freeze_count() == 0, "what was loaded is closed"
 
 
 def test_the_status_names_the_backend_that_draws(turbo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

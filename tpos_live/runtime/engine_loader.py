@@ -105,6 +105,7 @@ class EngineLoader:
                     Pipeline(self._settings, live=True, encoder=encoder, output=self._output)
                 )
             if self._left.is_set():
+                self._stack.close()
                 return
             log.log(logging.WARNING if pipeline.refused else logging.INFO, pipeline.message)
             self.pipeline = pipeline
