@@ -7,7 +7,6 @@ scene. Everything is kept in a run folder and resumes from there.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from tpos_live.core.cores import usable_cores
 from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
 from tpos_live.training.image_model import autoencoder, contact_sheet, speedups
 from tpos_live.training.image_model.checkpoint import (
@@ -78,7 +78,7 @@ def train_ember(
         plan, families=tuple(families) or plan.families, often=tuple(often) or plan.often, batch=batch or plan.batch
     )
     # One core renders: threads that wait for each other on a shared core cost ten times as much as they save.
-    torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - (plan.apart and on_cpu)))
+    torch.set_num_threads(threads or max(1, len(usable_cores()) - (plan.apart and on_cpu)))
     seed += acc.process_index
     torch.manual_seed(seed)
     run.mkdir(parents=True, exist_ok=True)
@@ -185,7 +185,7 @@ class Trainer:
                 pool.add(self.renderers[index].make(min(self.plan.rendered or count, pool.capacity)))
             return pool.take(count)
         # Where the renderer has no core of its own, an image more is a step less.
-        beside = torch.get_num_threads() < (os.cpu_count() or 2)
+        beside = torch.get_num_threads() < len(usable_cores())
         while beside or pool.served > 0.5 * self.plan.reuse * pool.added or hungry():
             if (new := process.take(wait=hungry())) is None:
                 break
