@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
@@ -64,7 +64,8 @@ def state(folder: Path, process: psutil.Process) -> dict[str, object]:
 def test_the_output_is_never_black_and_the_look_is_the_same(tmp_path: Path) -> None:
     require_tool("Xvfb", "xdotool")
     chance = random.Random(25)
-    with one_screen(SIZE) as display, show(tmp_path, "--fullscreen", display=display) as process:
+    calm = ("--fullscreen", "--fps-cap", "10")  # the frames leave the cores to what is measured
+    with one_screen(SIZE) as display, show(tmp_path, *calm, display=display) as process:
         assert wait_until(lambda: is_mapped(display, "tpos-live still"), 60.0), "the still begins after the first frame"
         time.sleep(1.0)
         with watch_screen(display, 0, SIZE[1] // 2, SIZE[0], 4) as watched:
@@ -88,11 +89,11 @@ def test_the_output_is_never_black_and_the_look_is_the_same(tmp_path: Path) -> N
         assert process.returncode == 0 and messages.count("SIGKILL") == 2 and "Traceback" not in messages
 
 
-@pytest.mark.parametrize("way", ["killed", "out of memory"])
-def test_a_recording_without_a_window_goes_on_in_a_new_file(tmp_path: Path, way: str) -> None:
+def test_a_recording_without_a_window_goes_on_in_a_new_file(tmp_path: Path) -> None:
+    """Killed by the kernel for lack of memory, where the test may ask for that."""
     part, second = tmp_path / "a.part.mp4", tmp_path / "a-2.part.mp4"
     with (
-        memory_group(1 << 20) if way == "out of memory" else nullcontext() as group,
+        memory_group(1 << 20) as group,
         show(tmp_path, "--headless", "--record", "a.mp4") as process,
     ):
         for path in (part, second):
