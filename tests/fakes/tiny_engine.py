@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from fakes.loaders import end_loads
 
 Kind = Literal["flow", "sd-turbo", "sdxl"]
 
@@ -40,7 +39,6 @@ def make_tiny_engine(
     dim = {"flow": 128, "sd-turbo": 32, "sdxl": 40}[kind]
     added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "use_linear_projection": True}
     added |= {"projection_class_embeddings_input_dim": POOLED + 6 * 8}
-    end_loads()  # while they load networks, diffusers makes each new module of the process without memory
     state = torch.random.get_rng_state()
     torch.manual_seed(seed)
     unet = UNet2DConditionModel(

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch.nn import Embedding, LayerNorm, Linear, ModuleDict, ModuleList
 
 from tpos_live.core.errors import EngineError, first_line
-from tpos_live.diffusion.model.networks import LOADING, check_reader, read_json, require_tensors
+from tpos_live.diffusion.model.load_part import read_weights, require_tensors
+from tpos_live.diffusion.model.networks import check_reader, read_json
 
 _NEEDED = {
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
@@ -111,18 +112,11 @@ def load_bert(folder: Path, part: str, tokenizer: str) -> BertReader:
 
     Raises EngineError, one line, for whatever is missing or damaged.
     """
-    from safetensors.torch import load_file
-
     where = folder / part
     try:
-        weights: dict[str, torch.Tensor] = {}
-        files = sorted(where.glob("*.safetensors"))
-        for path in [path for path in files if ".fp16" not in path.name] or files:
-            weights |= load_file(path)
-        weights = {name.removeprefix("bert."): value.float() for name, value in weights.items()}
-        with LOADING:
-            encoder = BertTextEncoder(read_json(where / "config.json"))
-            found = encoder.load_state_dict(weights, strict=False)
+        weights = {name.removeprefix("bert."): value.float() for name, value in read_weights(where).items()}
+        encoder = BertTextEncoder(read_json(where / "config.json"))
+        found = encoder.load_state_dict(weights, strict=False)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         first = first_line(error)
         raise EngineError(f"{where}: cannot be loaded ({first}); fetch or install the engine again") from error

@@ -10,14 +10,15 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tpos_live.core.errors import EngineError, first_line
+from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.model.live_lora import LiveLoras
+from tpos_live.diffusion.model.load_part import load_part
 from tpos_live.diffusion.model.lora import Change, merge, read_lora
 from tpos_live.diffusion.model.metadata import LoraFile, UnetInputs
 from tpos_live.diffusion.model.patch_encoder import PatchEncoder
@@ -30,15 +31,12 @@ _ADDED_FACTS = ("addition_time_embed_dim", "projection_class_embeddings_input_di
 """And of a UNet that wants a pooled embedding."""
 
 
-LOADING = threading.RLock()
-"""Held while a module is made and filled. The libraries' loaders change PyTorch for the whole process meanwhile: what
-another thread makes then has no weights ("meta tensors")."""
+_OFFLINE = threading.RLock()
+"""Held while the environment of the process says that there is no network."""
 LARGEST = 2.0**14
 """No trained weight is larger."""
 _SHORTEST = 4
 """Tokens of the shortest text that is read: its begin, two words and its end."""
-_UNUSED: dict[str, tuple[str, ...]] = {"unet": (), "vae": ("encoder.", "quant_conv."), "text": ("pooler.",)}
-"""Weights of a part that nothing here uses, so that a file may lack them."""
 
 
 class Networks:
@@ -150,23 +148,6 @@ class Networks:
         return live
 
 
-def load_part(folder: Path, part: str, cls: Any, unused: tuple[str, ...] | None = None) -> Any:
-    """One part of an engine, by its class's own loader. unused: beginnings of the names of weights that its file may
-    lack. Raises EngineError."""
-    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
-    names = [path.name for path in (folder / part).glob("*.safetensors")]
-    if all(".fp16" in name for name in names):
-        options["variant"] = "fp16"
-    try:
-        module, found = cls.from_pretrained(folder / part, output_loading_info=True, **options)
-    except Exception as error:
-        first = first_line(error, 200)
-        raise EngineError(f"{folder / part}: cannot be loaded ({first}); fetch or install the engine again") from error
-    unused = _UNUSED.get(part, _UNUSED["text"]) if unused is None else unused
-    require_tensors(folder / part, [key for key in found["missing_keys"] if not key.startswith(unused)])
-    return module
-
-
 def load_encoder(networks: Networks) -> Any:
     """The autoencoder of an engine's folder once more, for `encode` alone: in evaluation mode, its decoder empty.
 
@@ -176,8 +157,7 @@ def load_encoder(networks: Networks) -> Any:
     folder = networks.folder / "vae"
     dtype = torch.float32 if networks.decoder_overflows else networks.dtype
     if networks.vae_class == "AutoencoderPixelShuffle":
-        with LOADING:
-            vae: Any = PatchEncoder.read(folder, int(networks.configs["vae"]["latent_channels"]), networks.factor)
+        vae: Any = PatchEncoder.read(folder, int(networks.configs["vae"]["latent_channels"]), networks.factor)
     else:
         with offline(), quiet():
             vae = load_part(networks.folder, "vae", _class_of(networks.vae_class), unused=())
@@ -186,14 +166,6 @@ def load_encoder(networks: Networks) -> Any:
     vae.eval().requires_grad_(False)
     check_weights(folder, vae)
     return vae
-
-
-def require_tensors(where: Path, missing: Sequence[str]) -> None:
-    """Raise EngineError if tensors of a module are missing from its files."""
-    if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        what = ", ".join(sorted(missing)[:3])
-        raise EngineError(f"{where}: {what}{more} is missing; fetch or install the engine again")
 
 
 def check_weights(where: Path, module: torch.nn.Module) -> None:
@@ -244,9 +216,9 @@ def _class_of(name: str) -> Any:
 
 @contextlib.contextmanager
 def offline() -> Iterator[None]:
-    """No library asks the network while an engine loads; one thread at a time, see LOADING."""
+    """No library asks the network while an engine loads; one thread at a time."""
     names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-    with LOADING:
+    with _OFFLINE:
         before = {name: os.environ.get(name) for name in names}
         os.environ.update(dict.fromkeys(names, "1"))
         try:

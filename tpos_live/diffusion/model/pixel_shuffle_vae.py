@@ -46,7 +46,8 @@ class Deblocking(nn.Module):
         self.ramp: torch.Tensor
         self.patch, self.threshold = patch, threshold
         half = patch // 2
-        fall = (1 - (torch.arange(half) + 0.5) / half) / 2
+        # By name of the device: no file has these numbers, so that they are made also where weights are left out.
+        fall = (1 - (torch.arange(half, device="cpu") + 0.5) / half) / 2
         self.register_buffer("ramp", torch.cat([fall.flip(0), -fall]), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -16,8 +16,9 @@ import torch
 
 from tpos_live.core.errors import EngineError, first_line
 from tpos_live.diffusion.model.bert import BertReader, load_bert
+from tpos_live.diffusion.model.load_part import load_part
 from tpos_live.diffusion.model.metadata import ONE, SECOND
-from tpos_live.diffusion.model.networks import check_reader, check_weights, load_part, offline, quiet
+from tpos_live.diffusion.model.networks import check_reader, check_weights, offline, quiet
 from tpos_live.diffusion.model.sdxl import pack
 from tpos_live.diffusion.model.textual_inversion import add_inversions
 
