@@ -67,6 +67,14 @@ def test_light_is_a_stop_in_linear_light_and_never_clips_hard() -> None:
     assert lit[200] < lit[250] - 2  # bright parts keep their differences
 
 
+def test_flames_keep_their_structure_in_the_light_of_a_drop() -> None:
+    """Of coded values from half to full, fewer than one in twelve becomes white."""
+    flames = np.repeat(np.linspace(128, 255, 256).astype(np.uint8)[None, :, None], 16, 0).repeat(3, 2)
+    lit = compose(flames, exposure=0.5)
+    assert (lit > 250).mean() < 1 / 12  # one in ten where only light above 0.6 is compressed
+    assert lit.mean() > flames.mean() + 10
+
+
 def test_highlights_lose_saturation_like_film() -> None:
     red = np.zeros((32, 32, 3), np.uint8)
     red[..., 0] = 255

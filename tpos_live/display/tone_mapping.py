@@ -34,7 +34,7 @@ import numpy as np
 from tpos_live.display.postfx import PostFxParams
 
 TOE = 1 / 64
-KNEE = 0.6
+KNEE = 0.2
 SPILL = 0.12
 LUMA = (0.2126, 0.7152, 0.0722)
 """Luminance of linear RGB (ITU-R BT.709)."""
