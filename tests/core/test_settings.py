@@ -59,7 +59,10 @@ def test_nested_and_quoted_parameter_names(tmp_path: Path) -> None:
         ("[parameters]\n'out.fit' = 'wide'", 2, ["out.fit", "cover"]),
         ("[parameters]\nnope = 1", 2, ["nope", "--list-osc"]),
         ("[parameters]\nreset = 1", 2, ["reset", "no such parameter"]),
-        ("[foo]\na = 1", 1, ["foo", "unknown key"]),
+        ("[foo]\na = 1", 1, ["foo", "unknown key", "sound, engine"]),
+        ("[recrod]\nfile = 'x'", 1, ["recrod", "did you mean record?"]),
+        ("[osc]\nprot = 1", 2, ["osc.prot", "did you mean port?"]),
+        ("second = 9", 1, ["second", "did you mean seconds?"]),
         ("[audio]\ndevice = 'mic'", 1, ["audio", "[parameters]", "sound, engine"]),
         ("[record]\nfile = 12", 2, ["record.file", "a text in quotes, not 12"]),
         ("[parameters]\nseed = -1", 2, ["0 to 2147483647, not -1"]),
@@ -84,6 +87,12 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match="not UTF-8"):
         load_settings({}, binary, here=tmp_path)
+
+
+def test_a_folder_in_place_of_config_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").mkdir()
+    with pytest.raises(SettingsError, match=r"config.toml: cannot be read"):
+        load_settings({}, here=tmp_path)
 
 
 def test_sizes_and_addresses() -> None:

@@ -219,7 +219,7 @@ def test_osc_is_heard_while_the_engine_loads_and_a_file_ends_the_show(tmp_path: 
 def test_a_show_without_a_display_says_what_to_do(tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
     result = subprocess.run(
-        [sys.executable, "-m", "tpos_live", "--audio", "x.wav"],
+        [sys.executable, "-m", "tpos_live"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

@@ -21,7 +21,7 @@ import torch
 
 from tpos_live.bench.baselines import stock, stream_diffusion_like
 from tpos_live.bench.overhead import changes, device_counts, host_times
-from tpos_live.bench.results import append_results, machine
+from tpos_live.bench.results import append_results, check_results, machine
 from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
@@ -56,6 +56,8 @@ def bench_engine(
 
     offscreen: of the show, drawn as in a window, into none.
     """
+    if append is not None:
+        check_results(append)
     rows = measure(settings, frames, steps, baselines)
     if append is not None:
         append_results(append, rows, machine())

@@ -54,6 +54,12 @@ def machine() -> dict[str, Any]:
     }
 
 
+def check_results(path: Path) -> None:
+    """Raise OSError now, and not after minutes of work, where rows cannot be added to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.open("a", encoding="utf-8").close()
+
+
 def append_results(path: Path, rows: Iterable[dict[str, Any]], machine: dict[str, Any]) -> None:
     """Add rows to a file of JSON lines, each with date, commit and machine. Raises OSError."""
     common = {

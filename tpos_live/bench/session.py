@@ -11,7 +11,7 @@ from typing import Any
 import click
 import psutil
 
-from tpos_live.bench.results import append_results, machine
+from tpos_live.bench.results import append_results, check_results, machine
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import StageTimes
 from tpos_live.display.screens import has_display
@@ -30,6 +30,8 @@ def bench_show(
 
     append: a file of results to add to (see `results`). offscreen: draw as a window does, into none.
     """
+    if append is not None:
+        check_results(append)
     rows, summary = measure_show(settings, seconds, offscreen)
     if append is not None:
         append_results(append, [{**summary, "kind": "whole"}], machine())

@@ -6,6 +6,7 @@ Order, strongest first: command line, `--config FILE`, `./config.toml`, the defa
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def load_settings(overrides: Mapping[str, Any], config: Path | None = None, here
     """
     merged: dict[str, Any] = {}
     for path in (Path(here or ".") / "config.toml", config):
-        if path is None or (path is not config and not path.is_file()):
+        if path is None or (path is not config and not os.path.lexists(path)):
             continue
         _merge(merged, _read(path))
     _drop_default_prompts(merged)
@@ -117,10 +118,12 @@ def _place(where: str, text: str, path: list[str]) -> str:
 def _explain(error: Any, path: list[str]) -> str:
     kind, context, given = error["type"], error.get("ctx", {}), _shown(error["input"])
     if kind == "extra_forbidden":
-        allowed = ", ".join(_allowed(path[:-1]))
+        names = _allowed(path[:-1])
+        allowed = ", ".join(names)
         if path[-1] in TABLE or any(name.startswith(f"{path[-1]}.") for name in TABLE):
             return f"live parameters are written below [parameters]; allowed here: {allowed}"
-        return f"unknown key; allowed here: {allowed}"
+        near = difflib.get_close_matches(path[-1][:100], names, n=1)
+        return "unknown key; " + (f"did you mean {near[0]}?" if near else f"allowed here: {allowed}")
     if kind.endswith(("_type", "_parsing")):
         wanted = kind.removesuffix("_type").removesuffix("_parsing")
         return f"takes {_KINDS.get(wanted, 'a ' + wanted)}, not {given}"

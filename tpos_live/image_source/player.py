@@ -16,7 +16,7 @@ from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
 from tpos_live.image_source.fitting import Fitting, Scalers, fitted
 from tpos_live.image_source.mask_file import MaskFile
-from tpos_live.image_source.open import NOTHING, Opener, is_live, open_source
+from tpos_live.image_source.open import NOTHING, SCENE, Opener, is_live, open_source
 from tpos_live.image_source.reader import Reader, SourceError, Wanted
 
 EXACT = 1e-6
@@ -103,13 +103,23 @@ class OfflineSource:
         name = str(snapshot["source"]).strip()
         if name in NOTHING:
             return None
+        player = self._player = self._open(name, float(snapshot["source.seconds"]))
+        return player.image(Wanted(params, snapshot, size, texts), 0.0)
+
+    def check(self, snapshot: Snapshot) -> None:
+        """Raise SourceError as `image` does, but for a scene, which only an engine can say whether it draws."""
+        name = str(snapshot["source"]).strip()
+        if name not in NOTHING and not name.startswith(SCENE):
+            self._player = self._open(name, float(snapshot["source.seconds"]))
+
+    def _open(self, name: str, seconds_each: float) -> SourcePlayer:
         if self._player is None or self._player.name != name:
             if is_live(name):
                 remedy = "render a file, or record a show"
                 raise SourceError(f"source {masked(name)}: a camera has no time of its own; {remedy}")
             self.close()
-            self._player = SourcePlayer(name, self._opener(name, float(snapshot["source.seconds"])))
-        return self._player.image(Wanted(params, snapshot, size, texts), 0.0)
+            return SourcePlayer(name, self._opener(name, seconds_each))
+        return self._player
 
     def __enter__(self) -> Self:
         return self

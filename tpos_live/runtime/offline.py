@@ -37,6 +37,7 @@ from tpos_live.display.video import VideoWriter
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.demo import DemoPrompts
 from tpos_live.runtime.frame_analysis import analyze_frames, frame_pieces
+from tpos_live.runtime.named_files import check_engine, check_source
 
 if TYPE_CHECKING:
     from tpos_live.runtime.pipeline import Pipeline
@@ -95,6 +96,8 @@ def write_video(
     size = parse_size(settings.record.resolution)
     # Every frame is rendered, so no frames are interpolated.
     store = ParameterStore({**settings.start_values(), "out.inbetween": False})
+    check_engine(settings.engine)
+    check_source(store.snapshot())
     snapshot, prompts = store.snapshot(), DemoPrompts(store) if demo and DemoPrompts.wanted(settings) else None
     count = -(-(len(sound) if isinstance(sound, np.ndarray) else sound.check()) * fps // RATE)
     from tpos_live.runtime.overlap import OverlappedVideoWriter
@@ -138,6 +141,7 @@ def render_file(settings: Settings, audio: Path, output: Path, workers: int = 1)
     """`tpos-live render`."""
     output = check_output(output, VIDEO, [audio])
     sound = AudioClip(audio, settings.seconds or None, tuple(settings.sound.channels) or None)
+    sound.check()
     written, length = write_video(settings, sound, output, workers)
     click.echo(f"wrote {written}, {length:.1f} s")
     return 0
@@ -164,9 +168,11 @@ def still(
     sound = None if audio is None else AudioClip(audio, seconds, tuple(settings.sound.channels) or None)
     if sound is not None:
         sound.check()
+    snapshot = ParameterStore(settings.start_values()).snapshot()
+    check_engine(settings.engine)
+    check_source(snapshot)
     from tpos_live.runtime.pipeline import Pipeline
 
-    snapshot = ParameterStore(settings.start_values()).snapshot()
     with Pipeline(settings, live=False, output=shown or parse_size(settings.window.size)) as pipeline:
         log.info(pipeline.message)
         pipeline.generator.settle()

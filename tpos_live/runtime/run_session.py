@@ -21,6 +21,7 @@ from tpos_live.display.screens import has_display
 from tpos_live.runtime.autosave import Autosave, ShowState, find_crashed, read_state, was_told
 from tpos_live.runtime.continuation import keep_picture, settings_of
 from tpos_live.runtime.live_session import LiveSession
+from tpos_live.runtime.named_files import check_show
 from tpos_live.runtime.stop_signals import stop_signals
 from tpos_live.runtime.watchdog import Run
 
@@ -32,6 +33,7 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
     for what cannot start. run: by a watchdog, if there is one."""
     if run is not None:
         settings = settings_of(settings, run)
+    check_show(settings, demo)
     headless = settings.window.headless
     if not headless and not has_display():
         raise DisplayError(

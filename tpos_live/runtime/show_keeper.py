@@ -14,12 +14,20 @@ from tpos_live.core.messages import NOTICE
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.show_file import read_show, write_show
-from tpos_live.display.output_file import numbered
+from tpos_live.display.output_file import is_folder, numbered
 
 log = logging.getLogger(__name__)
 
 SHIPPED = Path(look_player.__file__).with_name("looks.toml")
 """Sixteen looks for Ember."""
+
+
+def check_show_file(path: Path) -> None:
+    """Raise SettingsError for what is no show file by its name alone. One that is missing is made, with its folder."""
+    if path.suffix.lower() != ".toml":
+        raise SettingsError(f"{path}: a show file ends in .toml")
+    if is_folder(path):
+        raise SettingsError(f"{path} is a folder; name a file")
 
 
 class ShowKeeper(OwnThread):
@@ -43,8 +51,7 @@ class ShowKeeper(OwnThread):
         if self._path is None:
             self.show = read_show(SHIPPED)
         else:
-            if self._path.suffix.lower() != ".toml":
-                raise SettingsError(f"{self._path}: a show file ends in .toml")
+            check_show_file(self._path)
             if self._path.exists():
                 self.show = read_show(self._path)
                 self._written = _bytes(self._path)

@@ -1,0 +1,49 @@
+"""Files and folders that the settings name, looked at before anything slow is loaded.
+
+So a mistake on the command line is said at once, and before what this machine lacks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tpos_live.audio.file_capture import FileCapture, names_a_file
+from tpos_live.audio.files import AudioFile
+from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.paths import expanded
+from tpos_live.core.settings import EngineSettings, Settings, SoundSettings
+from tpos_live.diffusion.hub.resolve import resolve_engine
+from tpos_live.runtime.recordings import check_recording
+from tpos_live.runtime.show_keeper import check_show_file
+
+
+def check_show(settings: Settings, demo: bool) -> None:
+    """Raise the error of the part that could not read or write a file of a show. demo: it has a track of its own."""
+    if not demo:
+        _check_sound(settings.sound)
+    check_engine(settings.engine)
+    check_recording(settings.record, settings.sound.audio)
+    if settings.show.file:
+        check_show_file(Path(settings.show.file))
+
+
+def _check_sound(sound: SoundSettings) -> None:
+    """Raise AudioError for a file that cannot be played. An input may come later."""
+    if sound.audio:
+        AudioFile(Path(sound.audio)).close()
+    elif names_a_file(sound.fallback):
+        FileCapture(sound.fallback).close()
+
+
+def check_engine(engine: EngineSettings) -> None:
+    """Raise EngineError for a name that no engine has. What is there is not read."""
+    if engine.name != "auto" and not expanded(engine.name).exists():
+        resolve_engine(engine.name)
+
+
+def check_source(snapshot: Snapshot) -> None:
+    """Raise SourceError for a source that cannot be rendered from. A show begins without it: it may come later."""
+    from tpos_live.image_source.player import OfflineSource
+
+    with OfflineSource() as source:
+        source.check(snapshot)
