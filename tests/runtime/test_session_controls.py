@@ -15,6 +15,7 @@ import soundfile
 from fakes.fake_mic import FakeMicrophone, fake_microphone, require_fake_microphone, sine
 from fakes.full_disk import full_disk
 from fakes.own_process import in_own_process
+from fakes.waiting import wait_until
 from PIL import Image
 
 from tpos_live.audio import devices
@@ -100,6 +101,28 @@ def test_a_recording_is_begun_and_ended_twice(session: LiveSession, tmp_path: Pa
         seen, heard = lengths(path)
         assert seen > 0.9 and seen == pytest.approx(heard, abs=0.3)
     assert not session.controls.recordings.failures
+
+
+@pytest.mark.slow
+def test_the_engine_ends_while_the_last_recording_is_finished(
+    settings_of: dict[str, object], messages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cores are then the encoder's, which has frames left to write."""
+    ended: list[bool] = []
+    close = Recorder.close
+
+    def slow(recorder: Recorder) -> None:
+        renderer = session.renderer
+        assert renderer is not None
+        ended.append(wait_until(lambda: not renderer._thread.is_alive(), 5.0))
+        close(recorder)
+
+    monkeypatch.setattr(Recorder, "close", slow)
+    with LiveSession(load_settings(settings_of)) as session:
+        run_until_first_frame(session)
+        session.store.set("out.record", True)
+        run_until(session, lambda status: status.record_seconds > 0.5)
+    assert ended == [True] and len(lines_of(messages, "recorded ")) == 1
 
 
 @pytest.mark.slow

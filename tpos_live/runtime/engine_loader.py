@@ -76,6 +76,10 @@ class EngineLoader:
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave before the block ends. It may be left twice."""
         self._left.set()
         if self.ready.is_set() or not self._thread.is_alive():
             self._stack.close()

@@ -180,10 +180,16 @@ class LiveSession:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        failed = exc[0] is not None
         try:
-            self.controls.close(self.display, failed=exc[0] is not None)
+            # The engine ends while the recording's last frames are written, and leaves its cores to their encoder.
+            self.controls.end(self.display, failed=failed)
+            self.engine_loader.close()
         finally:
-            self._stack.close()
+            try:
+                self.controls.close(self.display, failed=failed)
+            finally:
+                self._stack.close()
 
     def run(self) -> None:
         """Run until the window is closed, Ctrl-C, the end of a file, or `seconds`.

@@ -62,6 +62,8 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
         try:
             with session, saving, keeping:
                 session.run()
+                if stop.is_set():
+                    log.info("stopping …")  # a recording is finished first, which takes seconds on a busy machine
         except EngineHungError as error:
             log.error(str(error))  # the watchdog sees by the state that is left that this was no clean end
             hung = True

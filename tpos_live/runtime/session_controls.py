@@ -151,10 +151,17 @@ class SessionControls:
         self._store.set(f"out.wall.{number}", False)
         log.log(NOTICE, f"{name} is closed; out.wall.{number} on the control page or by OSC opens it again")
 
+    def end(self, display: Display, *, failed: bool = False) -> None:
+        """Let the recording end, which goes on on a thread of its own, and end the outputs. failed: the session did not
+        start."""
+        if self.recordings.running:
+            self.recordings.end(display.outputs, quiet=failed)
+        self.outputs.close(display.outputs)
+
     def close(self, display: Display, *, failed: bool = False) -> None:
-        """Finish the recording. failed: the session did not start."""
+        """The same, and wait for the recording."""
         try:
-            self.outputs.close(display.outputs)
+            self.end(display, failed=failed)
         finally:
             self.recordings.close(display.outputs, quiet=failed)
             for thread in self._closing:

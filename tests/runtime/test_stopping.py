@@ -1,0 +1,67 @@
+"""How a show answers Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import SimpleNamespace
+from typing import Any, Self
+
+import pytest
+
+from tpos_live.core.settings import Settings
+from tpos_live.runtime import run_session
+
+
+class Ended(Exception):
+    """The process would end now."""
+
+
+class Session:
+    """A session that runs until it is asked to stop. said: what the terminal had when it was left."""
+
+    said = ""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], signals: list[int], stop: threading.Event) -> None:
+        self._capsys, self._signals, self._stop = capsys, signals, stop
+        self.engine_loader, self.display = SimpleNamespace(), None
+        self.controls = SimpleNamespace(recordings=SimpleNamespace(failures=[]))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        for _ in range(100):  # the terminal is written by a thread
+            Session.said += self._capsys.readouterr().err
+            if "stopping" in Session.said or not self._signals:
+                break
+            threading.Event().wait(0.02)
+
+    def state(self) -> None:
+        return None
+
+    def run(self) -> None:
+        for number in self._signals:
+            os.kill(os.getpid(), number)
+            assert self._stop.wait(10.0)
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], []])
+def test_a_show_says_at_once_that_it_stops(
+    signals: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def show(_settings: Settings, *, stop: threading.Event, **_options: Any) -> Session:
+        return Session(capsys, signals, stop)
+
+    def leave(_code: int) -> None:
+        raise Ended
+
+    monkeypatch.setattr(Session, "said", "")
+    monkeypatch.setattr(run_session, "LiveSession", show)
+    monkeypatch.setattr(run_session, "Autosave", lambda *_: threading.Lock())
+    monkeypatch.setattr(run_session, "has_display", lambda: True)
+    monkeypatch.setattr(os, "_exit", leave)
+    with pytest.raises(Ended):
+        run_session.run_live_session(Settings())
+    assert Session.said.count("tpos-live: stopping …") == (1 if signals else 0)
