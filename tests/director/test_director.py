@@ -15,8 +15,9 @@ from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, NO_DIRECT
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.diffusion.sampling.region_blend import shares
 from tpos_live.director.director import AREAS, SCENE_SECONDS, Director
+from tpos_live.director.framing import PLACES
 from tpos_live.director.memory import DirectorMemory
-from tpos_live.director.scene_table import ALONE, KINDS, SCENES, suits_a_prompt
+from tpos_live.director.scene_table import ALONE, KINDS, SCENES, places_beside, suits_a_prompt
 from tpos_live.director.sections import BarClock, SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features
 
@@ -90,6 +91,8 @@ def test_without_drops_everything_but_the_fade_moves_smoothly() -> None:
         steps = [abs(getattr(b, name) - getattr(a, name)) for a, b in pairwise(found)]
         assert max(steps) < 0.004, name
     assert max(abs(b.roll - a.roll) for a, b in pairwise(found)) < 0.06
+    for name in ("across", "down", "aside"):
+        assert max(abs(getattr(b, name) - getattr(a, name)) for a, b in pairwise(found)) < 0.03, name
     assert all(direction.fade >= BAR for direction in found if direction.scene)
 
 
@@ -135,7 +138,7 @@ def test_switched_off_in_a_show_the_frame_goes_back_without_a_jump() -> None:
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
-        ("framing", ("zoom", "x", "y", "roll")),
+        ("framing", ("zoom", "x", "y", "roll", "across", "down", "aside")),
         ("camera", ("drift_x", "drift_y")),
         ("palette", ("palette",)),
         ("scenes", ("scene", "changes")),
@@ -171,9 +174,24 @@ def test_the_same_seed_and_music_give_the_same_directions_another_seed_others() 
     assert [d.scene for d in one[::100]] != [d.scene for d in other[::100]]
 
 
+def test_beside_a_prompt_a_scene_lies_where_it_belongs_and_moves_on() -> None:
+    """Fire and the sea below, aurora and clouds above, all others at a side; and elsewhere after each change."""
+    found = follow((*music(600.0),), snapshot(seed=4), "music")
+    ends = [a for a, b in pairwise(found) if a.scene != b.scene]
+    places = {names: name for name, names in PLACES.items()}
+    seen = [(one.scene, places[round(one.across), round(one.down), round(one.aside)]) for one in ends]
+    assert all(place in places_beside(scene) for scene, place in seen)
+    assert len({place for _, place in seen}) >= 4
+    assert {"below"} == {place for place in places_beside("blazing flames") if place in ("above", "below")}
+    assert {"above"} == {place for place in places_beside("northern lights") if place in ("above", "below")}
+
+
 def test_what_is_no_music_shows_its_own_scene() -> None:
     rain = follow(music(30.0), snapshot(), "rain on surface")
     assert {(one.scene, one.area, one.zoom, one.palette, one.drift_x) for one in rain} == {("", 1.0, 0.0, 0.0, 0.0)}
+    assert {(one.across, one.down, round(one.aside, 2)) for one in rain[500:]} == {(0.0, 0.0, 1.0)}, (
+        "at both sides of a prompt"
+    )
     director, shown = Director(), snapshot()
     for features in music(20.0):
         during = director.step(features, "rock music", shown)

@@ -32,6 +32,12 @@ class Direction:
     palette: float = 0.0
     """Turns of the palette, added to an engine's cyclic seed scalars."""
 
+    across: float = 0.0
+    down: float = 0.0
+    aside: float = 0.0
+    """Where beside a prompt the scene lies: -1 to the left to 1 to the right, -1 above to 1 below, 1 at both sides; all
+    0 for wherever the noise puts it."""
+
     zoom: float = 0.0
     """Added to the size of the image: 0.1 = 10 % larger."""
     x: float = 0.0

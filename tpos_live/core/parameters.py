@@ -290,7 +290,7 @@ def _director() -> Iterator[Parameter]:
     yield Parameter("director.cuts", _F, 1.0, "share of drops that cut to the next scene; the others blend", 0, 1)
     text = "how far the section changes the area of the scene beside a prompt"
     yield Parameter("director.area", _F, 1.0, text, 0, 2, "x")
-    text = "how far the frame moves in size and place from section to section"
+    text = "how far the frame, and the scene beside a prompt, move from section to section"
     yield Parameter("director.framing", _F, 1.0, text, 0, 2, "x")
     yield Parameter("director.camera", _F, 1.0, "speed of the director's drift", 0, 2, "x")
     yield Parameter("director.palette", _F, 1.0, "how far the palette moves at a section", 0, 2, "x")

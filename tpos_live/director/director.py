@@ -25,10 +25,10 @@ from tpos_live.core.envelope import follow
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.shown import shown_text
 from tpos_live.director import framing
-from tpos_live.director.framing import Framing, Shot
+from tpos_live.director.framing import OPENING, Framing, Shot
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.director.scene_choice import SceneChoice
-from tpos_live.director.scene_table import KINDS, suits_a_prompt
+from tpos_live.director.scene_table import KINDS, places_beside, suits_a_prompt
 from tpos_live.director.sections import BarClock, SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features
 
@@ -84,7 +84,7 @@ class Director:
     _palette: float = 0.0
     _palette_goal: float = 0.0
     _shots: int = 0
-    _shot: Shot = field(default_factory=Shot)
+    _shot: Shot = OPENING
     _on: float = 0.0
     _decision: str = ""
     _beside: bool = False
@@ -185,6 +185,7 @@ class Director:
                 said.append(f"blend to {self._scene}" if self._scene else "the sound's own scene")
         if phrase:
             self._palette_goal += PALETTE["section"] * depth["palette"] if self._kind else 0.0
+        if phrase or said:
             self._take_shot(seed, SHOT_BARS * max(self._clock.bar_seconds, 1.5))
         if section or said:
             self._say(self._sections.name, said)
@@ -216,8 +217,11 @@ class Director:
     def _take_shot(self, seed: int, seconds: float) -> None:
         self._shots += 1
         rng = random.Random(f"{seed} shot {self._shots}")
-        self._shot = framing.draw(self._sections.name, self._shot, rng) if self._kind else Shot()
+        self._shot = self._drawn(rng) if self._kind else OPENING
         self._framing.take(self._shot, seconds)
+
+    def _drawn(self, rng: random.Random) -> Shot:
+        return framing.draw(self._sections.name, self._shot, rng, places_beside(self._scene))
 
     def _say(self, why: str, said: list[str]) -> None:
         self._decision = ": ".join(filter(None, (why, ", ".join(said))))
@@ -249,5 +253,8 @@ class Director:
             roll=shot.roll * frame,
             drift_x=shot.drift_x * camera,
             drift_y=shot.drift_y * camera,
+            across=shot.across * frame,
+            down=shot.down * frame,
+            aside=shot.aside * frame,
             decision=self._decision,
         )

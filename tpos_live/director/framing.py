@@ -1,13 +1,15 @@
 """Where the frame stands in the image and how it moves: wide and slow in calm parts, close and off centre at peaks.
 
-A shot is a size, a place and a slow push of the camera. From shot to shot the frame moves with an ease, or cuts.
+A shot is a size, a place and a slow push of the camera, and where beside a prompt the scene lies. From shot to shot
+all of it moves with an ease, or cuts.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from dataclasses import astuple, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
 
 from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, PEAK, SILENCE
 from tpos_live.core.envelope import ease
@@ -17,7 +19,7 @@ from tpos_live.features.features import HOP_SECONDS
 @dataclass(frozen=True, slots=True)
 class Shot:
     """zoom: 0.1 = 10 % larger. x, y: fractions of the image to the right and down. roll: degrees. push: zoom per
-    second. drift_x, drift_y: of the noise, widths and heights a second."""
+    second. drift_x, drift_y: of the noise, widths and heights a second. across, down, aside: as of `Direction`."""
 
     zoom: float = 0.0
     x: float = 0.0
@@ -26,6 +28,9 @@ class Shot:
     push: float = 0.0
     drift_x: float = 0.0
     drift_y: float = 0.0
+    across: float = 0.0
+    down: float = 0.0
+    aside: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +50,19 @@ STYLES = {
     BUILD_UP: _Style((0.08, 0.14), 0.006, 0.03),
     PEAK: _Style((0.1, 0.22), 0.004, 0.05),
 }
+PLACES = {"left": (-1.0, 0.0, 0.0), "right": (1.0, 0.0, 0.0), "above": (0.0, -1.0, 0.0), "below": (0.0, 1.0, 0.0),
+          "sides": (0.0, 0.0, 1.0)}  # fmt: skip
+"""Across, down and aside of the places of a scene beside a prompt."""
+OPENING = Shot(aside=1.0)
+"""Before the first decision, and where there is no music."""
 LARGEST = 0.3
 """Zoom up to which a shot pushes in: an image of 256 pixels gets soft beyond."""
 ROLL = 2.0
 """Largest roll, degrees."""
 
 
-def draw(section: str, before: Shot, rng: random.Random) -> Shot:
-    """A shot for a section, elsewhere than the one before."""
+def draw(section: str, before: Shot, rng: random.Random, places: Sequence[str] = tuple(PLACES)) -> Shot:
+    """A shot for a section, elsewhere than the one before. places: those that suit the scene, of PLACES."""
     style = STYLES[section]
     zoom = rng.uniform(*style.zoom)
     # The frame may stand so far off the centre that it just touches the image's edge.
@@ -61,10 +71,12 @@ def draw(section: str, before: Shot, rng: random.Random) -> Shot:
     x = side * reach * rng.uniform(0.5, 1.0)
     y = 0.5 * reach * rng.uniform(-1.0, 1.0)
     angle = rng.uniform(-math.pi, math.pi)
+    others = [PLACES[name] for name in places if PLACES[name] != (before.across, before.down, before.aside)]
+    place = rng.choice(others or [PLACES[name] for name in places])
     push = style.push * (1.0 if before.push <= 0 or section == BUILD_UP else -0.5)
     return Shot(
         zoom, x, y, ROLL * rng.uniform(-1, 1) * zoom / 0.3, push,
-        style.drift * math.cos(angle), 0.5 * style.drift * math.sin(angle),
+        style.drift * math.cos(angle), 0.5 * style.drift * math.sin(angle), *place,
     )  # fmt: skip
 
 
@@ -72,9 +84,9 @@ def draw(section: str, before: Shot, rng: random.Random) -> Shot:
 class Framing:
     """Moves from shot to shot. One step per hop."""
 
-    shown: Shot = field(default_factory=Shot)
-    _from: Shot = field(default_factory=Shot)
-    _to: Shot = field(default_factory=Shot)
+    shown: Shot = OPENING
+    _from: Shot = OPENING
+    _to: Shot = OPENING
     _at: float = 1.0
     _seconds: float = 1.0
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, Self
 
-from tpos_live.director.framing import Shot
+from tpos_live.director.framing import OPENING, Shot
 from tpos_live.director.scene_table import KINDS
 
 
@@ -20,7 +20,7 @@ class DirectorMemory:
     scene: str = ""
     kind: str = ""
     palette: float = 0.0
-    shot: Shot = field(default_factory=Shot)
+    shot: Shot = OPENING
     changes: int = 0
     choices: int = 0
     shots: int = 0

@@ -140,6 +140,16 @@ TYPICAL: Mapping[str, tuple[str, ...]] = MappingProxyType(
 many kinds gets, such as "electronic music", have none."""
 
 
+_GROUND = frozenset(("fire", "lava", "ocean", "flowers", "city", "forest", "neon_grid", "desert", "metal", "mountains"))
+_SKY = frozenset(("aurora", "sunset", "storm", "stars", "galaxy", "snow", "fireworks", "lasers", "fog", "nebula"))
+
+
+def places_beside(text: str) -> tuple[str, ...]:
+    """Where a scene may lie beside a prompt, names of `framing.PLACES`: ground below, sky above, and all at a side."""
+    kin = next((scene.kin for scene in SCENES if scene.text == text), "")
+    return ("below",) * (kin in _GROUND) + ("above",) * (kin in _SKY) + ("left", "right", "sides")
+
+
 def suits_a_prompt(text: str) -> bool:
     """Whether a scene may be shown beside a prompt."""
     return not any(scene.text == text and scene.kin in ALONE for scene in SCENES)

@@ -23,6 +23,7 @@ from tpos_live.conditioning.vocabulary import Vocabulary
 from tpos_live.core.torch_threads import use_threads
 from tpos_live.diffusion.model.metadata import Scalar
 from tpos_live.diffusion.sampling.noise_field import NoiseField
+from tpos_live.diffusion.sampling.scene_place import ScenePlace
 from tpos_live.diffusion.sampling.unet_tokens import SeedScalars
 from tpos_live.image_source.open import SCENE, open_source
 from tpos_live.image_source.reader import Reader, SourceError, Wanted
@@ -61,7 +62,7 @@ class SceneReader(Reader):
         self.name = SCENE + name
         self._choose, self._threads = choose, threads
         self._scalars = SeedScalars(SCALARS)
-        self._noise: NoiseField | None = None
+        self._noise: tuple[NoiseField, ScenePlace] | None = None
         self._size = (0, 0)
         self._moment: tuple[object, ...] = ()
         self._wanted: Wanted | None = None
@@ -84,15 +85,23 @@ class SceneReader(Reader):
             return None
         seed, look = int(snapshot["seed"]), params.cut_index
         values = self._scalars.at(seed, look, params.noise_position, params.intensity, palette=params.direction.palette)
-        moment = (seed, look, params.noise_position, params.pan_x, params.pan_y, *values, width, height, scenes)
+        direction, noise_at = params.direction, (seed, look, params.noise_position, params.pan_x, params.pan_y)
+        place = direction.across, direction.down, direction.aside
+        moment = (*noise_at, *values, width, height, scenes, place)
         if moment == self._moment:
             return self._frame
         begin = time.perf_counter()
         if self._noise is None or self._size != (width, height):
             if self._threads:
                 use_threads(self._threads)
-            self._noise, self._size = NoiseField(FIELDS, -(-height // PIXELS), -(-width // PIXELS)), (width, height)
-        noise = self._noise.at(seed, look, params.noise_position, params.pan_x, params.pan_y)
+            rows, columns = -(-height // PIXELS), -(-width // PIXELS)
+            self._noise = NoiseField(FIELDS, rows, columns), ScenePlace((1, FIELDS, rows, columns), 1)
+            self._size = (width, height)
+        field, beside = self._noise
+        noise = field.at(*noise_at)
+        if any(text.heard and not text.mood for text in texts):
+            apart = sum(scene.weight for scene in scenes if scene.apart)
+            beside.apply(noise, direction, apart / sum(scene.weight for scene in scenes))
         image = draw_scenes(scenes, noise, *values)[:height, :width]
         self._frame, self._moment = av.VideoFrame.from_ndarray(image.contiguous().numpy(), format="rgb24"), moment
         self._judge(time.perf_counter() - begin)

@@ -10,10 +10,7 @@ import torch
 
 from tpos_live.scenes.base import Family
 from tpos_live.scenes.finishing import MOODS, Mood, apply_mood, apply_style, film, glowing
-from tpos_live.scenes.noise_fields import Fields, step
-
-_MASK = 4.0
-"""Width, in cells, of the low-pass of the noise that parts two scenes in an image."""
+from tpos_live.scenes.noise_fields import SHARE_CELLS, SHARE_CHANNEL, Fields, step
 
 
 class SceneShare(NamedTuple):
@@ -36,7 +33,7 @@ def share_mask(fields: Fields, shares: Sequence[float], rows: Sequence[int] = (0
     """
     cuts = [NormalDist().inv_cdf(min(max(1 - share, 1e-3), 1 - 1e-3)) for share in shares]
     cut = torch.tensor(cuts).to(fields.noise).view(-1, 1, 1, 1)
-    return step(cut - 0.3, cut + 0.3, fields.soft(2, _MASK)[list(rows)])
+    return step(cut - 0.3, cut + 0.3, fields.soft(SHARE_CHANNEL, SHARE_CELLS)[list(rows)])
 
 
 def draw_scenes(

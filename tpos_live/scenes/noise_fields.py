@@ -17,6 +17,8 @@ from tpos_live.scenes import separable
 
 PIXELS = 8
 """Pixels of the image per cell of the noise, on each axis."""
+SHARE_CHANNEL, SHARE_CELLS = 2, 4.0
+"""The field that parts two scenes in one image: the channel of the noise, and the width of its low-pass in cells."""
 
 Sigma = float | tuple[float, float]
 

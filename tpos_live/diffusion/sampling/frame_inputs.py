@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from tpos_live.core.envelope import ease
 from tpos_live.diffusion.cuda.stage_timer import StageTimer
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameConditioner, FrameRequest
 from tpos_live.diffusion.sampling.noise_field import NoiseField
 from tpos_live.diffusion.sampling.sampler import SamplerInputs
+from tpos_live.diffusion.sampling.scene_place import ScenePlace
 
 CONDITIONING, NOISE, UNET = "conditioning", "noise", "unet"
 """Stages of the timer. conditioning: text encoding of the negative prompt among it."""
@@ -25,6 +27,7 @@ class FrameInputs:
         self.noise_field, self._fresh_field = (
             NoiseField(*shape[1:], stream, engine.device, engine.packing) for stream in (0, 1)
         )
+        self._place = ScenePlace(shape, engine.packing, engine.device) if conditioner.pairs else None
         self._steps = sorted(set(engine.metadata.steps) & {1, 2, 3, 4}) or [1]
 
     def of(self, request: FrameRequest, share_frame: bool) -> SamplerInputs:
@@ -36,6 +39,9 @@ class FrameInputs:
         self._timer.enter(NOISE)
         moment = params.cut_index, params.noise_position, params.pan_x, params.pan_y
         noise = self.noise_field.at(seed, *moment)
+        regions = request.conditioning.regions
+        if self._place is not None and share_frame and regions is not None and regions.heard:
+            self._place.apply(noise, params.direction, ease(regions.weights[-1]))
 
         def fresh(n: int) -> torch.Tensor:
             self._timer.enter(NOISE)
