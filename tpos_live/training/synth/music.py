@@ -149,7 +149,14 @@ def _ducking(beats: Sequence[float], total: int) -> Signal:
 def _room(sound: Signal, rng: np.random.Generator, decay: float) -> Signal:
     """In a room of so many seconds: noise that decays."""
     time = seconds(min(2 * decay, 4.0))
-    answer = rng.standard_normal(len(time)) * np.exp(-6.9 * time / decay / 2)
-    size = 1 << (len(sound) + len(answer)).bit_length()  # a quick length for the transform
+    answer = np.zeros(_quick(len(time)))
+    answer[: len(time)] = rng.standard_normal(len(time)) * np.exp(-6.9 * time / decay / 2)
+    size = _quick(len(sound) + len(answer))
     wet = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(shaped(answer, 150, 5000), size), size)[: len(sound)]
     return wet * np.sqrt(np.mean(sound**2) / (np.mean(wet**2) + 1e-12))
+
+
+def _quick(count: int) -> int:
+    """A length of `count` or a little more that is quick to transform: 8 to 16 times a power of two."""
+    step = 1 << max(count.bit_length() - 4, 0)
+    return -(-count // step) * step
