@@ -14,10 +14,10 @@ from tpos_live.conditioning.builder import region_area
 from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, NO_DIRECTION, PEAK, SILENCE, Direction
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.diffusion.sampling.region_blend import shares
-from tpos_live.director.director import AREAS, SCENE_SECONDS, Director
+from tpos_live.director.director import AREAS, NAMED_SECONDS, SCENE_SECONDS, Director
 from tpos_live.director.framing import PLACES
 from tpos_live.director.memory import DirectorMemory
-from tpos_live.director.scene_table import ALONE, KINDS, SCENES, places_beside, suits_a_prompt
+from tpos_live.director.scene_table import ALONE, KINDS, SCENES, TYPICAL, places_beside, suits_a_prompt
 from tpos_live.director.sections import BarClock, SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features
 
@@ -112,6 +112,17 @@ def test_scenes_last_as_long_as_their_depth_says(depth: float) -> None:
     lasted = [after - before for before, after in pairwise(changes)]
     assert lasted and min(lasted) >= SCENE_SECONDS[0] / depth - BAR
     assert max(lasted) <= SCENE_SECONDS[2] / depth + BAR
+
+
+@pytest.mark.parametrize("known", [3.5, 8.0])
+def test_a_typical_scene_follows_soon_when_the_kind_of_music_is_clear(known: float) -> None:
+    """For the first seconds of a song its label is a general one."""
+    director, kins = Director(), {scene.text: scene.kin for scene in SCENES}
+    found = [director.step(one, "music" if one.time < known else "rock music", snapshot(seed=2)) for one in music(20.0)]
+    assert at(found, 3.4).scene and kins[at(found, 3.4).scene] not in TYPICAL["rock music"]
+    changes = [n * HOP_SECONDS for n, (a, b) in enumerate(pairwise(found)) if a.scene and a.scene != b.scene]
+    assert len(changes) == 1 and changes[0] - 2.0 > NAMED_SECONDS - BAR and changes[0] <= max(known, 6.0) + BAR + 0.1
+    assert kins[found[-1].scene] in TYPICAL["rock music"]
 
 
 @pytest.mark.parametrize("kind", ["techno music", "ambient music", "rock music", "piano music", "jazz music", "music"])

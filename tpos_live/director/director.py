@@ -28,7 +28,7 @@ from tpos_live.director import framing
 from tpos_live.director.framing import OPENING, Framing, Shot
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.director.scene_choice import SceneChoice
-from tpos_live.director.scene_table import KINDS, places_beside, suits_a_prompt
+from tpos_live.director.scene_table import KINDS, TYPICAL, places_beside, suits_a_prompt
 from tpos_live.director.sections import BarClock, SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features
 
@@ -36,6 +36,8 @@ PHRASE_BARS = 8
 """Bars of a phrase: a scene without a change of section goes at the end of one."""
 SCENE_SECONDS = (12.0, 24.0, 44.0)
 """A scene stays so long at least, until the end of a phrase from then on, and at most; all times 1 / depth."""
+NAMED_SECONDS = 4.0
+"""A scene that was chosen before it was clear which kind of music it is stays so long at least."""
 SCENE_FADE_BARS = 2.0
 SHOT_BARS = 1.0
 """Length of the ease from one shot to the next."""
@@ -76,6 +78,7 @@ class Director:
     _heard_for: float = 0.0
     _scene: str = ""
     _scene_at: float = -math.inf
+    _scene_kind: str = ""
     _fade: float = SCENE_FADE_BARS * 2
     _changes: int = 0
     _nexts: int | None = None
@@ -97,6 +100,7 @@ class Director:
         any. Before the first step."""
         self.memory = memory
         self._scene, self._kind, self._fade, self._scene_at = memory.scene, memory.kind, 0.0, self._time
+        self._scene_kind = memory.kind
         self._changes, self._shots, self._shot = memory.changes, memory.shots, memory.shot
         self._palette = self._palette_goal = memory.palette
         self._framing.take(memory.shot, 0.0)
@@ -199,8 +203,10 @@ class Director:
             return depth > 0  # it was chosen for an image of its own
         if depth <= 0 or not self._kind or self._sections.name == SILENCE:
             return False
-        least, phrases, most = (seconds / depth for seconds in SCENE_SECONDS)
         stood = self._time - self._scene_at
+        if self._kind in TYPICAL and self._scene_kind not in TYPICAL:
+            return stood >= NAMED_SECONDS / depth
+        least, phrases, most = (seconds / depth for seconds in SCENE_SECONDS)
         return stood >= least and (section or (phrase and stood >= phrases) or stood >= most)
 
     def _choose(self, features: Features, seed: int, fade: float, energy: float) -> bool:
@@ -210,7 +216,7 @@ class Director:
             light = features.high_presence / (features.high_presence + features.bass_presence + 1e-3)
             text = self._choice.next(self._kind, energy, light, self._time, seed, self.offered, self._beside)
         changed = text != self._scene
-        self._scene, self._scene_at, self._fade = text, self._time, fade
+        self._scene, self._scene_at, self._scene_kind, self._fade = text, self._time, self._kind, fade
         self._changes += changed
         return changed
 
