@@ -221,6 +221,12 @@ def test_broken_metadata_is_refused_in_one_line(engine: Path, text: str) -> None
     assert "\n" not in str(caught.value)
 
 
+def test_kinds_of_music_without_their_weights_are_refused(engine: Path) -> None:
+    write(engine, kinds=["rock music", "jazz music"])
+    with pytest.raises(EncoderError, match=r"cannot be used.*kinds"):
+        read_encoder(engine / FOLDER, engine)
+
+
 def test_broken_weights_and_no_folder_are_refused(engine: Path) -> None:
     with pytest.raises(EncoderError, match="no sound encoder"):
         read_encoder(engine / FOLDER, engine)

@@ -78,7 +78,10 @@ def read_encoder(folder: Path, engine: Path) -> TposEncoder:
             raise ValueError(f"{damaged[0]} is not a number")
         phrases, scenes = tuple(metadata["phrases"]), int(metadata["scenes"])
         names, moods = frozenset(metadata["texts"]), frozenset(metadata.get("moods", ()))
-        return TposEncoder(metadata["layout"], weights, phrases, scenes, names, moods)
+        kinds = tuple(metadata.get("kinds", ()))
+        if kinds and weights["kinds.weight"].shape[1] != len(kinds) + 1:
+            raise ValueError(f"{len(kinds)} kinds of music")
+        return TposEncoder(metadata["layout"], weights, phrases, scenes, names, moods, kinds)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise EncoderError(f"{folder / WEIGHTS} cannot be used ({error!r}); train it again: {RETRAIN}") from error
 

@@ -230,8 +230,10 @@ class TposEncoder:
         scenes: int = 0,
         names: Container[str] = (),
         moods: Container[str] = (),
+        kinds: tuple[str, ...] = (),
     ) -> None:
-        """names: those of the first `scenes` phrases that also name sounds. moods: phrases that are not scenes."""
+        """names: those of the first `scenes` phrases that also name sounds. moods: phrases that are not scenes. kinds:
+        of music, in the order of the weights' discriminants."""
         self.layout, self.dim, self.phrases, self.scenes, self.moods = layout, layout.dim, phrases, scenes, moods
         self.vectors = np.asarray(weights.get("phrases", np.zeros((0, layout.dim))), np.float32)
         self._weights = {key: np.asarray(value, np.float32) for key, value in weights.items()}
@@ -240,11 +242,17 @@ class TposEncoder:
         self.labels = tuple(phrases[n] for n in called)
         self.label_scores = self.csls_scorer(self.vectors[called])
         """Of an embedding's vector: score of each of `labels`."""
+        self.kinds = kinds
         self.reset()
 
     def csls_scorer(self, places: np.ndarray, csls_weight: float = CSLS_WEIGHT) -> CslsScorer:
         """Scorer of embeddings against texts with sentence vectors `places` [n, dim]. csls_weight: see `CslsScorer`."""
         return CslsScorer(places, self._centre, self._heard, csls_weight)
+
+    def kind_scores(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
+        """See `KindScorer`; for weights with discriminants of `kinds`, after one of music."""
+        scores = vector @ self._weights["kinds.weight"] + self._weights["kinds.bias"]
+        return float(scores[0]), scores[1:]
 
     def reset(self) -> None:
         """Return to the initial state."""

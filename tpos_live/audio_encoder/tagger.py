@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from tpos_live.audio_encoder.kinds import KindTracker
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.core.envelope import share
 
@@ -35,6 +36,7 @@ class Tagger:
 
     def __init__(self, encoder: object) -> None:
         self._encoder = encoder if isinstance(encoder, LabelScorer) and encoder.labels else None
+        self._kinds = KindTracker(encoder)
         self._scores: np.ndarray | None = None
         self._now = self._since = -math.inf
         self.name = ""
@@ -46,6 +48,7 @@ class Tagger:
             return ""
         if embedding.density < QUIET or not np.any(embedding.vector):
             self._scores, self.name = None, ""
+            self._kinds.forget()
             return ""
         label_scores = self._encoder.label_scores(embedding.vector)
         if self._scores is None or not np.isfinite(self._scores).all():
@@ -53,7 +56,7 @@ class Tagger:
         else:
             self._scores += (label_scores - self._scores) * share(SMOOTH, max(embedding.time - self._now, 0.0))
         self._now = embedding.time
-        best = self._encoder.labels[int(self._scores.argmax())]
+        best = self._kinds.follow(embedding) or self._encoder.labels[int(self._scores.argmax())]
         # The first moments of a sound are ambiguous.
         if best != self.name and embedding.time - self._since >= (HOLD if self.name else SMOOTH):
             self.name, self._since = best, embedding.time

@@ -150,6 +150,25 @@ def encoder(
 
 
 @train.command()
+@click.option(
+    "--soundfont",
+    "soundfonts",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="General MIDI (.sf2, .sf3), to make more music with; may be given several times.",
+)
+@click.option(
+    "--songs", type=click.IntRange(2, 10_000), default=8, show_default=True, help="Of each kind and soundfont."
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+def kinds(soundfonts: tuple[Path, ...], songs: int, seed: int) -> None:
+    """Teach the included sound encoder to tell kinds of music apart; the rest of it stays."""
+    from tpos_live.training.audio_model.kind_head import train_kinds
+
+    train_kinds(soundfonts, songs, seed)
+
+
+@train.command()
 @click.option("--minutes", type=click.FloatRange(0, 100_000), default=15.0, show_default=True)
 @click.option("--families", default="", metavar="NAME,…|all", help="Default: those that the engine was trained on.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Engine folder; default: Ember.")

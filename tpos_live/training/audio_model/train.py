@@ -24,6 +24,7 @@ from tpos_live.training.audio_model.clips import (
     made_clips,
     read_clips,
 )
+from tpos_live.training.audio_model.kind_head import composed
 from tpos_live.training.audio_model.pretrain import BACKBONE_FILE, TARGETS_FILE, backbone_file, kept_in
 from tpos_live.training.audio_model.ridge_head import fit_ridge_head
 from tpos_live.training.audio_model.sound_to_scene import bank
@@ -152,7 +153,13 @@ def export(
         labels = [trainer.texts.index(clip.text) for clip in (*clips, *sounds)]
         heard = fit_ridge_head(trainer.mean, [*clips, *sounds], labels, trainer.told, unlabeled)
         centre = unlabeled.centre if unlabeled else vectors.mean(0)
-        reference = {"heard": heard.half().numpy(), "centre": centre.numpy().astype(np.float32)}
+        # A procedural "piano music" is no song.
+        kinds = [composed(clips), np.full(len(sounds), -1, np.int8), composed(unlabeled.clips if unlabeled else ())]
+        reference = {
+            "heard": heard.half().numpy(),
+            "heard.kinds": np.concatenate(kinds),
+            "centre": centre.numpy().astype(np.float32),
+        }
     weights = {name: value.numpy() for name, value in trainer.mean.export().items()} | reference
     metadata: dict[str, Any] = {
         "layout": trainer.net.layout.describe(),

@@ -1,0 +1,75 @@
+"""The kind of music, read from the mean of the audio embeddings by linear discriminants.
+
+The embedding of music lies between the texts of its kind, its moods and its timbre, so the nearest text is often a
+general one ("music", "noise", "calm"). The kind is there all the same: `training/audio_model/kind_head.py` learns the
+directions that separate the kinds from each other, and music from other sounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from tpos_live.audio_encoder.protocol import AudioEmbedding
+from tpos_live.core.envelope import share
+
+MEAN_SECONDS = 5.0
+"""Time constant of the mean of the embeddings; the encoder's own memory has 6.7 s."""
+FIRST_SECONDS = 3.0
+"""Seconds of sound before the first kind is named: the memory is still filling."""
+LEAD_SECONDS = 3.0
+"""Another kind must lead for so long."""
+MUSIC, NO_MUSIC = 0.4, 0.2
+"""Score of music from which a kind is named, and below which it is none: -1 other sounds, 1 music."""
+
+
+@runtime_checkable
+class KindScorer(Protocol):
+    """An encoder that tells kinds of music apart; `kinds` may be empty."""
+
+    kinds: Sequence[str]
+
+    def kind_scores(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
+        """Of a mean of embeddings' vectors: how sure it is that this is music (see MUSIC), and the log-likelihood of
+        each of `kinds`, float [n], without a common constant."""
+        ...
+
+
+class KindTracker:
+    """Follows embeddings and names the kind of music. Belongs to one thread; depends on the audio's clock alone."""
+
+    def __init__(self, encoder: object) -> None:
+        self._encoder = encoder if isinstance(encoder, KindScorer) and encoder.kinds else None
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: the sound has ended."""
+        self._mean: np.ndarray | None = None
+        self._begin = self._now = self._led_since = -math.inf
+        self._leader = self.name = ""
+
+    def follow(self, embedding: AudioEmbedding) -> str:
+        """Take the next embedding of a sound; returns the kind, "" where it is not known, or no music."""
+        if self._encoder is None:
+            return ""
+        if self._mean is None or not np.isfinite(self._mean).all():
+            self.forget()
+            self._mean, self._begin = np.array(embedding.vector, np.float64), embedding.time
+        else:
+            self._mean += (embedding.vector - self._mean) * share(MEAN_SECONDS, max(embedding.time - self._now, 0.0))
+        self._now = embedding.time
+        music, scores = self._encoder.kind_scores(self._mean)
+        if not music >= (NO_MUSIC if self.name else MUSIC):
+            self._leader = self.name = ""
+            return ""
+        leader = self._encoder.kinds[int(scores.argmax())]
+        if leader != self._leader:
+            self._leader, self._led_since = leader, embedding.time
+        if embedding.time - (self._led_since if self.name else self._begin) >= (
+            LEAD_SECONDS if self.name else FIRST_SECONDS
+        ):
+            self.name = leader
+        return self.name
