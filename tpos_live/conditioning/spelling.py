@@ -29,11 +29,12 @@ class Spelling:
         """
         words = (word for text in texts for word in re.findall(r"[a-z]+", text))
         self._rank = {word: at for at, word in reversed(list(enumerate(words))) if len(word) >= SHORTEST}
+        self._longest = max(map(len, self._rank), default=0) + 1  # of a word with one letter too many
         self._written = frozenset(written)
 
     def __call__(self, word: str) -> str:
         """`word`, lower case, or what it was to be."""
-        if not self._written or len(word) < SHORTEST or not re.fullmatch("[a-z]+", word):
+        if not self._written or not SHORTEST <= len(word) <= self._longest or not re.fullmatch("[a-z]+", word):
             return word
         if any(form in self._written or form in self._rank for form in (word, word.removesuffix("s"))):
             return word
