@@ -165,8 +165,8 @@ def test_measurements_draw_as_a_show_does(paired: Engine) -> None:
     assert np.array_equal(frame.pixels, grown)
 
 
-@pytest.mark.parametrize("size", [(64, 64), (96, 64)])
-def test_it_converts_for_openvino(paired: Engine, size: tuple[int, int], tmp_path: Path) -> None:
+def test_it_converts_for_openvino(paired: Engine, tmp_path: Path) -> None:
+    size = (96, 64)  # of different sides, so none can stand for the other
     paired = load_engine(paired.folder, "cpu")  # eager has made the other one's decoder bfloat16 where that is native
     if not is_available("openvino", "cpu")[0]:
         pytest.skip("no OpenVINO here")
