@@ -118,7 +118,7 @@ class Turns:
         return {name: value.data_ptr() for name, value in found.items() if isinstance(value, torch.Tensor)}
 
 
-@pytest.mark.parametrize(("name", "strength", "steps"), [("flow", 1.0, 1), ("flow", 0.6, 2), ("turbo", 1.0, 1)])
+@pytest.mark.parametrize(("name", "strength", "steps"), [("flow", 0.6, 2), ("turbo", 1.0, 1)])
 def test_frames_leave_nothing_behind(request: pytest.FixtureRequest, name: str, strength: float, steps: int) -> None:
     """Everything that the render thread does for a frame, but for the networks."""
     turns = Turns(request.getfixturevalue(name), strength, steps)
@@ -143,6 +143,8 @@ def test_the_networks_leave_nothing_behind(flow: Engine, small: Engine) -> None:
     eager = turns.generator.backend
     assert isinstance(eager, EagerBackend)
     turns.generator.use(NullBackend(1))  # what fills in WARM_UP frames is not the networks'
+    turns.draw(0)
+    held = turns.addresses()
 
     def draw(n: int) -> None:
         if n == WARM_UP:
@@ -150,6 +152,7 @@ def test_the_networks_leave_nothing_behind(flow: Engine, small: Engine) -> None:
         turns.draw(n)
 
     assert grown(draw, warm_up=WARM_UP + 20) < MOST
+    assert turns.addresses() == held and len(turns.pixels) == 6
     whole, plan = CapturedPipeline(BackendRequest(small, LEAST, 81), *networks(small)), small.schedule.plan(1)
     noise, tokens = torch.randn_like(whole.latent), torch.randn(1, 81, small.token_dim)
     addresses = whole.latent.data_ptr(), whole.pixels.data_ptr()
