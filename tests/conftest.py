@@ -15,6 +15,8 @@ from fakes.loaders import end_loads
 from fakes.messages import heard_messages
 from fakes.one_thread import one_thread as one_thread
 
+from tpos_live.core.garbage import no_search_while_loading
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Some hundred processes are started here: without bytecode each would compile the tests and the whole program anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -56,6 +58,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     os.environ["TPOS_LIVE_STATE"] = str(STATES / hashlib.sha256(item.nodeid.encode()).hexdigest()[:20])
     if workers.in_worker(item.config):
         workers.give_way(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[object]:
+    """Without a search for garbage: this makes a million objects, and they stay."""
+    with no_search_while_loading():
+        if workers.in_worker(session.config):
+            workers.import_share(session.config)
+        return (yield)  # type: ignore[misc]
 
 
 def pytest_sessionfinish() -> None:

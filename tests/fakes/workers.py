@@ -8,10 +8,13 @@ the three shares, and a process that has done its own takes from the tail of ano
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +44,27 @@ def choose(config: pytest.Config) -> None:
         option.numprocesses, option.dist = PROCESSES, "worksteal"
         # Threads of PyTorch that wait for each other must not keep a core from another process.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nor those of NumPy
 
 
 def in_worker(config: pytest.Config) -> bool:
     """Whether this process runs a share of the tests."""
     return hasattr(config, "workerinput")
+
+
+def import_share(config: pytest.Config) -> None:
+    """Import a worker's share of the test files, before it collects all of them.
+
+    In a new clone none of them is compiled, and its asserts are rewritten for pytest. The workers write what they have
+    compiled for the others, but not if each begins with the same file at the same time: then each compiled all."""
+    folders = [folder for folder in map(Path, config.args) if folder.is_dir()]
+    files = sorted(path for folder in folders for path in folder.rglob("test_*.py"))
+    first, count = int(config.workerinput["workerid"][2:]), config.workerinput["workercount"]  # type: ignore[attr-defined]
+    for path in files[first * len(files) // count : (first + 1) * len(files) // count]:
+        if str(path.parent) not in sys.path:
+            sys.path.insert(0, str(path.parent))  # as pytest does it
+        with suppress(Exception, pytest.skip.Exception):  # which the collection reports
+            importlib.import_module(path.stem)
 
 
 def sort(items: list[pytest.Item], processes: int) -> None:
