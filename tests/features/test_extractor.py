@@ -78,10 +78,11 @@ def test_every_feature_of_the_map_is_in_the_record() -> None:
     assert set(FEATURES) <= {f.name for f in dataclasses.fields(Features)}
 
 
-@pytest.mark.parametrize("sizes", [[7], [441], [480], [479, 481], [1024], [1, 4799, 0, 33, 960], [RATE * 60]])
-def test_the_same_features_for_every_block_size(sizes: list[int]) -> None:
+def test_the_same_features_for_every_block_size() -> None:
     sound, _ = four_on_the_floor(128, 4)
-    assert in_blocks(sound, sizes) == FeatureExtractor().push(sound, SNAPSHOT)
+    whole = FeatureExtractor().push(sound, SNAPSHOT)
+    for sizes in ([7], [441], [480], [479, 481], [1024], [1, 4799, 0, 33, 960], [RATE * 60]):
+        assert in_blocks(sound, sizes) == whole, sizes
 
 
 def test_blocks_of_one_sample() -> None:

@@ -38,10 +38,19 @@ def test_a_quiet_part_after_loud_music_is_not_lifted() -> None:
     assert max(gain.step(-45.0, True) for _ in range(300 * SECOND)) == 0.0
 
 
+def heard_at(dbfs: float) -> list[Features]:
+    """Half a minute of music, as it is heard at this level."""
+    return hear(at_level(four_on_the_floor(128, 30)[0], dbfs))
+
+
+@pytest.fixture(scope="module")
+def loud() -> list[Features]:
+    return heard_at(-20.0)
+
+
 @pytest.mark.parametrize("dbfs", [-30.0, -38.0, -45.0])
-def test_a_quiet_show_moves_fully_after_20_seconds(dbfs: float) -> None:
-    sound, _ = four_on_the_floor(128, 30)
-    loud, quiet = hear(at_level(sound, -20.0)), hear(at_level(sound, dbfs))
+def test_a_quiet_show_moves_fully_after_20_seconds(loud: list[Features], dbfs: float) -> None:
+    quiet = heard_at(dbfs)
     for name in ("level", "bass"):
         usual, found = (np.mean([getattr(f, name) for f in heard[20 * SECOND :]]) for heard in (loud, quiet))
         assert found >= 0.85 * usual, name
