@@ -115,3 +115,12 @@ def test_weights_of_another_size_are_named(copy: Path, part: str) -> None:
     with pytest.raises(EngineError, match=r" is 3 x 2, its configuration says .*; fetch or install") as found:
         load_engine(copy, "cpu")
     assert "\n" not in str(found.value) and name.removeprefix("text_model.") in str(found.value)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux lists the mapped files")
+def test_an_engine_is_read_and_not_mapped(copy: Path) -> None:
+    """Its files may be written over, or their disk may go, while it draws."""
+    engine = load_engine(copy, "cpu")
+    assert str(copy) not in Path("/proc/self/maps").read_text()
+    shutil.rmtree(copy)
+    assert engine.encode("sea").isfinite().all()

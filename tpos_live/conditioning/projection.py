@@ -27,6 +27,7 @@ from tpos_live.audio_encoder.csls import CslsScorer
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.phrase_conditioner import PhraseConditioner
 from tpos_live.core.atomic import atomic_folder
+from tpos_live.core.tensor_file import read_tensors
 
 FORMAT = 1
 WEIGHTS, METADATA = "mapping.safetensors", "mapping.json"
@@ -167,13 +168,7 @@ def read_projection(folder: Path) -> AudioProjection:
         for name in ("engine", "text_encoder", "space"):
             if not isinstance(facts[name], str):
                 raise ValueError(name)
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return AudioProjection(load_file(folder / WEIGHTS), facts)
-        except SafetensorError as error:
-            raise ValueError(str(error)) from error
+        return AudioProjection(read_tensors(folder / WEIGHTS), facts)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ProjectionError(
             f"{folder}: not a valid mapping ({error!r}); train it again: {retrain(folder)}"

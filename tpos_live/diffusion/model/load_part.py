@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from tpos_live.core.errors import EngineError, first_line
+from tpos_live.core.tensor_file import read_tensors
 
 _UNUSED: dict[str, tuple[str, ...]] = {"unet": (), "vae": ("encoder.", "quant_conv.")}
 """Weights of a part that nothing here uses, so that a file may lack them."""
@@ -56,14 +57,11 @@ def load_part(folder: Path, part: str, cls: Any, unused: tuple[str, ...] | None 
 
 
 def read_weights(where: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a part's files by name, in full precision where the folder has both. They are the files' own
-    pages: nothing is read before it is used. Raises what safetensors does."""
-    from safetensors.torch import load_file
-
+    """The tensors of a part's files by name, in full precision where the folder has both. Raises as `read_tensors`."""
     files = [path for path in sorted(where.glob("*.safetensors")) if _WEIGHTS.fullmatch(path.name)]
     weights: dict[str, torch.Tensor] = {}
     for path in [path for path in files if ".fp16" not in path.name] or files:
-        weights |= load_file(path)
+        weights |= read_tensors(path)
     return weights
 
 
