@@ -6,7 +6,8 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,8 @@ def vocabulary() -> Vocabulary:
     return made
 
 
-def vocabulary_of(offered: Sequence[str]) -> Vocabulary:
+@cache
+def vocabulary_of(*offered: str) -> Vocabulary:
     """As of an engine that offers these families, with Ember's encoder."""
     phrases = phrases_of(offered)
     sentences = load_engine(EMBER, "cpu").sentences
@@ -45,7 +47,7 @@ def vocabulary_of(offered: Sequence[str]) -> Vocabulary:
 @pytest.fixture(scope="module")
 def all_families() -> Vocabulary:
     """As of an engine that offers every family."""
-    return vocabulary_of(tuple(FAMILIES))
+    return vocabulary_of(*FAMILIES)
 
 
 def test_the_engine_in_the_box_lists_all_its_families() -> None:
@@ -133,7 +135,7 @@ def test_rewriting_gives_the_known_words_and_without_a_vocabulary_the_prompt(
 def test_words_that_were_never_taught_are_found_as_they_are_written_and_rewritten(vocabulary: Vocabulary) -> None:
     ten = list(json.loads((EMBER / VOCABULARY_FILE).read_text(encoding="utf-8"))["family"])
     for offered in (ten, [*ten, "tunnel", "storm", "flowers"], list(near_words())):
-        known = vocabulary if offered is ten else vocabulary_of(offered)
+        known = vocabulary if offered is ten else vocabulary_of(*offered)
         listed = [(text, name) for name, texts in words_for(offered).items() for text in texts]
         assert not [(text, name) for text, name in listed if known.match(text).families != (name,)]
     assert vocabulary.rewrite("Mount Everest") == "mountains"
@@ -171,7 +173,7 @@ def test_prompts_as_people_type_them_find_their_family_and_the_others_are_said_t
     """With 15 families 318 of 348 and 116 of 132, with all 26 of them 383 of 431 and 41 of 49."""
     offered = list(json.loads((EMBER / VOCABULARY_FILE).read_text(encoding="utf-8"))["family"])
     if not shipped:
-        offered, vocabulary = list(near_words()), vocabulary_of(list(near_words()))
+        offered, vocabulary = list(near_words()), vocabulary_of(*near_words())
     found: dict[bool, list[bool]] = {True: [], False: []}
     for prompt, told in typed_prompts():
         right, understood = right_scenes(told, offered), vocabulary.match(prompt)
