@@ -14,8 +14,8 @@ from tpos_live.core.errors import EngineError
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.diffusion.hub.presets import load_preset
+from tpos_live.diffusion.model.load_part import read_json
 from tpos_live.diffusion.model.metadata import METADATA_FILE, read_metadata
-from tpos_live.diffusion.model.networks import read_json
 
 DEEP = 3000
 

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.diffusion.model.load_part import load_part
 
 _WAIT = 60.0
 
@@ -124,3 +125,16 @@ def test_an_engine_is_read_and_not_mapped(copy: Path) -> None:
     assert str(copy) not in Path("/proc/self/maps").read_text()
     shutil.rmtree(copy)
     assert engine.encode("sea").isfinite().all()
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_a_part_that_is_gone_is_one_line(copy: Path, part: str) -> None:
+    """As when a stick is pulled out before the encoder is first needed; the libraries would ask the hub for it."""
+    import transformers
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+
+    shutil.rmtree(copy / part)
+    cls = transformers.CLIPTextModel if part == "text_encoder" else AutoencoderTiny
+    with pytest.raises(EngineError, match=r"config.json: missing or damaged; fetch or install") as found:
+        load_part(copy, part, cls)
+    assert "\n" not in str(found.value) and "huggingface" not in str(found.value)

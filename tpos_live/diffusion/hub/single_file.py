@@ -31,8 +31,9 @@ from tpos_live.diffusion.hub.download import RECORD
 from tpos_live.diffusion.hub.fetched import PICKLES, find_fetched, keep_embeddings
 from tpos_live.diffusion.hub.presets import Preset, load_preset, preset_names
 from tpos_live.diffusion.hub.tokenizers import write_tokenizer
+from tpos_live.diffusion.model.load_part import read_json
 from tpos_live.diffusion.model.metadata import METADATA_FILE
-from tpos_live.diffusion.model.networks import quiet, read_json
+from tpos_live.diffusion.model.networks import quiet
 
 log = logging.getLogger(__name__)
 

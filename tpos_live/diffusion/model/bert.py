@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch.nn import Embedding, LayerNorm, Linear, ModuleDict, ModuleList
 
 from tpos_live.core.errors import EngineError, first_line
-from tpos_live.diffusion.model.load_part import read_weights, require_tensors
-from tpos_live.diffusion.model.networks import check_reader, read_json
+from tpos_live.diffusion.model.load_part import read_json, read_weights, require_tensors
+from tpos_live.diffusion.model.networks import check_reader
 
 _NEEDED = {
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",

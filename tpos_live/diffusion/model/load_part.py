@@ -7,6 +7,7 @@ which the render thread makes may be of half precision. `torch.device("meta")` i
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,6 +66,14 @@ def read_weights(where: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """An engine's file of JSON. Raises EngineError."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8-sig")))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise EngineError(f"{path}: missing or damaged; fetch or install the engine again") from error
+
+
 def require_tensors(where: Path, missing: Sequence[str]) -> None:
     """Raise EngineError if tensors of a module are missing from its files."""
     if missing:
@@ -76,8 +85,9 @@ def require_tensors(where: Path, missing: Sequence[str]) -> None:
 def _empty(where: Path, cls: Any) -> torch.nn.Module:
     """The module that a folder's configuration describes."""
     made: torch.nn.Module
+    config = read_json(where / "config.json")  # the libraries would look for a missing one on the hub
     if hasattr(cls, "load_config"):  # of diffusers
-        made = cls.from_config(cls.load_config(where, local_files_only=True))
+        made = cls.from_config(config)
     else:
         made = cls(cls.config_class.from_pretrained(where, local_files_only=True))
     return made

@@ -6,7 +6,6 @@ Where a compiled engine draws they are never needed, and importing diffusers for
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import threading
@@ -18,7 +17,7 @@ import torch
 
 from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.model.live_lora import LiveLoras
-from tpos_live.diffusion.model.load_part import load_part
+from tpos_live.diffusion.model.load_part import load_part, read_json
 from tpos_live.diffusion.model.lora import Change, merge, read_lora
 from tpos_live.diffusion.model.metadata import LoraFile, UnetInputs
 from tpos_live.diffusion.model.patch_encoder import PatchEncoder
@@ -185,14 +184,6 @@ def check_reader(where: Path, longest: int, words: int, rows: int) -> None:
     if words > rows:
         what = f"it knows {words} words, its text encoder {rows}; the parts are of different engines, or damaged"
         raise EngineError(f"{where}: {what}; fetch or install the engine again")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """An engine's file of JSON. Raises EngineError."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8-sig")))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise EngineError(f"{path}: missing or damaged; fetch or install the engine again") from error
 
 
 def _class_of(name: str) -> Any:

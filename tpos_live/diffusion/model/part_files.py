@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tpos_live.core.errors import EngineError
-from tpos_live.diffusion.model.networks import read_json
+from tpos_live.diffusion.model.load_part import read_json
 
 _COUNTS = (
     "layers_per_block", "transformer_layers_per_block", "num_encoder_blocks", "num_decoder_blocks", "decoder_blocks",
