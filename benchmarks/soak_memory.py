@@ -28,13 +28,12 @@ def memory() -> dict[str, float]:
     """Of this process; without the C library's where it does not say."""
     process = psutil.Process()
     info = process.memory_info()
-    objects = gc.get_objects()
-    tensors = [each for each in objects if type(each) in (torch.Tensor, torch.nn.Parameter)]
+    count, tensors = _objects()
     storages = {each.untyped_storage().data_ptr(): each.untyped_storage().nbytes() for each in tensors}
     row = {
         "rss_mb": info.rss / _MB,
         "shared_mb": getattr(info, "shared", 0) / _MB,
-        "objects": float(len(objects)),
+        "objects": float(count),
         "blocks": float(sys.getallocatedblocks()),
         "tensors_mb": sum(storages.values()) / _MB,
         "threads": float(process.num_threads()),
@@ -43,6 +42,23 @@ def memory() -> dict[str, float]:
     if heap := _heap():
         row |= {"used_mb": (heap.uordblks + heap.hblkhd) / _MB, "free_mb": heap.fordblks / _MB}
     return row
+
+
+def _objects() -> tuple[int, list[torch.Tensor]]:
+    """How many objects Python has, and the tensors of them.
+
+    No other thread may run meanwhile: a tuple that one of them is making would have two owners, and Python gives up to
+    make it with "bad argument to internal function".
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(60.0)
+    try:
+        objects = gc.get_objects()
+        count, tensors = len(objects), [each for each in objects if type(each) in (torch.Tensor, torch.nn.Parameter)]
+        del objects
+    finally:
+        sys.setswitchinterval(usual)
+    return count, tensors
 
 
 def _heap() -> _Heap | None:
