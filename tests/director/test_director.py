@@ -170,6 +170,16 @@ def test_beside_a_prompt_a_scene_takes_a_tenth_to_three_tenths_of_the_image() ->
     assert calm < AREAS[BREAKDOWN] < AREAS[MAIN] < loud
 
 
+def test_before_the_first_decision_what_is_heard_takes_no_more_of_a_prompts_image_than_a_scene() -> None:
+    shown = snapshot(prompt="fire")
+    for label, last in (("techno music", AREAS[PEAK]), ("", AREAS[PEAK]), ("rain on surface", 1.0)):
+        director = Director()
+        areas = [director.step(one, label if n >= 100 else "", shown).area for n, one in enumerate(music(12.0))]
+        assert max(areas[:100]) <= AREAS[PEAK], label
+        assert max(areas) == pytest.approx(last, abs=0.02) if last == 1.0 else max(areas) <= last, label
+    assert {one.area for one in follow(music(1.0), snapshot(prompt=""))} == {1.0}, "without one it is the image"
+
+
 def test_area_at_depth_0_is_what_it_was_without() -> None:
     assert {direction.area for direction in follow(song(), snapshot(director_area=0.0))} == {1.0}
 
@@ -199,7 +209,8 @@ def test_beside_a_prompt_a_scene_lies_where_it_belongs_and_moves_on() -> None:
 
 def test_what_is_no_music_shows_its_own_scene() -> None:
     rain = follow(music(30.0), snapshot(), "rain on surface")
-    assert {(one.scene, one.area, one.zoom, one.palette, one.drift_x) for one in rain} == {("", 1.0, 0.0, 0.0, 0.0)}
+    assert {(one.scene, one.zoom, one.palette, one.drift_x) for one in rain} == {("", 0.0, 0.0, 0.0)}
+    assert at(rain, 15.0).area == pytest.approx(1.0, abs=0.01)
     assert {(one.across, one.down, round(one.aside, 2)) for one in rain[500:]} == {(0.0, 0.0, 1.0)}, (
         "at both sides of a prompt"
     )
@@ -299,3 +310,15 @@ def test_beside_a_prompt_no_scene_is_a_shadow() -> None:
     found = [director.step(one, "techno music", prompted).scene for one in music(300.0)[before + 1 :]]
     assert {text for text in found[round(BAR / HOP_SECONDS) + 1 :] if not suits_a_prompt(text)} == set()
     assert len({kins[text] for text in found[round(BAR / HOP_SECONDS) + 1 :]}) >= 4
+
+
+def test_only_scenes_that_suit_the_prompt_are_beside_it_and_another_prompt_gets_others() -> None:
+    suited = {"wormhole", "a neon tunnel", "northern lights"}
+    director, shown = Director(suited=lambda: suited), snapshot(prompt="fire", seed=1)
+    first = {director.step(one, "techno music", shown).scene for one in music(120.0)} - {""}
+    assert first == suited
+    suited = {"cosmic clouds", "a stellar nursery"}
+    then = [director.step(one, "techno music", shown).scene for one in music(60.0, 120.0)]
+    assert set(then[round(BAR / HOP_SECONDS) + 1 :]) == suited
+    dark = [director.step(one, "techno music", snapshot(prompt="")).scene for one in music(300.0, 180.0)]
+    assert len({*dark} - suited) >= 5, "without a prompt all scenes are"

@@ -12,7 +12,7 @@ from tpos_live.audio_encoder.tagger import LabelScorer
 from tpos_live.conditioning.vocabulary_file import offered_scenes
 from tpos_live.core.paths import shipped
 from tpos_live.director.scene_choice import REST_SECONDS, SceneChoice
-from tpos_live.director.scene_table import ALONE, KINDS, SCENES, TYPICAL
+from tpos_live.director.scene_table import ALONE, KINDS, SCENES, TYPICAL, suits_a_prompt
 from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.text.near_words import near_words
 
@@ -61,7 +61,8 @@ def test_kinds_of_music_begin_with_different_looks(beside: bool) -> None:
     offered, kins = offered_scenes(shipped("engines") / "ember"), {scene.text: scene.kin for scene in SCENES}
     first = {}
     for kind, energy in energies.items():
-        found = [kins[SceneChoice().next(kind, energy, 0.5, 0.0, seed, offered, beside)] for seed in range(20)]
+        suits = suits_a_prompt if beside else None
+        found = [kins[SceneChoice().next(kind, energy, 0.5, 0.0, seed, offered, suits)] for seed in range(20)]
         assert sum(kin in TYPICAL[kind] for kin in found) >= 18, kind
         first[kind] = Counter(found).most_common(1)[0][0]
     assert len(set(first.values())) >= 8 - beside, first
@@ -85,3 +86,14 @@ def test_a_look_rests_half_as_long_as_a_scene() -> None:
     choice, kins = SceneChoice(), {scene.text: scene.kin for scene in SCENES}
     found = [kins[choice.next("techno music", 0.6, 0.5, 30.0 * n, 1, None)] for n in range(5)]
     assert len(set(found)) == 5 and REST_SECONDS / 2 >= 30.0 * 4
+
+
+def test_where_few_scenes_of_the_kind_of_music_suit_the_prompt_others_come_before_one_comes_again() -> None:
+    """A scene in 40 s: six last for four minutes; those of the kind come first."""
+    suited, kins = {"a campfire", "blazing flames", "misty mountains", "northern lights", "wormhole", "flowers"}, set()
+    choice = SceneChoice()
+    found = [choice.next("hip hop music", 0.5, 0.5, 40.0 * n, 2, None, suited.__contains__) for n in range(6)]
+    kins = [next(scene.kin for scene in SCENES if scene.text == text) for text in found]
+    assert set(found) == suited and set(kins[:2]) <= {*KINDS["hip hop music"]}
+    alone = [choice.next("hip hop music", 0.5, 0.5, 40.0 * n, 2, suited) for n in range(6)]
+    assert {scene.kin for scene in SCENES if scene.text in alone} <= {*KINDS["hip hop music"]}

@@ -11,9 +11,11 @@ import torch
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import AudioConditioner
+from tpos_live.conditioning.beside import BesidePrompt
 from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, EditDirections, Regions, ShownText
 from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.prompt_bank import Part, PromptBank, blend, fold, slerp
+from tpos_live.core.envelope import ease
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import AudioMode
@@ -27,6 +29,11 @@ ALONE = 0.3
 """Audio strength from which the audio fills the whole frame where there is no prompt."""
 FULL_MOOD = 0.35
 """`audio_weight` from which a mood has its full effect in mode grow."""
+DULL = 0.45
+"""Factor on the area of a sound's own scene that does not suit the prompt (`beside.py`): of it a shadow is seen."""
+CLEAR_AREA = (0.4, 0.7)
+"""Area up to which a scene beside a prompt is made clearer, and from which it is not: one that fills the image needs it
+not."""
 _SMALL = 1e-3
 """Shares below this are invisible, but would cost a row of the batch."""
 
@@ -63,11 +70,12 @@ class ConditioningBuilder:
         trained_with_audio: bool = True,
         mode: str = "append",
         follow: Callable[[str], None] = lambda prompt: None,
+        beside: BesidePrompt | None = None,
     ) -> None:
         """sequence_length: rows of the result, the prompt's plus the audio's. trained_with_audio: the engine was
         trained with audio embeddings. mode: what AUTO means. follow: called with the prompt of each frame; must
-        return at once. scene: the sound's own, or the director's."""
-        self._follow = follow
+        return at once. scene: the sound's own, or the director's. beside: what suits beside the prompt."""
+        self._follow, self._beside = follow, beside or BesidePrompt()
         self._scene = scene
         self._trained_with_audio = trained_with_audio
         self._own_mode = mode
@@ -80,6 +88,7 @@ class ConditioningBuilder:
         self._modes: dict[str, float] = {}
         self._now: float | None = None
         self._promptless = 0.0
+        self._dull, self._clearer = 0.0, 1.0
 
     def mode(self, snapshot: Snapshot) -> str:
         """The mode in use, one of MODES."""
@@ -95,10 +104,11 @@ class ConditioningBuilder:
         """
         text = self._bank.tokens(now, snapshot)
         self._follow(self._bank.prompt)
-        promptless, modes = self._fade_promptless(now), self._fade_modes(now, snapshot)
         if self._audio is not None:
             self._audio.follow(embedding, now)
         self._scene.follow(params.direction, now)
+        self._fade_beside(now)
+        promptless, modes = self._fade_promptless(now), self._fade_modes(now, snapshot)
         if text is None:
             return None
         if self._prompt_embeds is None:
@@ -131,6 +141,7 @@ class ConditioningBuilder:
             if promptless < 1.0:
                 scenes = [(blend(scenes), 1.0)]  # beside a prompt each scene more would cost a row of the UNet's batch
             area = min(region_area(share) * confidence * params.direction.area, 1.0)
+            area *= 1.0 - (1.0 - DULL) * self._dull * (1.0 - promptless)
             area = (area + (1.0 - area) * promptless * min(strength / ALONE, 1.0)) * modes["grow"]
             mood = strength * min(params.audio_weight / FULL_MOOD, 1.0) * modes["grow"]
         return _Shares(
@@ -182,7 +193,8 @@ class ConditioningBuilder:
                 weights.append(weight * (1.0 - shares.region))
         heard = bool(weights) and shares.region > _SMALL
         for states, weight in scenes if shares.region > _SMALL else []:
-            self._fill(self._region_embeds[len(weights)], states.to(prompt_embeds))
+            clearer = self._clearer_by(shares.region) if heard else 1.0
+            self._fill(self._region_embeds[len(weights)], states.to(prompt_embeds) * clearer)
             weights.append(weight * shares.region)
         self._add_mood(self._region_embeds[: len(weights)], shares.mood)
         if len(weights) == 1:
@@ -190,6 +202,11 @@ class ConditioningBuilder:
             return None
         total = sum(weights)
         return Regions(self._region_embeds[: len(weights)], tuple(weight / total for weight in weights), heard)
+
+    def _clearer_by(self, area: float) -> float:
+        """Factor on the states of a scene with this area beside a prompt."""
+        first, last = CLEAR_AREA
+        return self._clearer + (1.0 - self._clearer) * ease((area - first) / (last - first))
 
     def _add_mood(self, regions: torch.Tensor, share: float) -> None:
         """Add the mood to the audio rows of `regions` [K, sequence length, dim]; only engines trained with audio."""
@@ -214,6 +231,17 @@ class ConditioningBuilder:
         for rows, (states, _) in zip(self._edit_embeds, found, strict=True):
             self._fill(rows, states.to(rows))
         return EditDirections(self._edit_embeds, tuple(weight for _, weight in found), share)
+
+    def _fade_beside(self, now: float) -> None:
+        """Follow what suits the prompt: the share of the region that sounds' own scenes have that do not suit it, and
+        how clear scenes are made. Call before `_fade_modes`."""
+        suited, dull = self._beside(), 0.0
+        own = 1.0 - self._scene.directed
+        if suited is not None and self._audio is not None and own > _SMALL:
+            dull = own * sum(weight for text, weight in self._audio.scene_texts() if text not in suited)
+        step = math.inf if self._now is None else max(now - self._now, 0.0) / MODE_FADE
+        self._dull += min(max(dull - self._dull, -step), step)
+        self._clearer += min(max(self._beside.clearer() - self._clearer, -step), step)
 
     def _fade_promptless(self, now: float) -> float:
         """1 while there is no prompt, 0 with one, between them during the fade. Call before `_fade_modes`."""

@@ -19,7 +19,7 @@ _PATIENCE = 5.0
 class PromptReport:
     """Analyses the newest prompt on a thread of its own.
 
-    Thread contract: one thread calls `follow`, which returns at once; any thread reads `line`.
+    Thread contract: one thread calls `follow`, which returns at once; any thread reads `line` and `families`.
     """
 
     def __init__(self, vocabulary: Callable[[], Vocabulary | None], synchronous: bool = False) -> None:
@@ -34,6 +34,8 @@ class PromptReport:
         self.line = ""
         """What the engine understands of the newest prompt; "" before the first and for an engine without vocabulary.
         """
+        self.families: tuple[str, ...] = ()
+        """The families that the engine draws of the newest prompt, nearest first; none where `line` is ""."""
 
     def __enter__(self) -> Self:
         if not self._synchronous:
@@ -69,7 +71,8 @@ class PromptReport:
     def _read(self, prompt: str) -> None:
         try:
             vocabulary, bare = self._vocabulary(), plain(prompt)
-            line = str(vocabulary.match(bare.text)) if vocabulary else ""
-            self.line = "; ".join(filter(None, (bare.line, line)))
+            match = vocabulary.match(bare.text) if vocabulary else None
+            self.families = match.families if match else ()
+            self.line = "; ".join(filter(None, (bare.line, str(match or ""))))
         except Exception:  # the report is optional and must not stop the session
-            self.line = ""
+            self.line, self.families = "", ()

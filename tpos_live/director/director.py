@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 from tpos_live.core.direction import (
@@ -44,7 +44,8 @@ SHOT_BARS = 1.0
 KIND_SECONDS = 4.0
 """What is heard must be music, or no music, for so long before the scenes begin or end."""
 AREAS = {SILENCE: 0.45, INTRO: 0.45, BREAKDOWN: 0.53, MAIN: 0.63, BUILD_UP: 0.63, PEAK: 0.74}
-"""Factor on the area of the scene beside a prompt, by section; a build-up's grows by its tension."""
+"""Factor on the area of the scene beside a prompt, by section; a build-up's grows by its tension. What is heard and is
+no music has all of it."""
 AREA_SECONDS = 1.5
 PALETTE = {"section": 0.11, "drop": 0.37}
 """Turns of the palette at a new section or phrase, and at a drop."""
@@ -60,12 +61,15 @@ DEPTH_SECONDS = 0.3
 class Director:
     """One step per hop; deterministic: the same features, labels and parameters give the same directions.
 
-    Thread contract: one thread calls `step`; another one may replace `offered` and read `memory`, which is replaced as
-    a whole.
+    Thread contract: one thread calls `step`; another one may replace `offered` and `suited` and read `memory`, which is
+    replaced as a whole.
     """
 
     offered: Container[str] | None = None
     """Texts of the scenes that the engine draws, None for all; of a scene it does not offer nobody would see much."""
+    suited: Callable[[], Container[str] | None] = lambda: None
+    """Gives the texts of the scenes that suit beside the prompt that is shown, None where that is not known
+    (`conditioning/beside.py`)."""
     memory: DirectorMemory = field(default_factory=DirectorMemory)
     """What `resume` takes, of the newest decision."""
     _clock: BarClock = field(default_factory=BarClock)
@@ -83,7 +87,7 @@ class Director:
     _changes: int = 0
     _nexts: int | None = None
     _next: bool = False
-    _area: float = 1.0
+    _area: float | None = None
     _palette: float = 0.0
     _palette_goal: float = 0.0
     _shots: int = 0
@@ -199,8 +203,8 @@ class Director:
         asked, self._next = self._next, False
         if (self._kind == "") != (self._scene == "") or asked:
             return depth > 0 or asked
-        if self._beside and not suits_a_prompt(self._scene):
-            return depth > 0  # it was chosen for an image of its own
+        if self._beside and self._scene and not self._suits(self._scene):
+            return depth > 0  # it was chosen for an image of its own, or for another prompt
         if depth <= 0 or not self._kind or self._sections.name == SILENCE:
             return False
         stood = self._time - self._scene_at
@@ -214,11 +218,17 @@ class Director:
         text = ""
         if self._kind:
             light = features.high_presence / (features.high_presence + features.bass_presence + 1e-3)
-            text = self._choice.next(self._kind, energy, light, self._time, seed, self.offered, self._beside)
+            suits = self._suits if self._beside else None
+            text = self._choice.next(self._kind, energy, light, self._time, seed, self.offered, suits)
         changed = text != self._scene
         self._scene, self._scene_at, self._scene_kind, self._fade = text, self._time, self._kind, fade
         self._changes += changed
         return changed
+
+    def _suits(self, text: str) -> bool:
+        """Whether a scene may be shown beside the prompt."""
+        suited = self.suited()
+        return suits_a_prompt(text) if suited is None else text in suited
 
     def _take_shot(self, seed: int, seconds: float) -> None:
         self._shots += 1
@@ -236,10 +246,12 @@ class Director:
         """What moves between two decisions."""
         self._on = follow(self._on, float(on), SWITCH_SECONDS / 3, SWITCH_SECONDS / 3, HOP_SECONDS)
         shot = self._framing.step()
-        area = AREAS[self._sections.name] if self._scene else 1.0
+        unclear = self._beside and (not self._heard or self._heard in KINDS)
+        area = AREAS[self._sections.name] if self._scene or unclear else 1.0
         if self._sections.name == BUILD_UP:
             area += 0.15 * features.tension
-        self._area = follow(self._area, area, AREA_SECONDS, AREA_SECONDS, HOP_SECONDS)
+        begins = area if self._area is None else self._area
+        self._area = follow(begins, area, AREA_SECONDS, AREA_SECONDS, HOP_SECONDS)
         self._palette = follow(self._palette, self._palette_goal, PALETTE_SECONDS, PALETTE_SECONDS, HOP_SECONDS)
         if not on and self._on < 1e-3:
             return NO_DIRECTION

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
-from tpos_live.director.scene_table import ALONE, KINDS, SCENES, TYPICAL, Scene
+from tpos_live.director.scene_table import KINDS, SCENES, TYPICAL, Scene
 
 REST_SECONDS = 300.0
 """A scene does not come again within this time, where there are enough others."""
@@ -16,7 +16,10 @@ CHANCE = 0.35
 """Largest difference that chance makes."""
 OTHER = 0.6
 """What a scene costs that is not typical of the kind of music: it comes when the typical ones have been shown, or at an
-energy that none of them suits."""
+energy that none of them suits. One of another kind of music costs twice as much."""
+FEWEST = 6
+"""Scenes beside a prompt from which those of the kind of music are enough. Where fewer suit the prompt, scenes of other
+kinds of music come too, so that a set does not repeat itself."""
 
 
 @dataclass
@@ -37,12 +40,18 @@ class SceneChoice:
 
     def next(
         self, kind: str, energy: float, light: float, now: float, seed: int, offered: Container[str] | None,
-        beside: bool = False,
+        suits: Callable[[str], bool] | None = None,
     ) -> str:  # fmt: skip
-        """The next scene's text; "" where the engine offers none for this kind. kind: label of the sound, one of KINDS.
-        now: seconds. offered: texts that the engine draws, None for all. beside: it is shown beside a prompt."""
-        kins = [kin for kin in KINDS[kind] if not (beside and kin in ALONE)]
-        scenes = [scene for scene in SCENES if scene.kin in kins and (offered is None or scene.text in offered)]
+        """The next scene's text; "" where the engine offers none. kind: label of the sound, one of KINDS.
+        now: seconds. offered: texts that the engine draws, None for all. suits: whether a text may be shown beside the
+        prompt, None without one."""
+        kins = KINDS[kind]
+        scenes = [scene for scene in SCENES if offered is None or scene.text in offered]
+        if suits is not None:
+            scenes = [scene for scene in scenes if suits(scene.text)]
+        own = [scene for scene in scenes if scene.kin in kins]
+        if suits is None or len(own) >= FEWEST:
+            scenes = own
         if not scenes:
             return ""
         rng = random.Random(f"{seed} scene {self.count}")
@@ -54,7 +63,8 @@ class SceneChoice:
             """Whether it rests counts first, then how long ago it and, for half as long, its kin were shown."""
             own, kin = self._recent(scene.text, now, REST_SECONDS), self._recent(scene.kin, now, REST_SECONDS / 2)
             apart = abs(scene.energy - energy) + LIGHT * abs(scene.light - light)
-            return own > 0, max(own, kin), apart + chance[scene] + OTHER * (scene.kin not in typical)
+            strange = (scene.kin not in typical) + (scene.kin not in kins)
+            return own > 0, max(own, kin), apart + chance[scene] + OTHER * strange
 
         chosen = min(scenes, key=cost)
         self._shown[chosen.text] = self._shown[chosen.kin] = now

@@ -41,8 +41,8 @@ class AudioProcessor:
     """Processes chunks of audio and publishes the results.
 
     Thread contract: one thread calls `process`; `frame_params`, `embedding` and `features` hold the newest records and
-    may be read from anywhere, and `tagger.name` too; another thread may replace `director.offered` and read
-    `director.memory`. Nothing depends on the size of the chunks.
+    may be read from anywhere, and `tagger.name` too; another thread may replace `director.offered` and
+    `director.suited`, and read `director.memory`. Nothing depends on the size of the chunks.
     """
 
     def __init__(
@@ -51,9 +51,11 @@ class AudioProcessor:
         delay: Callable[[], float] = lambda: 0.0,
         offered: Container[str] | None = None,
         beat_source: BeatSource | None = None,
+        suited: Callable[[], Container[str] | None] = lambda: None,
     ) -> None:
         """delay: seconds from sound in the room to light on the screen; called for each chunk. offered: scenes that the
-        engine draws, None for all. beat_source: clocks of other programs, None for none."""
+        engine draws, None for all. beat_source: clocks of other programs, None for none. suited: gives the
+        scenes that suit beside the prompt, None where that is not known."""
         self.encoder = encoder
         self.delay = delay
         self.frame_params: Mailbox[FrameParams] = Mailbox()
@@ -63,7 +65,7 @@ class AudioProcessor:
         self.features = Features()
         self.tagger = Tagger(encoder)
         self.beat_source = beat_source or BeatSource()
-        self.director = Director(offered)
+        self.director = Director(offered, suited)
         self._extractor = FeatureExtractor()
         self._integrator = ModulationIntegrator()
         self._labels: deque[tuple[float, str]] = deque()

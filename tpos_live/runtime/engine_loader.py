@@ -139,12 +139,16 @@ class EngineLoader:
         from tpos_live.runtime.keyframe_mode import KeyframeMode
         from tpos_live.runtime.render_thread import RenderThread
 
+        def direct() -> None:
+            director = self._audio_processor.director
+            director.offered, director.suited = pipeline.offered, pipeline.suited
+
         def fail_over(error: Exception, failures: int) -> FailoverResult | None:
             result = pipeline.fail_over(error, failures)
-            self._audio_processor.director.offered = pipeline.offered
+            direct()
             return result
 
-        self._audio_processor.director.offered = pipeline.offered
+        direct()
         self._status_registry.update(state="running")
         processor, cap = self._audio_processor, self._settings.engine.fps_cap
         self.keyframe_mode = self._stack.enter_context(

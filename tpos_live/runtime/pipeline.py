@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from tpos_live.audio_encoder.checkpoint import EncoderError, text_hash
 from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
 from tpos_live.conditioning.audio_conditioner import AudioConditioner, SentenceSpaceEncoder
+from tpos_live.conditioning.beside import BesidePrompt
 from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner, sound_phrases
@@ -20,7 +22,7 @@ from tpos_live.conditioning.prompt_report import PromptReport
 from tpos_live.conditioning.prompt_syntax import PromptRewriter
 from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.conditioning.vocabulary import Vocabulary, load_vocabulary
-from tpos_live.conditioning.vocabulary_file import offered_scenes
+from tpos_live.conditioning.vocabulary_file import offered_scenes, read_phrases
 from tpos_live.core.cores import usable_cores
 from tpos_live.core.errors import CannotDrawError, EngineError, first_line
 from tpos_live.core.frame import Frame
@@ -95,6 +97,8 @@ class Pipeline:
         """What frames are drawn from beside the prompt, for the drawing thread."""
         self.offered: frozenset[str] | None = None
         """Scenes that the engine draws, for the director; None for all."""
+        self.suited: Callable[[], frozenset[str] | None] = lambda: None
+        """Gives those of them that suit beside the prompt, for the director; None where that is not known."""
 
     def __enter__(self) -> Self:
         """Raises EngineError. A live show goes on with the built-in engine where the chosen one is there, but cannot be
@@ -133,9 +137,12 @@ class Pipeline:
         rows, own = self.generator.prompt_length, self.engine.metadata.audio_mode
         self._prompt_report = self._stack.enter_context(PromptReport(self._known, synchronous=not self._live))
         follow = self._prompt_report.follow
+        phrases, report = read_phrases(path), self._prompt_report
+        offered, pairs = phrases["family"] if phrases else None, self.generator.conditioner.pairs
+        self.suited = beside = BesidePrompt(offered, lambda: report.families, pairs)
         self.builder = ConditioningBuilder(
             PromptBank(texts), self._audio_conditioner(), DirectedScene(scenes), rows, self.engine.trained_with_audio,
-            own, follow,
+            own, follow, beside,
         )  # fmt: skip
         self._texts = texts
 
