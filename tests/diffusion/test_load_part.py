@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import torch
 from fakes.tiny_engine import make_tiny_engine
 from safetensors.torch import load_file, save_file
 
+import tpos_live
 from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.model.load_part import load_part
@@ -138,3 +140,18 @@ def test_a_part_that_is_gone_is_one_line(copy: Path, part: str) -> None:
     with pytest.raises(EngineError, match=r"config.json: missing or damaged; fetch or install") as found:
         load_part(copy, part, cls)
     assert "\n" not in str(found.value) and "huggingface" not in str(found.value)
+
+
+def test_no_network_is_made_by_a_library_s_own_loader() -> None:
+    """`from_pretrained` changes PyTorch for all threads; a tokenizer's, a configuration's and an embedding's do not."""
+    package, found = Path(tpos_live.__file__).parent, set()
+    for path in package.rglob("*.py"):
+        if path.relative_to(package).parts[0] != "training":
+            found |= {
+                f"{path.name}: {call}" for call in re.findall(r"[\w.]+\.from_pretrained\(", path.read_text("utf-8"))
+            }
+    assert found == {
+        "load_part.py: cls.config_class.from_pretrained(",
+        "text_encoders.py: cls.from_pretrained(",  # of a tokenizer
+        "textual_inversion.py: torch.nn.Embedding.from_pretrained(",
+    }
