@@ -125,6 +125,17 @@ def test_a_typical_scene_follows_soon_when_the_kind_of_music_is_clear(known: flo
     assert kins[found[-1].scene] in TYPICAL["rock music"]
 
 
+def test_another_kind_of_music_has_another_scene_when_the_first_has_stood_its_least_time() -> None:
+    director, kins = Director(), {scene.text: scene.kin for scene in SCENES}
+    found = [
+        director.step(one, "jazz music" if one.time < 6 else "rock music", snapshot(seed=2)) for one in music(22.0)
+    ]
+    changes = [n * HOP_SECONDS for n, (a, b) in enumerate(pairwise(found)) if a.scene and a.scene != b.scene]
+    begun = next(n * HOP_SECONDS for n, one in enumerate(found) if one.scene)
+    assert len(changes) == 1 and -HOP_SECONDS < changes[0] - begun - SCENE_SECONDS[0] <= BAR
+    assert kins[at(found, 5.0).scene] in TYPICAL["jazz music"] and kins[found[-1].scene] in TYPICAL["rock music"]
+
+
 @pytest.mark.parametrize("kind", ["techno music", "ambient music", "rock music", "piano music", "jazz music", "music"])
 def test_no_scene_comes_twice_within_five_minutes(kind: str) -> None:
     found = follow(music(290.0), snapshot(seed=5), kind)

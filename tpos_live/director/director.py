@@ -208,9 +208,9 @@ class Director:
         if depth <= 0 or not self._kind or self._sections.name == SILENCE:
             return False
         stood = self._time - self._scene_at
-        if self._kind in TYPICAL and self._scene_kind not in TYPICAL:
-            return stood >= NAMED_SECONDS / depth
         least, phrases, most = (seconds / depth for seconds in SCENE_SECONDS)
+        if self._kind in TYPICAL and self._kind != self._scene_kind:
+            return stood >= (least if self._scene_kind in TYPICAL else NAMED_SECONDS / depth)
         return stood >= least and (section or (phrase and stood >= phrases) or stood >= most)
 
     def _choose(self, features: Features, seed: int, fade: float, energy: float) -> bool:
