@@ -51,7 +51,8 @@ def frames(seed: int = 1) -> list[np.ndarray]:
         {"engine.threads": 2, "engine.accelerator": "eager", "engine.size": "128", "parameters.seed": seed},
         here=Path("/nowhere"),
     )
-    snapshot = ParameterStore(settings.start_values()).snapshot()
+    # As a render: in-between frames follow how fast the engine draws on this machine.
+    snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False}).snapshot()
     compositor, interpolator, out = CpuCompositor((320, 180)), FrameInterpolator(), []
     with Pipeline(settings, live=False) as pipeline:
         audio_processor = AudioProcessor(pipeline.encoder)
