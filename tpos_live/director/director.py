@@ -43,7 +43,7 @@ SHOT_BARS = 1.0
 """Length of the ease from one shot to the next."""
 KIND_SECONDS = 4.0
 """What is heard must be music, or no music, for so long before the scenes begin or end."""
-AREAS = {SILENCE: 0.45, INTRO: 0.45, BREAKDOWN: 0.53, MAIN: 0.63, BUILD_UP: 0.63, PEAK: 0.74}
+AREAS = {SILENCE: 0.5, INTRO: 0.5, BREAKDOWN: 0.6, MAIN: 0.72, BUILD_UP: 0.72, PEAK: 0.79}
 """Factor on the area of the scene beside a prompt, by section; a build-up's grows by its tension. What is heard and is
 no music has all of it."""
 AREA_SECONDS = 1.5
