@@ -166,7 +166,7 @@ def test_a_show_goes_on_where_its_cache_cannot_be_written(tmp_path: Path) -> Non
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(1.0)  # before, it ended here
     process.terminate()
-    assert process.wait(30) == 0 and process.stderr.read() == ""
+    assert process.wait(30) == 0 and process.stderr.read() == "tpos-live: stopping …\n"
 
 
 @pytest.mark.slow

@@ -317,7 +317,7 @@ def test_a_start_that_fails_keeps_the_file_of_last_night(tmp_path: Path) -> None
         assert ended.returncode == 1 and word in ended.stderr and "Traceback" not in ended.stderr, ended.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text.wav", "tonight.mp4"]
     assert (tmp_path / "tonight.mp4").read_text() == "good"
-    ended = run("--audio", "text.wav", "--record", ".", *SMALL, cwd=tmp_path)
+    ended = run("--device", "nosuchmic", "--record", ".", *SMALL, cwd=tmp_path)
     assert ended.returncode == 1 and "is a folder" in ended.stderr
 
 
