@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 from tpos_live.conditioning.conditioning import ShownText
 from tpos_live.conditioning.vocabulary import Vocabulary
@@ -23,7 +22,7 @@ class PromptScenes:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         """vocabulary: of the engine, whose families are names of scenes."""
-        self._match = lru_cache(maxsize=64)(vocabulary.match)  # a match takes some milliseconds
+        self._vocabulary = vocabulary
 
     def __call__(self, texts: Sequence[ShownText]) -> tuple[SceneShare, ...]:
         """At most MOST scenes, in the order of `texts`, in the moods of prompt and sound; none where no text leads to
@@ -47,7 +46,7 @@ class PromptScenes:
 
     def _of(self, text: str) -> dict[str, SceneShare]:
         """The scenes of one text by their names, of weight 1."""
-        match = self._match(text)
+        match = self._vocabulary.match(text)
         words = [word.replace(" ", "_") for word in match.others]
         style = next((word for word in words if word in STYLES), "natural")
         colour = next((word for word in words if word in HUES), None)
@@ -56,7 +55,7 @@ class PromptScenes:
 
     def _mood(self, text: str) -> Mood:
         """The mean of the moods that a text names."""
-        named = [word for word in self._match(text).others if word in MOODS] or ["plain"]
+        named = [word for word in self._vocabulary.match(text).others if word in MOODS] or ["plain"]
         return _moved(MOODS["plain"], [(MOODS[word], 1 / len(named)) for word in named])
 
 
