@@ -30,6 +30,7 @@ from tpos_live.core.paths import shipped
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.director.director import AREAS
 from tpos_live.director.scene_table import SCENES
+from tpos_live.display.tone_mapping import LUMA
 from tpos_live.evaluation.harness.sampler import SamplerHarness, as_tensor
 
 PART = 0.15
@@ -38,7 +39,6 @@ BLACK = 0.02
 """Added to both sides of the light's ratio."""
 MOMENTS = ((0.6, 0.55, 0.3), (0.85, 0.85, 0.6), (0.35, 0.2, 0.0))
 """Intensity, hue and phase of the images in turn."""
-LUMA = (0.2126, 0.7152, 0.0722)
 
 
 def effect(alone: np.ndarray, pair: np.ndarray) -> tuple[float, float]:

@@ -36,6 +36,7 @@ from tpos_live.diffusion.backends.registry import prepare_better
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
+from tpos_live.display.tone_mapping import LUMA
 from tpos_live.evaluation.classifier.model import SceneClassifier, load_classifier
 
 CASES = (  # prompt, its scene, sound, the sound's scene
@@ -115,7 +116,7 @@ class Easel:
 
 def small(image: np.ndarray) -> torch.Tensor:
     """Grey, float [1, 1, 64, 64], 0 to 1."""
-    grey = torch.from_numpy(image).float().div(255) @ torch.tensor([0.2126, 0.7152, 0.0722])
+    grey = torch.from_numpy(image).float().div(255) @ torch.tensor(LUMA)
     return F.interpolate(grey[None, None], size=(64, 64), mode="area")
 
 
