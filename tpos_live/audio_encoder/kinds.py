@@ -68,8 +68,7 @@ class KindTracker:
         leader = self._encoder.kinds[int(scores.argmax())]
         if leader != self._leader:
             self._leader, self._led_since = leader, embedding.time
-        if embedding.time - (self._led_since if self.name else self._begin) >= (
-            LEAD_SECONDS if self.name else FIRST_SECONDS
-        ):
+        since, least = (self._led_since, LEAD_SECONDS) if self.name else (self._begin, FIRST_SECONDS)
+        if embedding.time - since >= least:
             self.name = leader
         return self.name

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-CLIPS = click.Path(exists=True, file_okay=False, path_type=Path)
+_CLIPS = click.Path(exists=True, file_okay=False, path_type=Path)
 _SEED = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 _JSON = click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 
@@ -143,7 +143,7 @@ def look(families: str, pictures: int, size: str, seed: int, as_json: bool) -> i
 
 
 @evaluate.command()
-@click.option("--data", type=CLIPS, required=True, help="A folder with a folder of clips a class.")
+@click.option("--data", type=_CLIPS, required=True, help="A folder with a folder of clips a class.")
 @click.option("--folds", is_flag=True, help="Each fold by the encoder in runs/encoder/fold-K, trained without it.")
 @click.option("--zero-shot", is_flag=True, help="The classes that the encoders in runs/encoder/without-* never heard.")
 @click.option("--encoder", "folder", default="", metavar="FOLDER|baseline", help="Default: the included one.")
@@ -180,7 +180,7 @@ def sync(video: Path | None, foreign: Path | None, clicks: int | None, prompt: s
 
 
 @evaluate.command()
-@click.option("--data", type=CLIPS, help="A folder with a folder of clips a class; default: made sounds.")
+@click.option("--data", type=_CLIPS, help="A folder with a folder of clips a class; default: made sounds.")
 @click.option("--variants", type=click.IntRange(1, 100), default=8, show_default=True, help="Made sounds of a kind.")
 @_SEED
 @_JSON
