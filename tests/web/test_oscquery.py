@@ -151,6 +151,7 @@ def test_who_is_not_heard_by_osc_reads_nothing_without_a_token(stage, upgrade) -
 def test_other_programs_find_it_by_zeroconf(stage) -> None:
     zeroconf = pytest.importorskip("zeroconf")
     found: list[tuple[list[str], int]] = []
+    gone: list[str] = []
     came = threading.Condition()
 
     class Browser:
@@ -163,7 +164,10 @@ def test_other_programs_find_it_by_zeroconf(stage) -> None:
 
         def update_service(self, *_of: Any) -> None: ...
 
-        def remove_service(self, *_of: Any) -> None: ...
+        def remove_service(self, _network: Any, _kind: str, name: str) -> None:
+            with came:
+                gone.append(name)
+                came.notify()
 
     with zeroconf.Zeroconf(interfaces=["127.0.0.1"]) as network:
         zeroconf.ServiceBrowser(network, SERVICE, Browser())
@@ -171,9 +175,13 @@ def test_other_programs_find_it_by_zeroconf(stage) -> None:
             assert page.opened.wait(20)
             with came:
                 heard = came.wait_for(lambda: (["127.0.0.1"], page.port) in found, 20)
-    if not heard and not found:
-        pytest.skip("no multicast on loopback here")
-    assert heard, found
+                if not heard and not found:
+                    pytest.skip("no multicast on loopback here")
+                assert heard, found
+            page.withdraw()
+            with came:
+                assert came.wait_for(lambda: gone, 20), "before the page ends, for it takes a while"
+            assert ask(page, "/tpos/prompt"), "which is still served"
 
 
 def test_a_program_that_cannot_be_told_is_disconnected(stage, page, monkeypatch, messages) -> None:

@@ -181,6 +181,7 @@ class LiveSession:
 
     def __exit__(self, *exc: object) -> None:
         failed = exc[0] is not None
+        self.page.withdraw()
         try:
             # The engine ends while the recording's last frames are written, and leaves its cores to their encoder.
             self.controls.end(self.display, failed=failed)

@@ -85,6 +85,7 @@ class ControlPage(OwnThread):
         self._numbers = itertools.count(1)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
+        self._announcing: asyncio.Task[None] | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -100,6 +101,13 @@ class ControlPage(OwnThread):
     ) -> None:
         self._stack.close()
         super().__exit__(kind, error, trace)
+
+    def withdraw(self) -> None:
+        """Take back what was announced on the network, without waiting: its three goodbyes take 0.25 s, in which other
+        parts of the show can end."""
+        if self._loop is not None and self._announcing is not None:
+            with suppress(RuntimeError):  # it is closed
+                self._loop.call_soon_threadsafe(self._announcing.cancel)
 
     def _wake(self) -> None:
         if self._loop is not None and self._end is not None:
@@ -177,11 +185,11 @@ class ControlPage(OwnThread):
             self._claims.keep("page", self.access.host, self._wanted)
             log.info(f"control page: {self.address}{qr_code(self.address) if self.access.token else ''}")
             telling = asyncio.create_task(pages.run())
-            announcing = asyncio.create_task(announce(NAME, self._reached_at, self.port))
+            self._announcing = asyncio.create_task(announce(NAME, self._reached_at, self.port))
             await self._end.wait()
             telling.cancel()
-        announcing.cancel()
-        await asyncio.gather(announcing, return_exceptions=True)
+        self._announcing.cancel()
+        await asyncio.gather(self._announcing, return_exceptions=True)
 
     def _tree(self, path: str, query: str) -> dict[str, Any] | None:
         """OSCQuery's answer."""
