@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tpos_live.bench import rehearsal
 from tpos_live.cli import main as cli
 from tpos_live.runtime.pipeline import Pipeline
 
@@ -57,11 +58,24 @@ def test_the_sound_of_a_show(option: str, name: str, capsys: pytest.CaptureFixtu
         ("--engine", "missing.safetensors"),
         ("--record", "folder.mp4"),
         ("--record", "sound.wav"),
+        ("--output", "nowhere/film.mp4"),
+        ("--output", "folder.mp4"),
         ("--config", "folder.toml"),
     ],
 )
 def test_the_files_of_a_show(option: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert name in said([option, name], capsys)
+    line = said([option, name], capsys)
+    assert name in line and (option == "--record") == ("record" in line)
+
+
+@pytest.mark.parametrize(("option", "name"), [("--audio", "missing.wav"), ("--output", "nowhere/film.mp4")])
+def test_a_trial_looks_at_them_first(
+    option: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rehearsal, "observe", pytest.fail)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["doctor", "--show", "--headless", option, name])
+    assert ended.value.code == 1 and name in capsys.readouterr().out
 
 
 def test_then_the_display(capsys: pytest.CaptureFixture[str]) -> None:

@@ -202,6 +202,7 @@ def test_a_checkpoint_that_predicts_v_says_so(
     ("case", "word"),
     [
         ("absent", "there is no such file"),
+        ("folder", "is a folder; name a file, or show an engine's own folder with --engine"),
         ("pickle", "is a pickle, which can run code"),
         ("cut", "damaged or cut off"),
         ("empty", "damaged or cut off"),
@@ -246,7 +247,9 @@ def test_a_bad_file_is_one_line_and_leaves_nothing(
         name = "sd-turbo"
     elif case == "words":
         shutil.rmtree(home / "sd-turbo" / "tokenizer")
-    if case != "absent":
+    if case == "folder":
+        file.mkdir()
+    elif case != "absent":
         save_file(tensors, file)
     if case == "cut":
         file.write_bytes(file.read_bytes()[:-100])

@@ -268,8 +268,8 @@ def test_a_window_that_changes_its_size_is_fitted_into_the_file(tmp_path: Path, 
 def test_a_place_that_cannot_be_written_is_one_line_and_no_file(tmp_path: Path) -> None:
     (tmp_path / "folder.mp4").mkdir()
     for name in ("no/a.mp4", "folder.mp4", "a.avi"):
-        with pytest.raises(DisplayError, match="cannot record") as caught:
-            Recorder(tmp_path / name).open((64, 64))
+        with pytest.raises(DisplayError, match="wall cannot be written: ") as caught:
+            Recorder(tmp_path / name, name="wall").open((64, 64))
         assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["folder.mp4"]
 

@@ -25,6 +25,7 @@ from tpos_live.core.settings import Settings
 from tpos_live.core.status import Status
 from tpos_live.display.screens import has_display
 from tpos_live.runtime.live_session import LiveSession
+from tpos_live.runtime.named_files import check_show
 from tpos_live.runtime.stop_signals import stop_signals
 from tpos_live.runtime.waiting import run_until_fastest_backend, run_until_first_frame
 
@@ -69,6 +70,7 @@ def rehearse(settings: Settings, seconds: float, hours: float) -> int:
     """Try the settings for `seconds` of a show, and print a line each; 0 if a show of `hours` would work, else 1."""
     findings = [_cache(cache_dir())]
     try:
+        check_show(settings, demo=False)
         with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=_folder(settings)) as folder:
             findings += check_moments(observe(_on_trial(settings, Path(folder)), seconds), settings, hours)
     except click.exceptions.Abort:

@@ -52,7 +52,7 @@ class Recorder(EncodedOutput):
         try:
             path = check_output(self._wanted, VIDEO, try_folder=False)
         except DisplayError as error:
-            raise DisplayError(f"cannot record: {error}") from error
+            raise DisplayError(f"{self.name} cannot be written: {error}") from error
         self._writer = VideoWriter(
             path, size, self.fps, rate=self._rate, preset=self._steps.preset, crf=CRF, threads=1, live=True
         )

@@ -9,10 +9,13 @@ from pathlib import Path
 
 from tpos_live.audio.file_capture import FileCapture, names_a_file
 from tpos_live.audio.files import AudioFile
+from tpos_live.core.output_names import VIDEO, parse_output
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.paths import expanded
 from tpos_live.core.settings import EngineSettings, Settings, SoundSettings
 from tpos_live.diffusion.hub.resolve import resolve_engine
+from tpos_live.display.errors import DisplayError
+from tpos_live.display.output_file import check_output
 from tpos_live.runtime.recordings import check_recording
 from tpos_live.runtime.show_keeper import check_show_file
 
@@ -23,6 +26,8 @@ def check_show(settings: Settings, demo: bool) -> None:
         _check_sound(settings.sound)
     check_engine(settings.engine)
     check_recording(settings.record, settings.sound.audio)
+    for output in settings.output.to:
+        _check_files(output, settings.sound.audio)
     if settings.show.file:
         check_show_file(Path(settings.show.file))
 
@@ -33,6 +38,16 @@ def _check_sound(sound: SoundSettings) -> None:
         AudioFile(Path(sound.audio)).close()
     elif names_a_file(sound.fallback):
         FileCapture(sound.fallback).close()
+
+
+def _check_files(output: str, audio: str) -> None:
+    """Raise DisplayError for a file of an `--output` that cannot be written."""
+    for spec in parse_output(output):
+        if spec.kind == "file":
+            try:
+                check_output(Path(spec.address), VIDEO, [Path(audio)] if audio else [])
+            except DisplayError as error:
+                raise DisplayError(f"--output {spec.name}: {error}") from error
 
 
 def check_engine(engine: EngineSettings) -> None:

@@ -68,6 +68,8 @@ def import_checkpoint(file: Path, name: str = "", like: str = "") -> Path:
     """
     if file.suffix.lower() in PICKLES:
         raise EngineError(f"{file}: is a pickle, which can run code; convert it to safetensors, or choose another file")
+    if file.is_dir():
+        raise EngineError(f"{file} is a folder; name a file, or show an engine's own folder with --engine {file}")
     if not file.is_file():
         raise EngineError(f"{file}: there is no such file; check its name")
     if not (name or like) and (made := imported_folder(file)):
