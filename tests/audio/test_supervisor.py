@@ -19,9 +19,10 @@ class Room:
     """A fake sound system: which devices are there, whether they give blocks, and what was done to them.
     The test is the supervisor's thread and its clock."""
 
-    def __init__(self, *names: str, fallback: str = "") -> None:
-        self.names = list(names)
-        self.visible = list(names)
+    def __init__(self, *names: str, fallback: str = "", missing: bool = False) -> None:
+        """missing: nothing is there at the start, and need not be."""
+        self.names = [] if missing else list(names)
+        self.visible = list(self.names)
         self.silent: set[str] = set()
         self.opened: list[Capture] = []
         self.closed: list[Capture] = []
@@ -32,8 +33,9 @@ class Room:
         open_fallback = (lambda: self.open_capture(fallback)) if fallback else None
         self.opening = self.open_capture
         self.supervisor = Supervisor(
-            names[0], lambda wanted: self.opening(wanted), self.rescan, open_fallback, self.probe, self.others
-        )
+            names[0], lambda wanted: self.opening(wanted), self.rescan, open_fallback, self.probe, self.others,
+            required=not missing,
+        )  # fmt: skip
         self.supervisor.begin(self.now)
 
     def open_capture(self, wanted: str | int | None) -> Capture:
@@ -485,6 +487,26 @@ def test_a_refused_first_opening_is_an_error() -> None:
 
     with pytest.raises(AudioError, match="no sound input"):
         Supervisor("mic", refuse, lambda: None).open()
+
+
+def test_an_input_that_is_not_required_at_the_start_is_waited_for(messages: list[str]) -> None:
+    room = Room("desk", missing=True)
+    assert room.run(10) == [SourceState.STARTING, SourceState.REOPENING]
+    assert room.supervisor.message == 'microphone "desk" cannot be opened; waiting for it' and len(messages) == 1
+    room.names.append("desk")
+    assert room.run(10)[-1] is SourceState.RUNNING and room.supervisor.message == ""
+
+
+def test_one_that_is_not_required_is_no_error() -> None:
+    def refuse(wanted: object) -> Capture:
+        raise AudioError("no sound input on this machine")
+
+    supervisor = Supervisor("mic", refuse, lambda: None, required=False)
+    supervisor.open()
+    try:
+        assert wait_until(lambda: supervisor.state is SourceState.REOPENING)
+    finally:
+        supervisor.close()
 
 
 def test_a_device_that_hangs_while_opening_holds_up_nobody() -> None:

@@ -48,13 +48,18 @@ class Microphone:
         channels: tuple[int, ...] | None = None,
         rate: float | None = None,
         fallback: str = "",
+        required: bool = True,
     ) -> None:
         """device, channels, rate: as in `DeviceCapture`; nothing is opened before the source is entered. fallback: used
         while the device is lost: the path of a file, which loops and is not played aloud, or words of another input's
-        name, of which the first two channels are used; "" for none."""
-        self._fallback = fallback
+        name, of which the first two channels are used; "" for none. required: as in `Supervisor`."""
+        self._fallback, self._required = fallback, required
         self._supervisor = Supervisor(
-            device, lambda wanted: DeviceCapture(wanted, channels, rate), rescan, _opener(fallback)
+            device,
+            lambda wanted: DeviceCapture(wanted, channels, rate),
+            rescan,
+            _opener(fallback),
+            required=required,
         )
         self._capture: Capture | None = None
         self._mix = StereoMix((0, 1))
@@ -72,9 +77,9 @@ class Microphone:
         self._real_since = 0.0
 
     def __enter__(self) -> Self:
-        """Raises AudioError for an input that cannot be opened, unless there is a fallback, and for a fallback that is
-        no audio file."""
-        if names_a_file(self._fallback):
+        """Raises AudioError for an input that is required and cannot be opened, unless there is a fallback, and for a
+        fallback that is no audio file."""
+        if names_a_file(self._fallback) and self._required:
             FileCapture(self._fallback).close()
         elif self._fallback:
             self._look_for(self._fallback)

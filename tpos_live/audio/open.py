@@ -18,11 +18,12 @@ def open_source(
     mute: bool = False,
     loop: bool = False,
     fallback: str = "",
+    required: bool = True,
 ) -> AudioSource:
     """The source for a session; nothing is opened before it is entered.
 
     A file plays once or in a `loop`, the demo loops, otherwise it is the input `device` (None or "mic": the default).
-    channels: counted from 1. mute: a file or the demo is analysed but not played. fallback: see `Microphone`.
+    channels: counted from 1. mute: a file or the demo is analysed but not played. fallback, required: see `Microphone`.
 
     Raises AudioError for more than one of device, audio and demo.
     """
@@ -32,4 +33,4 @@ def open_source(
         return FileSource(DEMO, loop=True, mute=mute)
     if audio is not None:
         return FileSource(audio, loop=loop, mute=mute, channels=channels)
-    return Microphone(device, channels, fallback=fallback)
+    return Microphone(device, channels, fallback=fallback, required=required)

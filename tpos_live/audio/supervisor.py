@@ -58,9 +58,11 @@ class Supervisor:
         open_fallback: Callable[[], Capture] | None = None,
         probe: Callable[[str | int | None], bool] = can_be_opened,
         list_others: Callable[[str | int | None], tuple[str, ...]] = other_inputs,
+        required: bool = True,
     ) -> None:
         """open_fallback: opens it. probe: whether the input could be opened, where a rescan would end the fallback.
-        list_others: the inputs there are while it is not."""
+        list_others: the inputs there are while it is not. required: an input that is missing at the start is an error
+        where there is no fallback; else it is waited for."""
         self.capture: Capture | None = None
         """The stream in use: the input's or the fallback's."""
         self.state = SourceState.STARTING
@@ -72,6 +74,7 @@ class Supervisor:
         self._first: Capture | None = None
         self._spare = SpareStream(self._attempts, self._opener.plainly)
         self._fallback = FallbackInput(open_fallback, self._attempts) if open_fallback is not None else None
+        self._required = required and open_fallback is None
         self._opening: OpenAttempt | None = None
         self._opening_since = 0.0
         self._report = InputReport()
@@ -91,13 +94,13 @@ class Supervisor:
         return self._report.message
 
     def open(self, patience: float = 5.0) -> None:
-        """Open the input; raises AudioError if that is refused and there is no fallback. A device that does not answer
+        """Open the input; raises AudioError if that is refused and it is required. A device that does not answer
         within `patience` seconds is waited for in the background."""
         self._thread.start()
         self._awaited = self._known.wait(patience)
         if not self._awaited:
             self._report.message = f'waiting for microphone "{self._label}" to open'
-        elif self._refused is not None and self._fallback is None:
+        elif self._refused is not None and self._required:
             raise self._refused
 
     def close(self) -> None:
@@ -113,7 +116,7 @@ class Supervisor:
         self.begin(perf_counter())
         guard = Guard(log, "looking after the input")
         while not self._leaving.wait(_TICK):
-            if self._refused is not None and self._awaited and self._fallback is None:
+            if self._refused is not None and self._awaited and self._required:
                 break
             with guard:
                 self.step(perf_counter())
@@ -171,7 +174,7 @@ class Supervisor:
     def _refuse(self, error: AudioError, now: float) -> None:
         if not self._known.is_set():
             self._refused = error
-            if self._fallback is not None:
+            if not self._required:
                 self._report.trouble = NEVER
                 log.warning(str(error))
                 self._good_at = now - FALLBACK_AFTER

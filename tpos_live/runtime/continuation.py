@@ -11,18 +11,20 @@ from tpos_live.display.window import DisplayWindow
 from tpos_live.runtime.autosave import ShowState
 from tpos_live.runtime.last_frame import FrameKeeper, read_frame
 from tpos_live.runtime.live_session import LiveSession
+from tpos_live.runtime.named_files import without_missing
 from tpos_live.runtime.watchdog import Run
 
 
 def settings_of(settings: Settings, run: Run) -> Settings:
-    """The settings of this run: with --resume after a death, with Ember on the CPU after several. Before PyTorch is
-    imported."""
-    if run.deaths:
-        settings = settings.model_copy(update={"show": settings.show.model_copy(update={"resume": True})})
+    """The settings of this run: after a death with --resume, and without the files that are gone; with Ember on the CPU
+    after several. Before PyTorch is imported."""
     if run.safe:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         engine = settings.engine.model_copy(update={"name": "ember", "accelerator": "eager"})
         settings = settings.model_copy(update={"engine": engine})
+    if run.deaths:
+        settings = without_missing(settings)
+        settings = settings.model_copy(update={"show": settings.show.model_copy(update={"resume": True})})
     return settings
 
 

@@ -37,7 +37,6 @@ from tpos_live.runtime.audio_thread import AudioProcessor, AudioThread
 from tpos_live.runtime.autosave import ShowState
 from tpos_live.runtime.engine_loader import EngineLoader
 from tpos_live.runtime.performance import Performance
-from tpos_live.runtime.recordings import check_recording
 from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.status_fields import frame_fields, sound_fields
 from tpos_live.runtime.status_registry import StatusRegistry
@@ -70,14 +69,15 @@ class LiveSession:
         headless_gl: bool = False,
         page: bool = False,
         watchdog: int = 0,
+        again: bool = False,
     ) -> None:
         """sound: a source in place of the one in the settings (measurements). headless_gl: draw with OpenGL but without
         a display (measurements). page: with the control page, unless the settings turn it off. watchdog: its
-        process number, 0 without one."""
+        process number, 0 without one. again: it has died and was started again, so it waits for an input that is not
+        there."""
         small_pages()
         self.settings, self._demo, self._stop = settings, demo, stop or threading.Event()
-        self._headless_gl = headless_gl
-        check_recording(settings.record, settings.sound.audio)
+        self._headless_gl, self._again = headless_gl, again
         self.store = ParameterStore(settings.start_values())
         self.status_registry = StatusRegistry(self.store)
         self.frames: Mailbox[Frame] = Mailbox()
@@ -229,7 +229,7 @@ class LiveSession:
         channels = tuple(sound.channels) or None
         if sound.audio:
             return open_source(audio=sound.audio, channels=channels, mute=sound.mute, loop=sound.loop)
-        return open_source(device=sound.device, channels=channels, fallback=sound.fallback)
+        return open_source(device=sound.device, channels=channels, fallback=sound.fallback, required=not self._again)
 
     @property
     def output_size(self) -> tuple[int, int]:

@@ -5,19 +5,26 @@ So a mistake on the command line is said at once, and before what this machine l
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from tpos_live.audio.file_capture import FileCapture, names_a_file
 from tpos_live.audio.files import AudioFile
+from tpos_live.audio.source import AudioError
+from tpos_live.core.errors import EngineError
 from tpos_live.core.output_names import VIDEO, parse_output
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.paths import expanded
-from tpos_live.core.settings import EngineSettings, Settings, SoundSettings
+from tpos_live.core.settings import EngineSettings, Settings, ShowSettings, SoundSettings
+from tpos_live.core.settings_file import SettingsError
+from tpos_live.core.show_file import read_show
 from tpos_live.diffusion.hub.resolve import resolve_engine
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output_file import check_output
 from tpos_live.runtime.recordings import check_recording
 from tpos_live.runtime.show_keeper import check_show_file
+
+log = logging.getLogger(__name__)
 
 
 def check_show(settings: Settings, demo: bool) -> None:
@@ -28,15 +35,46 @@ def check_show(settings: Settings, demo: bool) -> None:
     check_recording(settings.record, settings.sound.audio)
     for output in settings.output.to:
         _check_files(output, settings.sound.audio)
-    if settings.show.file:
-        check_show_file(Path(settings.show.file))
+    _check_looks(settings.show)
+
+
+def without_missing(settings: Settings) -> Settings:
+    """The settings of a show that starts again, without the sound, engine and looks that are gone or damaged by now: it
+    goes on with the default input, with Ember, with the shipped looks, after a line each. Recordings and outputs find
+    another folder, or wait for their own."""
+    for name, check, default in (
+        ("sound", _check_audio, {"audio": ""}),
+        ("engine", check_engine, {"name": "auto"}),
+        ("show", _check_looks, {"file": ""}),
+    ):
+        section = getattr(settings, name)
+        try:
+            check(section)
+        except (AudioError, EngineError, SettingsError) as error:
+            log.warning(f"{error}; the show goes on without it")
+            settings = settings.model_copy(update={name: section.model_copy(update=default)})
+    return settings
+
+
+def _check_looks(show: ShowSettings) -> None:
+    """Raise SettingsError for a show file that is none."""
+    if show.file:
+        path = Path(show.file)
+        check_show_file(path)
+        if path.exists():
+            read_show(path)
+
+
+def _check_audio(sound: SoundSettings) -> None:
+    """Raise AudioError for a file that cannot be played."""
+    if sound.audio:
+        AudioFile(Path(sound.audio)).close()
 
 
 def _check_sound(sound: SoundSettings) -> None:
-    """Raise AudioError for a file that cannot be played. An input may come later."""
-    if sound.audio:
-        AudioFile(Path(sound.audio)).close()
-    elif names_a_file(sound.fallback):
+    """As `_check_audio`, and for the file of a fallback. An input may come later."""
+    _check_audio(sound)
+    if not sound.audio and names_a_file(sound.fallback):
         FileCapture(sound.fallback).close()
 
 

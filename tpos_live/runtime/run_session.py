@@ -31,9 +31,11 @@ log = logging.getLogger(__name__)
 def run_live_session(settings: Settings, demo: bool = False, run: Run | None = None) -> NoReturn:
     """Run a session from start to end, then exit the process: status 1 if a recording was lost. Raises our own errors
     for what cannot start. run: by a watchdog, if there is one."""
+    again, watchdog = (run.deaths > 0, run.watchdog) if run else (False, 0)
     if run is not None:
         settings = settings_of(settings, run)
-    check_show(settings, demo)
+    if not again:
+        check_show(settings, demo)
     headless = settings.window.headless
     if not headless and not has_display():
         raise DisplayError(
@@ -44,9 +46,8 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
         around.enter_context(terminal_messages("tpos-live: ", write))
         crashed = None if demo else find_crashed(state_dir())
         state = _continued(crashed, settings.show.resume)
-        watchdog = run.watchdog if run else 0
         chosen = settings if state else choose_seed(settings)
-        session = LiveSession(chosen, demo=demo, stop=stop, page=True, watchdog=watchdog)
+        session = LiveSession(chosen, demo=demo, stop=stop, page=True, watchdog=watchdog, again=again)
         saving: AbstractContextManager[object] = nullcontext()
         session.engine_loader.may_end = run is not None
         if state:
