@@ -13,7 +13,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.output_view import OutputView
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.display.output_transform import OutputTransform
-from tpos_live.display.window_view import CORNERS, PLAIN, SIDES, TURNED, frame_size, place, turn, window_view
+from tpos_live.display.window_view import CORNERS, PLAIN, SIDES, TURNED, place, turn, window_view
 
 SIZE = (320, 180)
 
@@ -37,7 +37,7 @@ def test_nothing_is_changed_by_the_defaults() -> None:
 def test_the_corners_of_the_image_are_where_they_were_moved(window: tuple[int, int], rotate: int, seed: int) -> None:
     moves = np.random.default_rng(seed).uniform(-0.2, 0.2, (4, 2))
     view = OutputView(rotate=rotate, corners=tuple((float(x), float(y)) for x, y in moves))
-    placed = place(view, window, frame_size(view, window))
+    placed = place(view, window, view.turned(window))
     square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
     for corner, move in zip(square, moves, strict=True):
         assert at(placed, *(corner + move)) == pytest.approx(corner, abs=1e-6)

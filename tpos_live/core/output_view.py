@@ -45,7 +45,11 @@ class OutputView:
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) of what leaves, for frames of (width, height)."""
         left, top, right, bottom = self.box(size)
-        return (bottom - top, right - left) if self.rotate in (90, 270) else (right - left, bottom - top)
+        return self.turned((right - left, bottom - top))
+
+    def turned(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) of an image of (width, height) after turning; the same from after to before."""
+        return size[::-1] if self.rotate in (90, 270) else size
 
     def tile(self, columns: int, rows: int, overlap: float = 0.0) -> list[OutputView]:
         """The same for each of `columns` x `rows` equal parts, row by row. overlap: share of its own width and height

@@ -74,7 +74,7 @@ def _grid(view: OutputView, size: tuple[int, int]) -> np.ndarray:
     """float32 [1, height, width, 2]: where each pixel comes from, as grid_sample expects it (-1 to 1)."""
     width, height = size
     view = replace(view, crop=PLAIN.crop)  # the size is that of the part already
-    matrix = place(view, size, size[::-1] if view.rotate in (90, 270) else size)
+    matrix = place(view, size, view.turned(size))
     x, y = (np.arange(width) + 0.5) / width, ((np.arange(height) + 0.5) / height)[:, None]
     u, v, z = (row[0] * x + row[1] * y + row[2] for row in matrix)
     seen = z > 0

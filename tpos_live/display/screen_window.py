@@ -158,8 +158,7 @@ class ScreenWindow:
     def _whole(self, screen: Screen) -> tuple[int, int]:
         """Of which this screen shows its part, a pixel for a pixel."""
         left, top, right, bottom = self._view.crop
-        sides = screen.width, screen.height
-        width, height = sides[::-1] if self._view.rotate in (90, 270) else sides
+        width, height = self._view.turned((screen.width, screen.height))
         wide, high = width / (right - left), height / (bottom - top)
         scale = min(1.0, LONGEST / max(wide, high))
         return round(scale * wide), round(scale * high)

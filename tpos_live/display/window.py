@@ -26,7 +26,7 @@ from tpos_live.display.placement import WindowPlacement
 from tpos_live.display.screen_window import ScreenWindows
 from tpos_live.display.screens import Screens
 from tpos_live.display.visibility import WindowVisibility
-from tpos_live.display.window_view import frame_size, window_view
+from tpos_live.display.window_view import window_view
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ class DisplayWindow:
         display_frame = self.shown = self.interpolator.display_frame(now, params, snapshot)
         window, view = self._window.get_framebuffer_size(), window_view(snapshot)
         if not any(output.fixed_size for output in self.outputs) or self._composed_size == (0, 0):
-            width, height = self.screen_windows.frame_size or frame_size(view, window)
+            width, height = self.screen_windows.frame_size or view.turned(window)
             self._composed_size = (max(width, 1), max(height, 1))
         self._compositor.compose(
             display_frame.postfx, display_frame.newest, display_frame.previous, self._composed_size

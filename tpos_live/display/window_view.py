@@ -56,11 +56,6 @@ def is_flat(view: OutputView) -> bool:
     return view == replace(PLAIN, crop=view.crop, mirror=view.mirror)
 
 
-def frame_size(view: OutputView, window: tuple[int, int]) -> tuple[int, int]:
-    """(width, height) of a frame that fills a window of (width, height)."""
-    return window[::-1] if view.rotate in (90, 270) else window
-
-
 def place(view: OutputView, window: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
     """float [3, 3]: a point of the window (0 to 1, to the right and down) to one of the shown image, turned as it is
     shown, as homogeneous coordinates; the third one is positive where the image can be.
