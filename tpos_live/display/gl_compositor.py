@@ -43,7 +43,7 @@ class GlCompositor:
 
     def __init__(self) -> None:
         """Needs a current OpenGL 3.3 context. Raises DisplayError if the shaders do not compile."""
-        self._enlarge = make_program(ENLARGE, _SHADER)
+        self._enlarge, self._factor = make_program(ENLARGE, _SHADER), 0
         self._programs = {
             switches: make_program(compose_source(*switches), _SHADER)
             for switches in itertools.product((False, True), repeat=3)
@@ -54,7 +54,8 @@ class GlCompositor:
         self._noise.upload(noise_tile())
         self._turbulence = Texture(gl.GL_RGBA32F, gl.GL_LINEAR, gl.GL_REPEAT)
         self._turbulence.upload(detail_tile())
-        self._target = Texture(gl.GL_RGBA8, gl.GL_LINEAR)
+        self.composed = Texture(gl.GL_RGBA8, gl.GL_LINEAR)
+        """The composed frame."""
         self._target_buffer = FrameBuffer()
         self._work_buffer = FrameBuffer()
         self._source = Texture(gl.GL_RGB8, gl.GL_NEAREST)
@@ -71,12 +72,12 @@ class GlCompositor:
     ) -> None:
         """Compose a frame of `size` (width, height); arguments as of CpuCompositor.compose."""
         if size != self.size:
-            self._target.reserve(*size)
-            self._target_buffer.attach(self._target)
+            self.composed.reserve(*size)
+            self._target_buffer.attach(self.composed)
             self.size = size
         level = postfx.shown_level
         if newest is None or level <= 0:
-            self._target_buffer.begin(0, 0, *size)
+            self._target_buffer.begin(*size)
             gl.glClearColor(0, 0, 0, 1)
             gl.glClear(gl.GL_COLOR_BUFFER_BIT)
             return
@@ -86,7 +87,7 @@ class GlCompositor:
 
         tone = ToneMapping.of(postfx)
         placement = place_image(postfx, new.size, size)
-        self._target_buffer.begin(0, 0, *size)
+        self._target_buffer.begin(*size)
         if (placement.width, placement.height) != size:
             gl.glClearColor(0, 0, 0, 1)
             gl.glClear(gl.GL_COLOR_BUFFER_BIT)
@@ -146,11 +147,6 @@ class GlCompositor:
             old.large.bind(3)
             if bloom:
                 old.bloom_map.bind(4)
-
-    @property
-    def composed(self) -> Texture:
-        """The composed frame."""
-        return self._target
 
     def show(self, window: tuple[int, int]) -> None:
         """Draw the composed frame on the window of (width, height) pixels, aspect kept."""
@@ -233,17 +229,18 @@ class GlCompositor:
         self._source.upload(frame.pixels)
         self._wide.reserve(width * factor, height)
         upscaled.large.reserve(width * factor, height * factor)
-        phases = cubic_weights(factor)
         program = self._enlarge
         program.use()
-        program["factor"] = factor
-        for i, (first, weights) in enumerate(phases):
-            gl.glUniform1i(uniform_location(program, f"first[{i}]"), first)
-            gl.glUniform4f(uniform_location(program, f"weights[{i}]"), *weights)
+        if factor != self._factor:
+            self._factor = factor
+            program["factor"] = factor
+            for i, (first, weights) in enumerate(cubic_weights(factor)):
+                gl.glUniform1i(uniform_location(program, f"first[{i}]"), first)
+                gl.glUniform4f(uniform_location(program, f"weights[{i}]"), *weights)
         for axis, source, target in (((1, 0), self._source, self._wide), ((0, 1), self._wide, upscaled.large)):
             program["axis"] = axis
             self._work_buffer.attach(target)
-            self._work_buffer.begin(0, 0, target.width, target.height)
+            self._work_buffer.begin(target.width, target.height)
             source.bind(0)
             self._draw()
         program.stop()

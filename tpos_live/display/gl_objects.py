@@ -72,9 +72,9 @@ class FrameBuffer:
                 "update the driver, make the window smaller, or run with --headless"
             )
 
-    def begin(self, x: int, y: int, width: int, height: int) -> None:
+    def begin(self, width: int, height: int) -> None:
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self.handle)
-        gl.glViewport(x, y, width, height)
+        gl.glViewport(0, 0, width, height)
 
 
 Box = tuple[int, int, int, int]
