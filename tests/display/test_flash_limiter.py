@@ -12,7 +12,7 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.display.cpu_compositor import CpuCompositor
-from tpos_live.display.flash_limiter import FlashLimiter, luminance, parts
+from tpos_live.display.flash_limiter import FlashLimiter, luminance, means, samples
 from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.tone_mapping import to_coded
@@ -194,7 +194,8 @@ def test_odd_input_does_no_harm() -> None:
         assert 0.0 <= gain <= 1.0 and np.isfinite(gain)
 
 
-def test_parts_are_means_of_light_and_luminance_is_relative() -> None:
-    assert parts(grey(1.0)) == pytest.approx(1.0) and parts(grey(0.0)) == pytest.approx(0.0)
+def test_samples_are_light_and_luminance_is_relative() -> None:
+    assert samples(grey(1.0)) == pytest.approx(1.0) and samples(grey(0.0)) == pytest.approx(0.0)
+    assert means(np.arange(16.0).reshape(4, 4), 2) == pytest.approx(np.array([[2.5, 4.5], [10.5, 12.5]]))
     assert luminance(np.array([1.0, 1.0, 1.0])) == pytest.approx(1.0)
     assert luminance(np.array([0.5, 0.5, 0.5])) == pytest.approx(0.2140, abs=1e-3)

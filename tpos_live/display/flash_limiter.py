@@ -53,7 +53,9 @@ class FlashLimiter:
 
     def step(self, now: float, postfx: PostFxParams, newest: Frame, previous: Frame | None, on: bool = True) -> float:
         """The factor for the frame that is shown at `now` (seconds). With `on` False it only observes and returns 1."""
-        coded = self._coded(postfx, newest, previous)
+        light = means(_moved(self.light(postfx, newest, previous), postfx), _SAMPLES).reshape(-1, 3)
+        # Coded colours [n, 3] of the parts at full level, approximately as composed.
+        coded = toned(light, 0.5 * light * light, ToneMapping.of(postfx))
         passed = max(now - self._at, 0.0) if self._at is not None else 0.0
         self._at = now
         while self._rises and now - self._rises[0] >= WITHIN:
@@ -104,11 +106,6 @@ class FlashLimiter:
         self._high = np.where(fallen, shown, self._high)
         self._counted &= ~fallen
 
-    def _coded(self, postfx: PostFxParams, newest: Frame, previous: Frame | None) -> np.ndarray:
-        """Coded colours [n, 3] of the parts at full level, approximately as composed (`tone_mapping.py`)."""
-        light = _means(_moved(self.light(postfx, newest, previous), postfx))
-        return toned(light, 0.5 * light * light, ToneMapping.of(postfx))
-
     def _grid(self, frame: Frame) -> np.ndarray:
         for known, grid in self._grids:
             if known is frame:
@@ -126,13 +123,10 @@ def samples(pixels: np.ndarray) -> np.ndarray:
     return to_light(pixels[rows.astype(int)[:, None], columns.astype(int)] / 255.0)
 
 
-def parts(pixels: np.ndarray) -> np.ndarray:
-    """Mean light of the parts of uint8 [h, w, 3]: float64 [GRID * GRID, 3]."""
-    return _means(samples(pixels))
-
-
-def _means(light: np.ndarray) -> np.ndarray:
-    return np.asarray(light.reshape(GRID, _SAMPLES, GRID, _SAMPLES, 3).mean(axis=(1, 3)).reshape(-1, 3))
+def means(values: np.ndarray, side: int) -> np.ndarray:
+    """Means over squares: [n, m, ...] to [n / side, m / side, ...]."""
+    height, width = values.shape[:2]
+    return np.asarray(values.reshape(height // side, side, width // side, side, *values.shape[2:]).mean(axis=(1, 3)))
 
 
 def _moved(light: np.ndarray, postfx: PostFxParams) -> np.ndarray:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.display.flash_limiter import luminance
+from tpos_live.display.flash_limiter import luminance, means
 from tpos_live.display.postfx import EMITTER, PostFxParams
 from tpos_live.display.tone_mapping import ToneMapping, toned
 
@@ -156,7 +156,7 @@ class Composed:
 
     def __init__(self, light: np.ndarray, postfx: PostFxParams) -> None:
         emitted = light * np.clip((light.max(axis=2, keepdims=True) - EMITTER) / (1.0 - EMITTER), 0.0, 1.0)
-        wide = _means(emitted, SPREAD).repeat(SPREAD, axis=0).repeat(SPREAD, axis=1)
+        wide = means(emitted, SPREAD).repeat(SPREAD, axis=0).repeat(SPREAD, axis=1)
         self._light, self._spilled, self._postfx = light, 0.5 * (emitted + wide), postfx  # about as `bloom.py::RADII`
 
     def __call__(self, stops: float) -> np.ndarray:
@@ -165,14 +165,9 @@ class Composed:
 
 
 def _back_row(frame: np.ndarray) -> np.ndarray:
-    """CIE lightness [24, 24], 0 to 100, of luminance [48, 48], blurred: about what the back row sees."""
-    return _lightness(_blurred(_means(frame, 2)))
-
-
-def _means(values: np.ndarray, side: int) -> np.ndarray:
-    """Means over squares: [n, m, ...] to [n / side, m / side, ...]."""
-    height, width = values.shape[:2]
-    return np.asarray(values.reshape(height // side, side, width // side, side, *values.shape[2:]).mean(axis=(1, 3)))
+    """CIE lightness [24, 24], 0 to 100 (CIE 15:2004 without its linear part near black), of luminance [48, 48],
+    blurred: about what the back row sees."""
+    return 116.0 * np.cbrt(np.clip(_blurred(means(frame, 2)), 0.0, 1.0) + 0.0026) - 16.0
 
 
 def zoomed(light: np.ndarray, zoom: float, place: tuple[float, float]) -> np.ndarray:
@@ -193,8 +188,3 @@ def _blurred(values: np.ndarray) -> np.ndarray:
     padded = np.pad(values, 1, mode="edge")
     rows = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
     return 0.25 * rows[:, :-2] + 0.5 * rows[:, 1:-1] + 0.25 * rows[:, 2:]
-
-
-def _lightness(light: np.ndarray) -> np.ndarray:
-    """CIE lightness, 0 to 100, of luminance 0 to 1 (CIE 15:2004 without its linear part near black)."""
-    return 116.0 * np.cbrt(np.clip(light, 0.0, 1.0) + 0.0026) - 16.0
