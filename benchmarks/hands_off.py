@@ -111,7 +111,7 @@ def watch(options: argparse.Namespace, seen: Seen) -> None:
             mono = downmix.push(stereo)
             heard += len(mono)
             audio.process(Chunk(mono, stereo, captured_at=heard / RATE), store.snapshot())
-            params, now = audio.frame_params.latest() or audio.first_params, audio.features
+            params, now = audio.params, audio.features
             player.step(heard / RATE, BeatPosition(now.tempo, now.beats, now.bar_phase, params.cut_index))
             if index % (STEPS // DRAWN):
                 continue

@@ -40,9 +40,7 @@ def test_the_listener_draws_beats_ahead_by_the_delay_it_is_told() -> None:
             audio_processor.process(
                 Chunk(np.zeros(480, np.float32), np.zeros((480, 2), np.float32), 0.01 * hop), snapshot
             )
-            params = audio_processor.frame_params.latest()
-            assert params is not None
-            zooms.append(params.zoom)
+            zooms.append(audio_processor.params.zoom)
         return int(np.argmax(zooms[-50:]))
 
     assert (peak(0.0) - peak(0.12)) % 50 == 12

@@ -69,9 +69,7 @@ def test_nothing_depends_on_the_size_of_the_chunks() -> None:
         for first in range(0, len(stereo), size):
             piece = stereo[first : first + size]
             processor.process(Chunk(piece.mean(axis=1), piece, captured_at=0.0), snapshot)
-            params = processor.frame_params.latest()
-            assert params is not None
-            seen[params.time] = params
+            seen[processor.params.time] = processor.params
         found.append(seen)
     assert any(params.direction.scene for params in found[0].values())
     for seen in found[1:]:
@@ -97,7 +95,7 @@ def test_a_clock_and_a_resumed_position_reach_the_modulation() -> None:
         silence = np.zeros((480, 2), np.float32)
         processor.process(Chunk(silence[:, 0], silence, captured_at=10.0 + n / 100), snapshot)
         beats.append(processor.features.beats)
-    params = processor.frame_params.latest()
-    assert params is not None and 7.5 <= params.noise_position < 9.0 and params.zoom_steady == 3.0
+    params = processor.params
+    assert 7.5 <= params.noise_position < 9.0 and params.zoom_steady == 3.0
     assert (processor.features.tempo, processor.features.confidence) == (90.0, 1.0)
     assert beats[-1] - beats[0] == 3 and processor.features.bar_phase == pytest.approx(18.0 / 4 % 1.0)

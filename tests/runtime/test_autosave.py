@@ -162,8 +162,8 @@ def test_a_show_that_dies_before_it_hears_continues_where_it_began(
     assert session.state() == state
     silence = np.zeros(480, np.float32)
     session.audio_processor.process(Chunk(silence, np.zeros((480, 2), np.float32), 0.0), session.store.snapshot())
-    params = session.audio_processor.frame_params.latest()
-    assert params is not None and params.cut_index == 3, "the noise that was drawn, and not the seed's first"
+    params = session.audio_processor.params
+    assert params.cut_index == 3, "the noise that was drawn, and not the seed's first"
     assert params.direction.scene == "deep sea" and params.direction.palette == pytest.approx(0.48)
     assert params.noise_position == pytest.approx(41.5, abs=0.1) and params.pan_y == pytest.approx(-2.0, abs=0.1)
 

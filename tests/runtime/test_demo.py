@@ -86,7 +86,7 @@ def test_a_live_demo_follows_the_sound_that_it_has_heard() -> None:
     session = LiveSession(settings(), demo=True)
     session.change_prompts()
     assert session.store.snapshot()["prompt"] == PROMPTS[0][1]
-    session.audio_processor.frame_params.put(FrameParams(time=3.1 * BAR))
+    session.audio_processor.params = FrameParams(time=3.1 * BAR)
     session._refresh(0.0)
     assert session.store.snapshot()["prompt"] == PROMPTS[1][1]
     plain = LiveSession(settings(prompt="marble"), demo=True)

@@ -40,8 +40,8 @@ LABEL_LAG = 0.1
 class AudioProcessor:
     """Processes chunks of audio and publishes the results.
 
-    Thread contract: one thread calls `process`; `frame_params`, `embedding` and `features` hold the newest records and
-    may be read from anywhere, and `tagger.name` too; another thread may replace `director.offered` and
+    Thread contract: one thread calls `process`; `params`, `frame_params`, `embedding` and `features` hold the newest
+    records and may be read from anywhere, and `tagger.name` too; another thread may replace `director.offered` and
     `director.suited`, and read `director.memory`. Nothing depends on the size of the chunks.
     """
 
@@ -59,8 +59,8 @@ class AudioProcessor:
         self.encoder = encoder
         self.delay = delay
         self.frame_params: Mailbox[FrameParams] = Mailbox()
-        self.first_params = FrameParams()
-        """Where the motion begins: what is true until there is sound."""
+        self.params = FrameParams()
+        """The newest of `frame_params`; where the motion begins until there is sound."""
         self.embedding: Mailbox[AudioEmbedding] = Mailbox()
         self.features = Features()
         self.tagger = Tagger(encoder)
@@ -76,7 +76,7 @@ class AudioProcessor:
         """Begin with these integrated fields of FrameParams, and what the director had decided. Before the first
         chunk."""
         self.director.resume(directed, snapshot)
-        self.first_params = replace(self.first_params, **motion)
+        self.params = replace(self.params, **motion)
         for name, value in motion.items():
             setattr(self._integrator, name, value)
 
@@ -97,7 +97,7 @@ class AudioProcessor:
             direction = self.director.step(features, self._label, snapshot)
             params = self._integrator.step(features, snapshot, captured_at, delay, direction)
         if params is not None:
-            self.features = heard[-1]
+            self.features, self.params = heard[-1], params
             self.frame_params.put(params)
         middle = time.perf_counter()
         embeddings = self.encoder.push(mono)

@@ -54,7 +54,6 @@ def analyze_frames(
     """
     downmix = Downmix(2, name=sound.path.name if isinstance(sound, AudioClip) else "the sound")
     heard = 0
-    params = FrameParams()
     for stereo in frame_pieces(sound, fps, log_damage=True):
         mono = downmix.push(stereo)
         step = max(len(mono), 1) if each_hop is None else HOP
@@ -64,5 +63,4 @@ def analyze_frames(
             audio_processor.process(Chunk(mono[part], stereo[part], captured_at=heard / RATE), snapshot)
             if each_hop is not None:
                 each_hop()
-        params = audio_processor.frame_params.latest() or params
-        yield params
+        yield audio_processor.params

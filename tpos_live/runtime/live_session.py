@@ -21,7 +21,6 @@ from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.control.keys import LETTERS
 from tpos_live.control.osc_server import OscControl
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.heap import share_arenas, small_pages
 from tpos_live.core.looks import Show
 from tpos_live.core.mailbox import Mailbox
@@ -244,7 +243,7 @@ class LiveSession:
 
             return HeadlessDisplay(
                 self.frames,
-                self._frame_params,
+                lambda: self.audio_processor.params,
                 self.store.snapshot,
                 on_refresh=self._refresh_headless,
                 size=self.output_size,
@@ -253,7 +252,7 @@ class LiveSession:
         screen = parse_screen(settings.window.screen)
         return DisplayWindow(
             self.frames,
-            self._frame_params,
+            lambda: self.audio_processor.params,
             self.store.snapshot,
             self.status_registry.status,
             on_key=lambda name, modifiers: self.controls.key(name, modifiers, self.display),
@@ -265,7 +264,7 @@ class LiveSession:
 
     def state(self) -> ShowState:
         """What `resume` continues with. Any thread may call it."""
-        return self.performance.state(self._frame_params(), self.audio_processor.director.memory)
+        return self.performance.state(self.audio_processor.params, self.audio_processor.director.memory)
 
     def resume(self, state: ShowState) -> None:
         """Continue a show that crashed. Before entering."""
@@ -282,9 +281,9 @@ class LiveSession:
 
     def _refresh(self, _now: float) -> None:
         if self._prompts is not None:
-            self._prompts.look(self._frame_params().time)
+            self._prompts.look(self.audio_processor.params.time)
         self.controls.look(self.display)
-        self.performance.step(self.audio_processor.features, self._frame_params().cut_index)
+        self.performance.step(self.audio_processor.features, self.audio_processor.params.cut_index)
 
     def _looks_changed(self, show: Show) -> None:
         self.page.thumbnails.follow(show)
@@ -294,9 +293,6 @@ class LiveSession:
         # A window reads the status to draw it; without one, reading it brings messages to the terminal.
         self.status_registry.status()
 
-    def _frame_params(self) -> FrameParams:
-        return self.audio_processor.frame_params.latest() or self.audio_processor.first_params
-
     def _delay(self) -> float:
         """Seconds from sound in the room to its light on the screen, as far as measurable."""
         return self.display.meter.delay + self.sound.passed
@@ -305,7 +301,7 @@ class LiveSession:
         if not self._audio_thread.opened.is_set():
             return {}
         problem = self.pipeline.problem if self.pipeline else ""
-        return sound_fields(self.sound, self.audio_processor, self._frame_params(), problem)
+        return sound_fields(self.sound, self.audio_processor, problem)
 
     def _frame_fields(self) -> dict[str, Any]:
         return {

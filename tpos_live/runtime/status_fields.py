@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tpos_live.audio.source import AudioSource
-from tpos_live.core.frame_params import FrameParams
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.engine_loader import EngineLoader
 from tpos_live.runtime.session_controls import SessionControls
@@ -15,10 +14,11 @@ if TYPE_CHECKING:  # imports torch, which takes seconds
     from tpos_live.runtime.pipeline import Pipeline
 
 
-def sound_fields(source: AudioSource, processor: AudioProcessor, params: FrameParams, problem: str) -> dict[str, Any]:
+def sound_fields(source: AudioSource, processor: AudioProcessor, problem: str) -> dict[str, Any]:
     """What is heard, and what the director makes of it. The source is open. problem: of a prompt, one line."""
     now = time.perf_counter()
-    sound, heard, direction = source.status(now), processor.features, params.direction
+    sound, heard, params = source.status(now), processor.features, processor.params
+    direction = params.direction
     embedding = processor.embedding.latest()
     return {
         "sound_state": sound.state.value,
