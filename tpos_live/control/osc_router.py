@@ -147,7 +147,7 @@ class Router:
                     self._flush()
                     fire(self._store, target.name)
                     self._note(target, now, "")
-            elif pad := _pad(target, args):
+            elif len(args) == 2 and (pad := _PAD_OF.get(target.name)):
                 self._move(target.address, pad, args, now)
             else:
                 value = target.parse(_argument(target, args))
@@ -288,12 +288,7 @@ def _argument(parameter: Parameter, args: tuple[Any, ...]) -> object:
     return args[-1] if parameter.kind == "bool" else args[0]
 
 
-def _pad(parameter: Parameter, args: tuple[Any, ...]) -> tuple[str, str] | None:
-    """The pair of parameters that two numbers at one of their addresses mean."""
-    if len(args) != 2:
-        return None
-    return next((pair for pair in PADS.values() if parameter.name in pair), None)
-
-
+_PAD_OF = {name: pair for pair in PADS.values() for name in pair}
+"""The pair of parameters that two numbers at one of their addresses mean."""
 _FADERS = {"/latent_feedback_strength": osc_commands.feedback, "/lora_weights": osc_commands.lora_weights}
 """Commands that a fader sends, which may repeat them in every frame."""

@@ -6,6 +6,7 @@ import contextlib
 import math
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 Kind = Literal["float", "int", "bool", "text", "choice", "trigger"]
@@ -40,7 +41,7 @@ class Parameter:
     off_below: bool = False
     numbered: bool = False
 
-    @property
+    @cached_property
     def address(self) -> str:
         """The OSC address."""
         return "/tpos/" + self.name.replace(".", "/")
