@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
 _WORDS = {
@@ -32,12 +32,10 @@ _PHRASES = {("cherry", "blossom"): "pink", ("cherry", "blossoms"): "pink", ("tig
 """Two words that together imply another colour than the first alone."""
 
 
-def implied_colours(words: Iterable[str], known: Collection[str], most: int = 1) -> tuple[str, ...]:
-    """Colours that `words` (lower case) imply, the first `most` of those in `known`."""
-    words = list(words)
-    pairs = (_PHRASES.get(pair) for pair in pairwise(words))
-    named = (*pairs, *(_COLOUR_OF.get(word) for word in words))
-    return tuple(dict.fromkeys(name for name in named if name is not None and name in known))[:most]
+def implied_colour(words: Sequence[str], known: Collection[str]) -> str:
+    """The colour that `words` (lower case) imply, the first of those in `known`; "" where they imply none."""
+    named = (*map(_PHRASES.get, pairwise(words)), *map(_COLOUR_OF.get, words))
+    return next((name for name in named if name and name in known), "")
 
 
 def is_of_one_thing(words: Iterable[str], small: Collection[str]) -> bool:

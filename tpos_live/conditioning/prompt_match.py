@@ -14,7 +14,8 @@ class PromptMatch:
 
     families: those that are drawn, nearest first; none only for a prompt without words. others: colours, styles and
     moods that are drawn. missed: words that are not drawn. cut: there were more words than are analysed. instead: the
-    prompt is far from every family, and the nearest bright and clear one is drawn.
+    prompt is far from every family, and the nearest bright and clear one is drawn. taught: all words are of phrases
+    that the engine was trained with, or small ones.
     """
 
     families: tuple[str, ...] = ()
@@ -23,6 +24,7 @@ class PromptMatch:
     missed: tuple[str, ...] = ()
     cut: bool = False
     instead: bool = False
+    taught: bool = False
 
     def __str__(self) -> str:
         """One line: `city at night · neon (0.61); not understood: samurai`."""

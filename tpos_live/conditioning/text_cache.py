@@ -26,14 +26,11 @@ class TextCache:
     new list of wanted texts replaces the old one; there is no queue.
     """
 
-    def __init__(
-        self, encode: Encode, synchronous: bool = False, size: int = CACHED, rewrite: Callable[[str], str] = str
-    ) -> None:
+    def __init__(self, encode: Encode, synchronous: bool = False, rewrite: Callable[[str], str] = str) -> None:
         """encode: the engine's text encoder. synchronous: encode inside `get`, for offline rendering. rewrite: gives
         the text to encode for a prompt."""
         self._encode, self._rewrite = encode, rewrite
         self._synchronous = synchronous
-        self._size = size
         self._known: OrderedDict[str, torch.Tensor] = OrderedDict()
         self._wanted: list[str] = []
         self._change = threading.Condition()
@@ -100,7 +97,7 @@ class TextCache:
                 if states is None:
                     return None
             self._known[text] = states
-            while len(self._known) > self._size:
+            while len(self._known) > CACHED:
                 self._known.popitem(last=False)
         return states
 

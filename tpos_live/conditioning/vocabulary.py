@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from tpos_live.conditioning.emoji import spelled_out
-from tpos_live.conditioning.implied_colours import implied_colours, is_of_one_thing
+from tpos_live.conditioning.implied_colours import implied_colour, is_of_one_thing
 from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.spelling import Spelling, whole_words
 from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE, read_phrases
@@ -150,15 +150,15 @@ class Vocabulary:
         families = self._families(found["family"], cosines)
         said = " ".join(re.sub(r"[^\w\s]", " ", prompt.lower()).split())
         instead = False
-        if not self._taught(said):
+        if not (taught := self._taught(said)):
             meant = " ".join(map(self._spelling, said.split()))
             families, instead = self._drawn(families, found["family"], meant, cosines)
             subjects = self._subjects(matches, bare)
             if subjects and families[0] not in subjects:
                 kept = (name for name in families if name != subjects[-1] and self._is_named(name, meant))
                 families, instead = (subjects[-1], *kept), False
-            if not found["colour"]:
-                found["colour"] = dict.fromkeys(implied_colours(bare, self._colours), 1.0)
+            if not found["colour"] and (colour := implied_colour(bare, self._colours)):
+                found["colour"] = {colour: 1.0}
             if _BRIGHT in self._moods and not found["mood"] and (instead or families[0] not in self._clear):
                 found["mood"] = {_BRIGHT: 1.0}
         drawn = {("family", name) for name in families} | {(kind, name) for kind in KINDS[1:] for name in found[kind]}
@@ -170,7 +170,7 @@ class Vocabulary:
         ]
         others = [name.replace("_", " ") for kind in KINDS[1:] for name in found[kind]]
         near = min(float(cosines[0, self._rows[families[0]]].max()), 1.0)
-        return PromptMatch(families, tuple(others), near, tuple(dict.fromkeys(missed)), cut, instead)
+        return PromptMatch(families, tuple(others), near, tuple(dict.fromkeys(missed)), cut, instead, taught)
 
     def _unread(self, words: list[str], cut: bool) -> PromptMatch:
         """Of a prompt in another script: the text encoder has no words for it, and its own image of that is dim."""
@@ -188,11 +188,9 @@ class Vocabulary:
         A prompt of known words stays as it is. A second scene is kept where its plainest
         name is written out; a merely similar word in a sentence is no second scene.
         """
-        prompt = spelled_out(prompt)
         understood = self.match(prompt)
-        said = " ".join(re.sub(r"[^\w\s]", " ", prompt.lower()).split())
-        if not understood.families or self._taught(said):
-            return prompt
+        if not understood.families or understood.taught:
+            return spelled_out(prompt)
         return " ".join((*understood.others, " and ".join(self._plainest[name] for name in understood.families)))
 
     def _taught(self, said: str) -> bool:
