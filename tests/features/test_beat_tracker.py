@@ -9,7 +9,7 @@ import pytest
 from fakes.music import RATE, four_on_the_floor
 
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.features.beat import TempoControl, calibrated
+from tpos_live.features.beat import RAW_CONFIDENCE, RIGHT_BEATS, BeatEvidence, TempoControl
 from tpos_live.features.beat_tracker import BeatTracker
 from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import TRUST, Features
@@ -60,7 +60,7 @@ def test_no_beat_no_confidence(sound: str) -> None:
     if sound == "random":
         strength[rng.integers(0, 2000, 70)] = 1.0
     tracker = BeatTracker()
-    found = [tracker.step(float(value), TempoControl()) for value in strength]
+    found = [tracker.step(BeatEvidence(value, value), TempoControl()) for value in strength]
     assert np.mean([b.confidence for b in found[400:]]) < 0.4
 
 
@@ -74,7 +74,7 @@ def test_a_new_tempo_is_followed() -> None:
 def test_taps_set_tempo_and_phase() -> None:
     tracker = BeatTracker()
     taps = {100, 150, 200, 250, 300}
-    found = [tracker.step(0.0, TempoControl(source="tap", tapped=hop in taps)) for hop in range(600)]
+    found = [tracker.step(BeatEvidence(), TempoControl(source="tap", tapped=hop in taps)) for hop in range(600)]
     assert found[-1].tempo == pytest.approx(120.0) and found[-1].confidence == 1.0
     assert found[300].phase == pytest.approx(0.02, abs=0.03)
     assert found[350].phase % 1.0 == pytest.approx(0.0, abs=0.05) or found[350].phase > 0.95
@@ -82,11 +82,11 @@ def test_taps_set_tempo_and_phase() -> None:
 
 def test_fixed_tempo_resync_and_off() -> None:
     tracker = BeatTracker()
-    found = [tracker.step(0.0, TempoControl(fixed=150.0, resync=hop == 73)) for hop in range(400)]
+    found = [tracker.step(BeatEvidence(), TempoControl(fixed=150.0, resync=hop == 73)) for hop in range(400)]
     assert found[-1].tempo == pytest.approx(150.0)
     assert found[73].phase == 0.0 and found[73].bar_phase == 0.0
     assert found[73 + 160].bar_phase == pytest.approx(0.0, abs=0.01) or found[73 + 160].bar_phase > 0.99
-    off = tracker.step(0.0, TempoControl(source="off"))
+    off = tracker.step(BeatEvidence(), TempoControl(source="off"))
     assert off.tempo == 0.0 and off.confidence == 0.0 and off.beats == found[-1].beats
 
 
@@ -104,16 +104,16 @@ def test_triggers_reach_the_tracker_once_each() -> None:
 
 def test_mashing_tap_and_odd_tempi_do_no_harm() -> None:
     tracker = BeatTracker()
-    found = [tracker.step(1.0, TempoControl(tapped=True, resync=hop % 3 == 0)) for hop in range(500)]
-    found += [tracker.step(1.0, TempoControl(fixed=0.001)) for _ in range(50)]
+    found = [tracker.step(BeatEvidence(1.0, 1.0), TempoControl(tapped=True, resync=hop % 3 == 0)) for hop in range(500)]
+    found += [tracker.step(BeatEvidence(1.0, 1.0), TempoControl(fixed=0.001)) for _ in range(50)]
     assert all(0.0 <= b.phase <= 1.0 and 0.0 <= b.bar_phase <= 1.0 and b.tempo <= 240.5 for b in found)
 
 
 def test_confidence_is_a_share_of_right_beats() -> None:
     """Zero without evidence, never falling, and with little evidence already what beats of real music reach."""
-    shares = [calibrated(raw) for raw in np.linspace(0.0, 1.0, 101)]
-    assert shares[0] == 0.0 and shares[-1] <= 1.0 and np.all(np.diff(shares) >= 0.0)
-    assert calibrated(0.02) < 0.2 and calibrated(0.1) > TRUST and calibrated(0.3) == pytest.approx(0.61, abs=0.01)
+    assert RIGHT_BEATS[0] == 0.0 and RIGHT_BEATS[-1] <= 1.0 and np.all(np.diff(RIGHT_BEATS) >= 0.0)
+    little, some, more = np.interp((0.02, 0.1, 0.3), RAW_CONFIDENCE, RIGHT_BEATS)
+    assert little < 0.2 and some > TRUST and more == pytest.approx(0.61, abs=0.01)
 
 
 @pytest.mark.parametrize("rate", [2.0, 6.0, 20.0])
@@ -124,5 +124,5 @@ def test_random_claps_without_music_are_hardly_ever_trusted(rate: float) -> None
         for at in rng.integers(0, 2498, round(25 * rate)):
             claps[at : at + 2] += 0.03 * rng.gamma(2.0) * np.array([1.0, 0.5])
         tracker = BeatTracker()
-        sure += [tracker.step(float(clap), TempoControl()).confidence >= TRUST for clap in claps][500:]
+        sure += [tracker.step(BeatEvidence(clap, clap), TempoControl()).confidence >= TRUST for clap in claps][500:]
     assert np.mean(sure) < 0.1

@@ -24,8 +24,7 @@ from tpos_live.core.direction import (
 from tpos_live.core.envelope import follow
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.shown import shown_text
-from tpos_live.director import framing
-from tpos_live.director.framing import OPENING, Framing, Shot
+from tpos_live.director.framing import OPENING, Framing, Shot, draw
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.director.scene_choice import SceneChoice
 from tpos_live.director.scene_table import KINDS, TYPICAL, places_beside, suits_a_prompt
@@ -233,11 +232,9 @@ class Director:
     def _take_shot(self, seed: int, seconds: float) -> None:
         self._shots += 1
         rng = random.Random(f"{seed} shot {self._shots}")
-        self._shot = self._drawn(rng) if self._kind else OPENING
+        places = places_beside(self._scene)
+        self._shot = draw(self._sections.name, self._shot, rng, places) if self._kind else OPENING
         self._framing.take(self._shot, seconds)
-
-    def _drawn(self, rng: random.Random) -> Shot:
-        return framing.draw(self._sections.name, self._shot, rng, places_beside(self._scene))
 
     def _say(self, why: str, said: list[str]) -> None:
         self._decision = ": ".join(filter(None, (why, ", ".join(said))))

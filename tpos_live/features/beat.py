@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from tpos_live.features.tempo import FASTEST
 
 RAW_CONFIDENCE = (0.0, 0.04, 0.07, 0.14, 0.2, 0.37, 0.56, 0.76, 0.96, 1.0)
@@ -56,8 +54,3 @@ class Beat:
     bar_phase: float = 0.0
     beats: int = 0
     bar_confidence: float = 0.0
-
-
-def calibrated(raw: float) -> float:
-    """Share of right beats, 0 to 1, at a raw confidence of 0 to 1; never falls where `raw` rises."""
-    return float(np.interp(raw, RAW_CONFIDENCE, RIGHT_BEATS))

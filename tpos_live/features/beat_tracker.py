@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tpos_live.features.beat import Beat, BeatEvidence, TempoControl, calibrated
+from tpos_live.features.beat import RAW_CONFIDENCE, RIGHT_BEATS, Beat, BeatEvidence, TempoControl
 from tpos_live.features.downbeat import BEATS_PER_BAR, DownbeatTracker, positions
 from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.hpss import CHORD_DELAY
@@ -97,9 +97,8 @@ class BeatTracker:
     _usual: float = 0.0
     _taps: list[float] = field(default_factory=list)
 
-    def step(self, heard: BeatEvidence | float, control: TempoControl) -> Beat:
-        """Take one hop and return the beat at its end. A number is an onset strength without further evidence."""
-        now = heard if isinstance(heard, BeatEvidence) else BeatEvidence(heard, heard)
+    def step(self, now: BeatEvidence, control: TempoControl) -> Beat:
+        """Take one hop and return the beat at its end."""
         self._heard[:, self._hop % HISTORY] = now.strength, now.every, now.kick, now.snare, now.chord
         self._hop += 1
         self._since_beat += HOP_SECONDS
@@ -120,7 +119,7 @@ class BeatTracker:
         sure = control.fixed > 0.0 or control.source == "tap" or self._trusted > 0.0
         return Beat(
             60.0 / self.period,
-            1.0 if sure else calibrated(self.confidence) * self._pulse,
+            1.0 if sure else float(np.interp(self.confidence, RAW_CONFIDENCE, RIGHT_BEATS)) * self._pulse,
             self.phase,
             (self._downbeat.beat_in_bar(self.beats) + self.phase) / BEATS_PER_BAR,
             self.beats,

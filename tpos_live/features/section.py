@@ -105,7 +105,9 @@ class SectionDetector:
         # The mean of the dB, not of the power: a sparse bass and a steady one differ.
         self._beat += np.maximum(mel_db(power), self._loudest - RANGE_DB)
         self._hops += 1
-        if self._beat_ends(now):
+        # While the tempo is unknown, a beat is half a second.
+        beat_ends = now.beats != self._beats if now.period else self._hops * HOP_SECONDS >= 0.5
+        if beat_ends:
             self._end_beat(now)
 
     def _measure_energy(self, power: np.ndarray, gate: bool) -> None:
@@ -128,12 +130,6 @@ class SectionDetector:
         waited = WAIT_TENSION * min(now.bass_gone / WAIT_BEATS, 1.0) if now.gate else 0.0
         goal = 0.0 if now.dropped else max(now.buildup, waited)
         self.tension = 0.0 if now.dropped else follow(self.tension, goal, 0.3, 0.5, HOP_SECONDS)
-
-    def _beat_ends(self, now: SectionInput) -> bool:
-        """True at a beat; while the tempo is unknown, every half second."""
-        if now.period == 0.0:
-            return self._hops * HOP_SECONDS >= 0.5
-        return now.beats != self._beats
 
     def _end_beat(self, now: SectionInput) -> None:
         self._beats = now.beats

@@ -236,15 +236,15 @@ def _strokes(strength: np.ndarray) -> float:
     return float(np.count_nonzero(peaks)) / (strength.size * HOP_SECONDS)
 
 
-def best_tempo(scores: np.ndarray, near: float = 0.0, within: float = 0.06) -> tuple[float, float]:
+def best_tempo(scores: np.ndarray, near: float = 0.0) -> tuple[float, float]:
     """The most likely tempo in BPM and its periodicity.
 
-    scores: of `comb_scores`. near: search within +- the share `within` of this tempo.
+    scores: of `comb_scores`. near: search within +- 6 % of this tempo, 0 = everywhere.
     """
     grid = tempo_grid(LIMIT)[: scores.size]
     weighted = scores * _prior()[: scores.size]
     if near:
-        weighted = np.where(np.abs(grid / near - 1.0) <= within, scores, -1.0)
+        weighted = np.where(np.abs(grid / near - 1.0) <= 0.06, scores, -1.0)
     index = int(np.argmax(weighted))
     if 0 < index < grid.size - 1:
         return float(grid[index] * STEP ** peak_offset(*scores[index - 1 : index + 2])), float(scores[index])
