@@ -6,6 +6,10 @@ from typing import Any
 
 import numpy as np
 
+AREA, ALL_CHROMA = 0x20, 0x4000
+"""Of FFmpeg's swscale, which older versions of PyAV do not name: each value of colour is the mean of its 2x2 pixels. By
+FFmpeg's own choice it is off by twice as much, and takes 0.2 ms more."""
+
 
 class YuvConverter:
     """Converts frames of one size; one thread at a time.
@@ -21,6 +25,8 @@ class YuvConverter:
         from av.video.reformatter import Colorspace, VideoReformatter
 
         width, height = size
+        # From its version 17 on PyAV takes a thread per core, which costs 0.1 ms more than it saves here.
+        self._threads = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
         self._frame = av.VideoFrame(width, height, "rgb24")
         plane = self._frame.planes[0]
         rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
@@ -30,5 +36,11 @@ class YuvConverter:
     def __call__(self, pixels: np.ndarray) -> Any:
         """pixels: uint8 [height, width, 3]. A new frame of PyAV, which may wait in an encoder."""
         np.copyto(self._pixels, pixels)
-        matrix = self._matrix
-        return self._scaler.reformat(self._frame, format="yuv420p", src_colorspace=matrix, dst_colorspace=matrix)
+        return self._scaler.reformat(
+            self._frame,
+            format="yuv420p",
+            src_colorspace=self._matrix,
+            dst_colorspace=self._matrix,
+            interpolation=AREA | ALL_CHROMA,
+            **self._threads,
+        )
