@@ -85,9 +85,9 @@ class EncodedOutput:
 
     @property
     def room(self) -> int:
-        """Frames that may wait."""
+        """Frames that may wait: those of DELAY, one whose audio is being collected, and those of WAITING."""
         fps = self.fps / self._steps.every
-        return max(round(DELAY * fps) + min(math.ceil(WAITING * fps), MOST), 3)
+        return max(round(DELAY * fps) + 1 + min(math.ceil(WAITING * fps), MOST), 3)
 
     @property
     def dropped(self) -> int:
@@ -183,7 +183,8 @@ class EncodedOutput:
             return
         with self._lock:
             self._audio.add(stereo, captured_at)
-            self._lock.notify()
+            if self._frame_due():
+                self._lock.notify()
 
     def end(self) -> None:
         """Let it end, without waiting for it."""
@@ -209,7 +210,7 @@ class EncodedOutput:
             with writer:
                 while not self._ending:
                     with self._lock:
-                        self._lock.wait_for(lambda: self._ready() or self._ending, 0.5)
+                        self._lock.wait_for(lambda: self._frame_due() or self._ending, 0.5)
                     while not self._ending and self._step(writer):
                         pass
                 self._finish(writer)
@@ -217,6 +218,11 @@ class EncodedOutput:
             self._fail(str(error))
         except Exception as error:  # A failed output must not stop the session.
             self._fail(first_line(error))
+
+    def _frame_due(self) -> bool:
+        """Whether a frame's length of audio can be taken: audio comes in blocks of 5 ms, and a thread that woke up for
+        each took a quarter of its processor time for that."""
+        return self._audio.seconds >= DELAY + 1 / self.fps
 
     def _ready(self) -> bool:
         return self._audio.seconds >= DELAY
