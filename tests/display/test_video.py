@@ -171,6 +171,18 @@ def test_nothing_written_is_no_file(tmp_path: Path, fails: bool) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"] and (tmp_path / "a.mp4").read_text() == "good"
 
 
+@pytest.mark.parametrize("hz", [55, 440, 2354])
+def test_a_loud_pure_tone_keeps_its_amplitude(tmp_path: Path, hz: int) -> None:
+    """FFmpeg's fast coder clips it."""
+    tone = 0.9 * np.sin(2 * np.pi * hz * np.arange(2 * 48000) / 48000)
+    with VideoWriter(tmp_path / "a.mp4", (64, 64), 30, live=True, preset="ultrafast") as writer:
+        writer.write_frame(flat(1, (64, 64)))
+        for start in range(0, len(tone), 240):
+            writer.write_sound(np.repeat(tone[start : start + 240, None], 2, 1).astype(np.float32))
+    heard = sound_of(tmp_path / "a.mp4")[24000:72000]
+    assert np.sqrt(2 * np.square(heard).mean()) == pytest.approx(0.9, abs=0.01)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_sample_that_is_no_number_does_not_end_the_file(tmp_path: Path, bad: float) -> None:
     sound = np.full((4800, 2), 0.1, np.float32)

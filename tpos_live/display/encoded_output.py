@@ -32,7 +32,7 @@ WAITING = 0.2
 """Seconds of frames that may wait for the encoder, besides those of DELAY; the oldest is dropped first."""
 MOST = 6
 """Largest number of frames for WAITING, whatever the frame rate."""
-CRF = 23
+CRF = 23.5
 """Quality of x264. Most of a file is grain: from 20 to 23 its size halves (13 to 7 Mbit/s at 720p) and encoding takes a
 quarter less time, while the image below the grain is as accurate."""
 CLOSING = 1.5
