@@ -49,7 +49,7 @@ def shown(values: dict[str, float], seconds: float) -> np.ndarray:
         here=Path("/nowhere"),
     )
     snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False, **values}).snapshot()
-    compositor, interpolator, out = CpuCompositor(SIZE), FrameInterpolator(), []
+    compositor, interpolator, out = CpuCompositor(SIZE), FrameInterpolator(SIZE), []
     with Pipeline(settings, live=False) as pipeline:
         audio_processor = AudioProcessor(pipeline.encoder)
         for params in analyze_frames(audio_processor, snapshot, hard_kick(seconds), FPS):

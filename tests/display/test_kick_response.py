@@ -17,6 +17,7 @@ from tpos_live.display.flash_limiter import samples
 from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.display.kick_response import LARGEST, MOST_HELP, SCALES, SMALLEST, Composed, KickResponse, zoomed
 from tpos_live.display.postfx import PostFxParams
+from tpos_live.display.tone_mapping import shown_part
 from tpos_live.evaluation.show import back_row
 from tpos_live.features.features import Features
 from tpos_live.modulation.integrator import ModulationIntegrator
@@ -105,9 +106,11 @@ def moving(zooms: list[float], lights: list[float]) -> list[np.ndarray]:
     return images
 
 
-def seen(images: list[np.ndarray], moments: list[FrameParams], fps: int = 20) -> list[tuple[np.ndarray, float]]:
+def seen(
+    images: list[np.ndarray], moments: list[FrameParams], fps: int = 20, size: tuple[int, int] = (96, 96)
+) -> list[tuple[np.ndarray, float]]:
     """What the back row sees of kicks, one engine frame for each shown frame."""
-    interpolator, compositor, found = FrameInterpolator(), CpuCompositor((96, 96)), []
+    interpolator, compositor, found = FrameInterpolator(size), CpuCompositor(size), []
     for n, (image, params) in enumerate(zip(images, moments, strict=True)):
         interpolator.take(Frame(image, n, n / fps, n / fps, n / fps, cut_index=params.cut_index))
         display_frame = interpolator.display_frame(n / fps, params, SNAPSHOT)
@@ -132,6 +135,15 @@ def test_a_kick_lights_a_frame_by_6_to_9_percent_whatever_the_engine_adds(own: f
     images = moving([1.0] * 3, [1.0, own, own**1.5])
     (_, before), (_, first), (_, second) = seen(images, [FrameParams(), kick(0.8), kick(1.0)])
     assert 0.055 < max(first, second) / before - 1.0 < 0.095
+
+
+@pytest.mark.parametrize("size", [(96, 96), (160, 90), (90, 160)])
+def test_a_kick_lights_the_part_of_an_image_that_the_output_shows(size: tuple[int, int]) -> None:
+    """Light that the zoom moves out at an edge which no output of this shape shows does not count."""
+    edges = (40 + 120 * np.maximum(np.abs(ACROSS), np.abs(DOWN)) ** 2).astype(np.uint8)
+    images = [np.repeat(edges[..., None], 3, axis=2)] * 2
+    (_, before), (_, after) = seen(images, [FrameParams(), kick(1.0)], size=size)
+    assert 0.065 < after / before - 1.0 < 0.085  # 10 % in 16:9 where the shape is not known
 
 
 def kicks(fps: int, rng: np.random.Generator) -> list[FrameParams]:
@@ -170,14 +182,18 @@ def test_nine_kicks_in_ten_light_a_moving_frame_by_6_to_9_percent(name: str, fps
 
 @pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize(("exposure", "bloom"), [(-0.5, 0.0), (0.0, 0.5), (0.4, 0.35), (0.8, 0.8)])
-def test_the_light_that_is_aimed_at_is_that_of_the_composed_frame(name: str, exposure: float, bloom: float) -> None:
+@pytest.mark.parametrize("size", [(96, 96), (160, 90)])
+def test_the_light_that_is_aimed_at_is_that_of_the_composed_frame(
+    name: str, exposure: float, bloom: float, size: tuple[int, int]
+) -> None:
     """To 1.5 % between two frames, where a bright one is compressed and blooms."""
     postfx = PostFxParams(exposure=exposure, bloom=bloom, saturation=0.9, zoom=1.2, place=(0.05, -0.03))
     more = replace(postfx, exposure=exposure + 0.2, bloom=bloom + 0.1, zoom=1.3)
     known, real = [], []
     for at in (postfx, more):
-        known.append(zoomed(Composed(samples(IMAGES[name]), at)(0.0), at.zoom, at.place).mean())
-        real.append(back_row(CpuCompositor((96, 96)).compose(at, Frame(IMAGES[name], 0, 0.0, 0.0, 0.0)))[1])
+        light = Composed(samples(IMAGES[name]), at)(0.0)
+        known.append(zoomed(light, at.zoom, at.place, shown_part("cover", (96, 96), size)).mean())
+        real.append(back_row(CpuCompositor(size).compose(at, Frame(IMAGES[name], 0, 0.0, 0.0, 0.0)))[1])
     assert known[1] / known[0] == pytest.approx(real[1] / real[0], rel=0.015)
 
 

@@ -78,6 +78,11 @@ def test_d_prime_needs_events_and_gaps(times: list[float]) -> None:
     assert math.isnan(d_prime(np.zeros(0), np.array(times), FPS))
 
 
+def test_an_event_in_the_first_frame_has_nothing_before_it() -> None:
+    change = walk(0.08).change
+    assert d_prime(change, np.array([0.05, *KICKS]), FPS) == d_prime(change, KICKS, FPS)
+
+
 def test_impulse_is_the_rise_of_luminance() -> None:
     rises = impulses(walk(0.08).light, KICKS, FPS)
     assert len(rises) == len(KICKS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -139,6 +139,13 @@ def test_kick_zooms_at_once_and_is_gone_soon() -> None:
     drives = conduct([Features(silence=0.0), Features(kick=1.0, silence=0.0)] + [Features(silence=0.0)] * 40)
     assert drives[0].zoom == 0.0 and drives[1].zoom == pytest.approx(0.065)
     assert drives[17].zoom == pytest.approx(0.065 * math.exp(-1.0), rel=0.02)
+
+
+def test_soft_kicks_zoom_nearly_as_far_and_strokes_of_a_fill_are_told_apart() -> None:
+    soft = replace(loud := Features(kick=1.0, silence=0.0), kick=0.64)
+    fill = conduct([loud] + [Features(silence=0.0)] * 14 + [soft])
+    assert fill[15].zoom == pytest.approx(0.8 * fill[0].zoom, rel=0.01)
+    assert fill[15].zoom > 1.9 * fill[14].zoom
 
 
 def test_punch_goes_from_calm_to_hard() -> None:

@@ -50,7 +50,8 @@ def test_curve_attack_and_release_in_seconds() -> None:
 
 
 def test_smooth_is_added_to_every_release() -> None:
-    store = ParameterStore({**NO_MAP, "map.kick.zoom": 0.1, "map.kick.zoom.curve": 1.0, "audio.smooth": 0.84})
+    start = {"map.kick.zoom": 0.1, "map.kick.zoom.curve": 1.0, "map.kick.zoom.release": 0.16, "audio.smooth": 0.84}
+    store = ParameterStore({**NO_MAP, **start})
     found = run(store, [Features(kick=1.0)] + [Features()] * 100)
     assert found[100]["kick", "zoom"] == pytest.approx(0.1 * math.exp(-1.0))
 

@@ -53,7 +53,7 @@ def frames(seed: int = 1) -> list[np.ndarray]:
     )
     # As a render: in-between frames follow how fast the engine draws on this machine.
     snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False}).snapshot()
-    compositor, interpolator, out = CpuCompositor((320, 180)), FrameInterpolator(), []
+    compositor, interpolator, out = CpuCompositor((320, 180)), FrameInterpolator((320, 180)), []
     with Pipeline(settings, live=False) as pipeline:
         audio_processor = AudioProcessor(pipeline.encoder)
         for params in analyze_frames(audio_processor, snapshot, beat(0.5), 30):

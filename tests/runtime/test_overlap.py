@@ -69,7 +69,7 @@ def make(writer: Writer, count: int = 24, draw: float = 0.0, **options: object) 
 
 
 def one_after_the_other(count: int = 24) -> list[np.ndarray]:
-    compositor, interpolator, out = CpuCompositor(SIZE), FrameInterpolator(), []
+    compositor, interpolator, out = CpuCompositor(SIZE), FrameInterpolator(SIZE), []
     pool = [np.zeros((32, 32, 3), np.uint8) for _ in range(4)]
     for k in range(count):
         params, frame = drawn(k, pool)

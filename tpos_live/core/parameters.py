@@ -84,7 +84,7 @@ TARGETS: Mapping[str, tuple[float, float, str, str]] = MappingProxyType(
 
 MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
     {
-        ("kick", "zoom"): MapDefault(0.065, 1.0, 0.0, 0.16),
+        ("kick", "zoom"): MapDefault(0.065, 0.5, 0.0, 0.08),
         ("kick", "light"): MapDefault(0.11, 0.5, 0.0, 0.08),
         ("kick", "bloom"): MapDefault(0.04, 2.0, 0.0, 0.16),
         ("onset", "speed"): MapDefault(2.0, 1.0, 0.0, 0.04),

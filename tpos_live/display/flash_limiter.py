@@ -19,7 +19,7 @@ import numpy as np
 
 from tpos_live.core.frame import Frame
 from tpos_live.display.postfx import PostFxParams
-from tpos_live.display.tone_mapping import LUMA, ToneMapping, to_coded, to_light, toned
+from tpos_live.display.tone_mapping import LUMA, WHOLE, Part, ToneMapping, to_coded, to_light, toned
 
 MOST = 3
 WITHIN = 1.05
@@ -51,9 +51,18 @@ class FlashLimiter:
         self._at: float | None = None
         self._grids: list[tuple[Frame, np.ndarray]] = []
 
-    def step(self, now: float, postfx: PostFxParams, newest: Frame, previous: Frame | None, on: bool = True) -> float:
-        """The factor for the frame that is shown at `now` (seconds). With `on` False it only observes and returns 1."""
-        light = means(_moved(self.light(postfx, newest, previous), postfx), _SAMPLES).reshape(-1, 3)
+    def step(
+        self,
+        now: float,
+        postfx: PostFxParams,
+        newest: Frame,
+        previous: Frame | None,
+        on: bool = True,
+        part: Part = WHOLE,
+    ) -> float:
+        """The factor for the frame that is shown at `now` (seconds). With `on` False it only observes and returns 1.
+        part: what the output shows of `newest`."""
+        light = means(_moved(self.light(postfx, newest, previous), postfx, part), _SAMPLES).reshape(-1, 3)
         # Coded colours [n, 3] of the parts at full level, approximately as composed.
         coded = toned(light, 0.5 * light * light, ToneMapping.of(postfx))
         passed = max(now - self._at, 0.0) if self._at is not None else 0.0
@@ -129,16 +138,17 @@ def means(values: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(values.reshape(height // side, side, width // side, side, *values.shape[2:]).mean(axis=(1, 3)))
 
 
-def _moved(light: np.ndarray, postfx: PostFxParams) -> np.ndarray:
+def _moved(light: np.ndarray, postfx: PostFxParams, part: Part) -> np.ndarray:
     """Samples [48, 48, 3] after zoom, rotation and the frame's place in the image, mirrored at the edges, nearest
     neighbour."""
-    if postfx.zoom == 1.0 and postfx.rotate == 0.0 and postfx.place == (0.0, 0.0):
+    if postfx.zoom == 1.0 and postfx.rotate == 0.0 and postfx.place == (0.0, 0.0) and part == WHOLE:
         return light
-    x, y = (0.5 + part for part in postfx.place)
+    x, y = 0.5 + postfx.place[0], 0.5 + postfx.place[1]
     angle = math.radians(postfx.rotate)
     cos, sin = math.cos(angle) / postfx.zoom, math.sin(angle) / postfx.zoom
     at = (np.arange(_COUNT) + 0.5) / _COUNT - 0.5
-    across, down = cos * at[None, :] + sin * at[:, None] + x, cos * at[:, None] - sin * at[None, :] + y
+    right, below = part[0] * at[None, :], part[1] * at[:, None]
+    across, down = cos * right + sin * below + x, cos * below - sin * right + y
     rows, columns = ((_COUNT * (1.0 - np.abs(1.0 - v % 2.0))).astype(int).clip(0, _COUNT - 1) for v in (down, across))
     return np.asarray(light[rows, columns])
 

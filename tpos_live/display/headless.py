@@ -43,7 +43,7 @@ class HeadlessDisplay:
         self.outputs: list[Output] = []
         self.closing = False
         self.size = size
-        self.interpolator = FrameInterpolator()
+        self.interpolator = FrameInterpolator(size)
         self.renderer = "CPU"
         self.software = True
         self._frames, self._frame_params, self._snapshot = frames, params, snapshot

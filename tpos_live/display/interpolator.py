@@ -17,7 +17,7 @@ from tpos_live.display.fade_in import FadeIn
 from tpos_live.display.flash_limiter import FlashLimiter
 from tpos_live.display.kick_response import KickResponse
 from tpos_live.display.postfx import GRAIN_RATE, PostFxParams, postfx_params
-from tpos_live.display.tone_mapping import noise_tile
+from tpos_live.display.tone_mapping import WHOLE, Part, noise_tile, shown_part
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,10 @@ class DisplayFrame:
 class FrameInterpolator:
     """Follows the engine frames. Thread contract: one thread; time and inputs are passed in."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: tuple[int, int] | None = None) -> None:
+        self.size = size
+        """(width, height) of the output; None where it is not known. Kicks and flashes are measured on the part of a
+        frame that it shows."""
         self.newest: Frame | None = None
         self.previous: Frame | None = None
         self.interval = 0.0
@@ -69,13 +72,11 @@ class FrameInterpolator:
     def display_frame(self, now: float, params: FrameParams, snapshot: Snapshot) -> DisplayFrame:
         """What to show at `now`. Freeze holds the frame; level, blackout and the flash limiter still act."""
         display_frame = self._display_frame(now, params, snapshot)
-        gain = self._limiter.step(
-            now, display_frame.postfx, display_frame.newest, display_frame.previous, bool(snapshot["out.flash_limit"])
-        )
+        postfx, newest = display_frame.postfx, display_frame.newest
+        on, part = bool(snapshot["out.flash_limit"]), self._part(postfx, newest)
+        gain = self._limiter.step(now, postfx, newest, display_frame.previous, on, part)
         return (
-            display_frame
-            if gain == 1.0
-            else replace(display_frame, postfx=replace(display_frame.postfx, level=gain * display_frame.postfx.level))
+            display_frame if gain == 1.0 else replace(display_frame, postfx=replace(postfx, level=gain * postfx.level))
         )
 
     def _display_frame(self, now: float, params: FrameParams, snapshot: Snapshot) -> DisplayFrame:
@@ -94,10 +95,17 @@ class FrameInterpolator:
                 postfx = _faded(postfx, postfx_params(params, snapshot, None, previous, now, 0.0), weight)
             light = partial(self._limiter.light, postfx, self.newest, previous)
             with self._kick_guard:  # an effect: without it a frame is as good as with it
-                postfx = self._kicks.step(now, params, postfx, light)
+                postfx = self._kicks.step(now, params, postfx, light, self._part(postfx, self.newest))
             display_frame = DisplayFrame(postfx, self.newest, previous)
         self._held = display_frame
         return display_frame
+
+    def _part(self, postfx: PostFxParams, frame: Frame) -> Part:
+        """What the output shows of the frame without zoom."""
+        if self.size is None:
+            return WHOLE
+        height, width = frame.pixels.shape[:2]
+        return shown_part(postfx.fit, (width, height), self.size)
 
 
 def _faded(new: PostFxParams, old: PostFxParams, weight: float) -> PostFxParams:

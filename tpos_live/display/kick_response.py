@@ -21,7 +21,7 @@ import numpy as np
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.display.flash_limiter import luminance, means
 from tpos_live.display.postfx import EMITTER, PostFxParams
-from tpos_live.display.tone_mapping import ToneMapping, toned
+from tpos_live.display.tone_mapping import WHOLE, Part, ToneMapping, toned
 
 Light = Callable[[], np.ndarray]
 
@@ -30,10 +30,9 @@ KICK_ZOOM = 0.065
 CHANGE = 2.4
 """Mean change of CIE lightness, 0 to 100, at a usual kick of full strength."""
 BEATS = (0.0, 0.06, 0.1375)
-RISES = (0.0, math.log2(1.064), math.log2(1.073))
+RISES = (0.0, math.log2(1.07), math.log2(1.075))
 """Stops by which the mean luminance of the frame rises at a kick with an exposure of BEATS stops. Kicks of all
-strengths are wanted at 6 to 9 %, also in a frame that comes 40 ms after the kick, where its light has halved; a frame
-of 16:9 is 0.7 % lighter than the coarse bloom here makes it."""
+strengths are wanted at 6 to 9 %, also in a frame that comes 40 ms after the kick, where its light has halved."""
 SCALES = np.array([0.1, 0.4, 0.7, 1.0, 1.4, 2.0])
 """Factors on the zoom that are tried; the outer ones are the limits."""
 MOST_HELP = 0.35
@@ -69,14 +68,19 @@ class KickResponse:
         self._began = -math.inf
         self._shown: _Shown | None = None
         self._before = np.zeros((1, 1))
+        self._part = WHOLE
 
-    def step(self, now: float, params: FrameParams, postfx: PostFxParams, light: Light) -> PostFxParams:
+    def step(
+        self, now: float, params: FrameParams, postfx: PostFxParams, light: Light, part: Part = WHOLE
+    ) -> PostFxParams:
         """`postfx` with the kick's zoom and light for the frame at `now` (seconds).
 
-        light: gives the light of the shown frame, [48, 48, 3] (`flash_limiter.py::samples`); called in the first
-        ATTACK_SECONDS of a kick, and at the next frame if a kick begins there. `params.kick_zoom` and
-        `params.beat_light` are the parts of zoom and exposure that are of kicks and beats.
+        light: gives the light of the engine's image, [48, 48, 3] (`flash_limiter.py::samples`); called in the first
+        ATTACK_SECONDS of a kick, and at the next frame if a kick begins there. part: what the output shows of the image
+        (`tone_mapping.py::shown_part`). `params.kick_zoom` and `params.beat_light` are the parts of zoom and exposure
+        that are of kicks and beats.
         """
+        self._part = part
         kick, beats = params.kick_zoom, params.beat_light
         rising, self._last = kick > self._last + ATTACK, kick
         attack = 0.0 <= now - self._began < ATTACK_SECONDS
@@ -102,11 +106,11 @@ class KickResponse:
         stops = postfx.exposure - params.beat_light
         if self._shown is None or self._shown.cut_index != params.cut_index:
             zoom = max(postfx.zoom - params.kick_zoom, SMALLEST)
-            return zoomed(Composed(light(), postfx)(stops - postfx.exposure), zoom, postfx.place)
+            return self._zoomed(Composed(light(), postfx)(stops - postfx.exposure), zoom, postfx.place)
         shown = self._shown
         stops = max(stops, shown.postfx.exposure - shown.stops)
         before = Composed(shown.light(), replace(shown.postfx, exposure=stops))(shown.stops)
-        return zoomed(before, shown.postfx.zoom, shown.postfx.place)
+        return self._zoomed(before, shown.postfx.zoom, shown.postfx.place)
 
     def _choose(self, params: FrameParams, postfx: PostFxParams, light: Light, rising: bool) -> None:
         """Set the scale where the kick rises, and the stops that are taken off its light."""
@@ -118,10 +122,10 @@ class KickResponse:
         if rising:
             self.scale = self._scale(frame, mean, base, kick, place)
         zoom = base + self.scale * kick
-        first = more = _missing(mean, zoomed(frame, zoom, place))
+        first = more = _missing(mean, self._zoomed(frame, zoom, place))
         if more := _limited(more):
             # Luminance rises by nearly as many stops as the exposure: the second step is exact enough.
-            left = _missing(mean, zoomed(seen(more), zoom, place))
+            left = _missing(mean, self._zoomed(seen(more), zoom, place))
             slope = max((first - left) / more, 0.5)
             more = _limited(more + left / slope)
         self._kick, self._off = kick, beats - wanted - more
@@ -132,7 +136,7 @@ class KickResponse:
         changes: list[float] = []
         held = MOST_HELP
         for scale in SCALES:
-            after = zoomed(frame, base + scale * kick, place)
+            after = self._zoomed(frame, base + scale * kick, place)
             missing = _missing(mean, after)
             if changes and abs(missing) > held:
                 break
@@ -140,6 +144,9 @@ class KickResponse:
             changes.append(float(np.abs(_back_row(after * 2.0 ** _limited(missing)) - before).mean()))
         wanted = CHANGE * kick / KICK_ZOOM
         return float(np.interp(wanted, np.maximum.accumulate(changes), SCALES[: len(changes)]))
+
+    def _zoomed(self, frame: np.ndarray, zoom: float, place: tuple[float, float]) -> np.ndarray:
+        return zoomed(frame, zoom, place, self._part)
 
 
 def _missing(mean: float, frame: np.ndarray) -> float:
@@ -170,16 +177,16 @@ def _back_row(frame: np.ndarray) -> np.ndarray:
     return 116.0 * np.cbrt(np.clip(_blurred(means(frame, 2)), 0.0, 1.0) + 0.0026) - 16.0
 
 
-def zoomed(light: np.ndarray, zoom: float, place: tuple[float, float]) -> np.ndarray:
-    """Values [n, n] after a zoom about the middle of the output, which shows `place` of the image (bilinear)."""
+def zoomed(light: np.ndarray, zoom: float, place: tuple[float, float], part: Part = WHOLE) -> np.ndarray:
+    """Values [n, n] of an image as in an output that shows `part` of it, zoomed about `place` (bilinear)."""
     count = light.shape[0]
     at = (np.arange(count) + 0.5) / count - 0.5
-    for axis, middle in ((1, place[0]), (0, place[1])):
-        where = np.clip((at / zoom + 0.5 + middle) * count - 0.5, 0.0, count - 1.0)
+    for axis, middle, share in ((1, place[0], part[0]), (0, place[1], part[1])):
+        where = np.clip((at * share / zoom + 0.5 + middle) * count - 0.5, 0.0, count - 1.0)
         low = np.minimum(where.astype(int), count - 2)
-        part = where - low
-        part = part[None, :] if axis else part[:, None]
-        light = light.take(low, axis) * (1.0 - part) + light.take(low + 1, axis) * part
+        past = where - low
+        past = past[None, :] if axis else past[:, None]
+        light = light.take(low, axis) * (1.0 - past) + light.take(low + 1, axis) * past
     return light
 
 

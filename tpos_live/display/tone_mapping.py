@@ -31,7 +31,7 @@ from functools import cache
 
 import numpy as np
 
-from tpos_live.display.postfx import PostFxParams
+from tpos_live.display.postfx import Fit, PostFxParams
 
 TOE = 1 / 64
 KNEE = 0.2
@@ -54,6 +54,11 @@ DETAIL_GAIN = 0.6
 """Strength of an octave relative to the previous one."""
 DETAIL_ENLARGED = 2.5
 """Enlargement from which detail has its full strength; without enlargement there is none."""
+
+
+Part = tuple[float, float]
+"""Shares of an image's width and height that the output shows without zoom: above 1 where it is mirrored."""
+WHOLE: Part = (1.0, 1.0)
 
 
 def to_light(v: np.ndarray) -> np.ndarray:
@@ -130,6 +135,12 @@ def place_image(postfx: PostFxParams, image: tuple[int, int], output: tuple[int,
     x, y = postfx.place
     shift = (0.5 + x - (a * width + b * height) / 2, 0.5 + y - (c * width + d * height) / 2)
     return ImagePlacement((output[0] - width) // 2, (output[1] - height) // 2, width, height, (a, b, c, d), shift)
+
+
+def shown_part(fit: Fit, image: tuple[int, int], output: tuple[int, int]) -> Part:
+    """What an output of (width, height) shows of an image of (width, height)."""
+    placed = place_image(PostFxParams(fit=fit), image, output)
+    return placed.matrix[0] * placed.width, placed.matrix[3] * placed.height
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ class DisplayWindow:
         window, view = self._window.get_framebuffer_size(), window_view(snapshot)
         if not any(output.fixed_size for output in self.outputs) or self._composed_size == (0, 0):
             width, height = self.screen_windows.frame_size or view.turned(window)
-            self._composed_size = (max(width, 1), max(height, 1))
+            self._composed_size = self.interpolator.size = max(width, 1), max(height, 1)
         self._compositor.compose(
             display_frame.postfx, display_frame.newest, display_frame.previous, self._composed_size
         )

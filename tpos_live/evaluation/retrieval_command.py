@@ -126,7 +126,7 @@ def _draw(pipeline: Pipeline, store: ParameterStore, fps: int, seed: int, number
     audio_processor, compositor, interpolator = (
         AudioProcessor(pipeline.encoder),
         CpuCompositor(OUTPUT),
-        FrameInterpolator(),
+        FrameInterpolator(OUTPUT),
     )
     shown: list[np.ndarray] = []
     begin = 4 * number * SECONDS  # the mixer's clock only runs forward

@@ -129,11 +129,11 @@ def frames_of(times: np.ndarray, fps: float) -> np.ndarray:
 def d_prime(change: np.ndarray, times: np.ndarray, fps: float) -> float:
     """d' of events at `times` (seconds) over what changes between them; NaN with fewer than FEWEST of either.
 
-    change: one value a frame (`BackRow.change`).
+    change: one value a frame (`BackRow.change`). An event in the first frame has none before it and does not count.
     """
     width, apart = max(round(WINDOW * fps), 1), max(round(AFTER * fps), 1)
     first = np.unique(frames_of(times, fps))
-    first = first[(first >= 0) & (first + width <= len(change))]
+    first = first[(first >= 1) & (first + width <= len(change))]
     if len(change) < width or len(first) < FEWEST:
         return math.nan
     peaks = np.lib.stride_tricks.sliding_window_view(np.asarray(change, float), width).max(axis=1)

@@ -93,7 +93,7 @@ def watch(path: Path, settings: Settings, fps: int) -> SeenShow:
     size = parse_size(settings.record.resolution)
     snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False}).snapshot()
     back, similar, heard, names, limited = BackRow(fps), Similarity(), Heard(), [], 0
-    compositor, interpolator = CpuCompositor(size), FrameInterpolator()
+    compositor, interpolator = CpuCompositor(size), FrameInterpolator(size)
     with Pipeline(settings, live=False, output=size) as pipeline:
         improve(pipeline)
         classifier, _ = load_classifier(pipeline.engine.folder)

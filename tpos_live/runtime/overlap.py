@@ -48,7 +48,7 @@ class OverlappedVideoWriter:
         """size: (width, height) of the output. on_written: called for each frame in order, on the caller's thread.
         composers: 0 = one per core, MOST_COMPOSERS at most."""
         self._writer, self._snapshot, self._on_written = writer, snapshot, on_written
-        self._interpolator = FrameInterpolator()
+        self._interpolator = FrameInterpolator(size)
         self._local = threading.local()
         self._size = size
         self._count = composers or min(len(usable_cores()), MOST_COMPOSERS)
