@@ -85,10 +85,14 @@ class ConditioningBuilder:
         self._prompt_embeds: torch.Tensor | None = None
         self._region_embeds: torch.Tensor | None = None
         self._edit_embeds: torch.Tensor | None = None
-        self._modes: dict[str, float] = {}
+        self._modes = dict.fromkeys(MODES, 0.0)
+        """Share of each mode: all of one, several during a fade."""
         self._now: float | None = None
         self._promptless = 0.0
+        """1 while there is no prompt."""
         self._dull, self._clearer = 0.0, 1.0
+        """Share of the region that sounds' own scenes have that do not suit the prompt, and how clear scenes are made.
+        """
 
     def mode(self, snapshot: Snapshot) -> str:
         """The mode in use, one of MODES."""
@@ -107,13 +111,13 @@ class ConditioningBuilder:
         if self._audio is not None:
             self._audio.follow(embedding, now)
         self._scene.follow(params.direction, now)
-        self._fade_beside(now)
-        promptless, modes = self._fade_promptless(now), self._fade_modes(now, snapshot)
+        self._fade(math.inf if self._now is None else max(now - self._now, 0.0) / MODE_FADE, self.mode(snapshot))
+        self._now = now
         if text is None:
             return None
         if self._prompt_embeds is None:
             self._prompt_embeds = text.new_empty(self._sequence_length, text.shape[1])
-        shares, scenes = self._shares(params, modes, promptless)
+        shares, scenes = self._shares(params)
         self._mix(self._prompt_embeds, text, shares.blend, shares.append + shares.fallback)
         parts = self._bank.parts if snapshot["prompt.between"] == "grow" else [(text, 1.0)]
         regions = None
@@ -125,8 +129,9 @@ class ConditioningBuilder:
             edits = self._edits(self._prompt_embeds, found, shares.semantic)
         return Conditioning(self._prompt_embeds, regions, edits, self._bank.prompt, self._texts(shares))
 
-    def _shares(self, params: FrameParams, modes: dict[str, float], promptless: float) -> tuple[_Shares, list[Part]]:
+    def _shares(self, params: FrameParams) -> tuple[_Shares, list[Part]]:
         """The audio's shares, and the scenes of its region, weights of sum 1; none where it has no region."""
+        modes, promptless = self._modes, self._promptless
         if self._audio is None or params.audio_weight <= 0:
             return _Shares(), []
         strength = self._audio.strength()
@@ -232,36 +237,21 @@ class ConditioningBuilder:
             self._fill(rows, states.to(rows))
         return EditDirections(self._edit_embeds, tuple(weight for _, weight in found), share)
 
-    def _fade_beside(self, now: float) -> None:
-        """Follow what suits the prompt: the share of the region that sounds' own scenes have that do not suit it, and
-        how clear scenes are made. Call before `_fade_modes`."""
+    def _fade(self, step: float, mode: str) -> None:
+        """Follow what suits the prompt, whether there is one, and the mode. step: of a fade from 0 to 1."""
         suited, dull = self._beside(), 0.0
         own = 1.0 - self._scene.directed
         if suited is not None and self._audio is not None and own > _SMALL:
             dull = own * sum(weight for text, weight in self._audio.scene_texts() if text not in suited)
-        step = math.inf if self._now is None else max(now - self._now, 0.0) / MODE_FADE
-        self._dull += min(max(dull - self._dull, -step), step)
-        self._clearer += min(max(self._beside.clearer() - self._clearer, -step), step)
+        self._dull += _limited(dull - self._dull, step)
+        self._clearer += _limited(self._beside.clearer() - self._clearer, step)
+        self._promptless += _limited(float(not self._bank.prompt.strip()) - self._promptless, step)
+        for name, share in self._modes.items():
+            self._modes[name] += _limited(float(name == mode) - share, step)
 
-    def _fade_promptless(self, now: float) -> float:
-        """1 while there is no prompt, 0 with one, between them during the fade. Call before `_fade_modes`."""
-        wanted = float(not self._bank.prompt.strip())
-        step = math.inf if self._now is None else max(now - self._now, 0.0) / MODE_FADE
-        self._promptless += min(max(wanted - self._promptless, -step), step)
-        return self._promptless
 
-    def _fade_modes(self, now: float, snapshot: Snapshot) -> dict[str, float]:
-        """Share of each mode: all of one, several during a fade."""
-        asked = self.mode(snapshot)
-        wanted = {mode: float(mode == asked) for mode in MODES}
-        if self._now is None:
-            self._modes = wanted
-        else:
-            step = max(now - self._now, 0.0) / MODE_FADE
-            for mode, goal in wanted.items():
-                self._modes[mode] += min(max(goal - self._modes[mode], -step), step)
-        self._now = now
-        return self._modes
+def _limited(change: float, step: float) -> float:
+    return min(max(change, -step), step)
 
 
 def region_area(share: float) -> float:
