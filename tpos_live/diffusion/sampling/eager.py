@@ -81,13 +81,13 @@ class EagerSampler(Sampler):
         if composition.batch_size > 1:
             conditioning.write_rows(self._rows)
         self.batch_reason = ""
-        in_turn = self._turns is not None and self._turns.fits(inputs)
-        if not in_turn and (composition.regions > 1 or composition.sounds):
+        turns = self._turns if self._turns is not None and self._turns.fits(inputs) else None
+        if turns is None and (composition.regions > 1 or composition.sounds):
             self.batch_reason = self.backend.prepare_batch_size(composition.batch_size, self._wait)
 
-        predict = partial(self._predict_in_turn if in_turn else self._predict, inputs, composition)
+        predict = partial(self._predict, inputs, composition, turns)
         self._latent = self._loop.run(inputs.plan, predict, inputs.noise, inputs.last, inputs.fresh)
-        if self._turns is not None and not in_turn:
+        if self._turns is not None and turns is None:
             self._turns.note(inputs, self._latent)
         return Sample(self._latent, inputs.params)
 
@@ -100,10 +100,15 @@ class EagerSampler(Sampler):
         self.backend.decode(self._latent, out)
 
     def _predict(
-        self, inputs: SamplerInputs, composition: Composition, n: int, x: torch.Tensor, timestep: torch.Tensor
-    ) -> torch.Tensor:
+        self, inputs: SamplerInputs, composition: Composition, turns: RowsInTurn | None,
+        n: int, x: torch.Tensor, timestep: torch.Tensor,
+    ) -> torch.Tensor:  # fmt: skip
         conditioning = inputs.conditioning
-        if composition.regions > 1 or composition.sounds_at(n):
+        if turns is not None:
+            predictions = turns.predict(
+                inputs, x, lambda row: self.backend.predict(x, timestep, self._rows[row : row + 1])
+            )
+        elif composition.regions > 1 or composition.sounds_at(n):
             predictions = self._predict_rows(composition.batch_size, x, timestep, not self.batch_reason)
         elif composition.guided:  # two rows at once gain nothing on a CPU, and a card draws by a captured graph
             predictions = self._predict_rows(2, x, timestep, False)
@@ -112,17 +117,6 @@ class EagerSampler(Sampler):
         step: Step = inputs.plan.steps[n]
         guide = conditioning.edit.guide if conditioning.edit is not None else None
         return composition.compose(n, x, predictions, step, conditioning.guidance, self._blender, guide)
-
-    def _predict_in_turn(
-        self, inputs: SamplerInputs, composition: Composition, n: int, x: torch.Tensor, timestep: torch.Tensor
-    ) -> torch.Tensor:
-        assert self._turns is not None
-        predictions = self._turns.predict(
-            inputs, x, lambda row: self.backend.predict(x, timestep, self._rows[row : row + 1])
-        )
-        return composition.compose(
-            n, x, predictions, inputs.plan.steps[n], inputs.conditioning.guidance, self._blender, None
-        )
 
     def _predict_rows(self, count: int, x: torch.Tensor, timestep: torch.Tensor, together: bool) -> torch.Tensor:
         """Predictions [count, C, h, w] of x [1, C, h, w] under the first `count` conditionings."""
