@@ -38,7 +38,6 @@ class HeadlessDisplay:
         on_refresh: Callable[[float], None] | None = None,
         size: tuple[int, int] = (1280, 720),
         fps_cap: float = 30.0,
-        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.outputs: list[Output] = []
         self.closing = False
@@ -47,11 +46,11 @@ class HeadlessDisplay:
         self.renderer = "CPU"
         self.software = True
         self._frames, self._frame_params, self._snapshot = frames, params, snapshot
-        self._on_refresh, self._clock = on_refresh, clock
+        self._on_refresh = on_refresh
         self._compositor = CpuCompositor(size)
         self._pacer = Pacer(cap=fps_cap or 30.0)
         self._torch_threads = 0
-        self.meter = ShownMeter(clock)
+        self.meter = ShownMeter()
         self.shown = self.interpolator.display_frame(0.0, params(), snapshot())
         """What was shown last; any thread may read it."""
 
@@ -67,8 +66,8 @@ class HeadlessDisplay:
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Run until `close_soon` is called or `until()` is true."""
         while not self.closing and not until():
-            self.step(self._clock())
-            pause = self._pacer.after_flip(self._clock(), 0.0)
+            self.step(time.perf_counter())
+            pause = self._pacer.after_flip(time.perf_counter(), 0.0)
             if pause > 0:
                 time.sleep(pause)
 

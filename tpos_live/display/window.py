@@ -60,7 +60,6 @@ class DisplayWindow:
         size: tuple[int, int] = (1280, 720),
         fps_cap: float = 0.0,
         headless: bool = False,
-        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """on_key: gets pyglet's name, in lower case, of what a US keyboard writes on that key ("f", "f11", "_1",
         "num_add", "escape"), and the held modifiers among "ctrl", "shift", "alt". on_refresh: called once per refresh
@@ -88,10 +87,10 @@ class DisplayWindow:
         self.interpolator = FrameInterpolator()
         self._frames, self._frame_params, self._snapshot, self._status = frames, params, snapshot, status
         self._on_key, self._on_refresh = on_key, on_refresh
-        self._size, self._cap, self._headless, self._clock = size, fps_cap, headless, clock
+        self._size, self._cap, self._headless = size, fps_cap, headless
         self._composed_size = (0, 0)
         self._screen = screen
-        self.meter = ShownMeter(clock)
+        self.meter = ShownMeter()
         self._asked: deque[list[Output]] = deque()
         self._said, self._said_at = "", 0.0
         self._hud: Any = None
@@ -142,13 +141,13 @@ class DisplayWindow:
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Run until the window is closed, `close_soon` is called or `until()` is true."""
         while not self.closing and not until():
-            self.step(self._clock())
-            before = self._clock()
+            self.step(time.perf_counter())
+            before = time.perf_counter()
             if self._visibility.shown:
                 self._window.flip()
             else:  # a flip may wait for a second, or for ever
                 self._compositor.flush()
-            now = self._clock()
+            now = time.perf_counter()
             self.screen_windows.flip()
             self.meter.note(now, self.interpolator.newest, self._heard_at)
             pause = self._pacer.after_flip(now, now - before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Self
 
@@ -32,15 +32,10 @@ class InbetweenStream:
     """
 
     def __init__(
-        self,
-        frame_params: Mailbox[FrameParams],
-        decoding: threading.Lock,
-        most_fps: float,
-        clock: Callable[[], float],
-        calls: CallMeter,
+        self, frame_params: Mailbox[FrameParams], decoding: threading.Lock, most_fps: float, calls: CallMeter
     ) -> None:
-        """frame_params: only looked at. most_fps: frames per second at most. clock: seconds. calls: of the decoder."""
-        self._frame_params, self._decoding, self._clock, self._calls = frame_params, decoding, clock, calls
+        """frame_params: only looked at. most_fps: frames per second at most. calls: of the decoder."""
+        self._frame_params, self._decoding, self._calls = frame_params, decoding, calls
         self._period = 1 / most_fps
         half = max(len(usable_cores()) // 2, 1)  # the UNet has the other half
         self._worker = ThreadPoolExecutor(1, "decoder", initializer=use_threads, initargs=(half,))
@@ -69,7 +64,7 @@ class InbetweenStream:
     def step(self, keyframe: Keyframe | None) -> Frame | None:
         """Go on to now: the frame that is due, None where none is. Waits 50 ms at most. Raises what the decoder
         raises."""
-        now, params = self._clock(), self._frame_params.latest()
+        now, params = time.monotonic(), self._frame_params.latest()
         moment = self._extrapolator.next(params if params is not self._extrapolator.newest else None, now)
         if moment is None:
             return None
@@ -81,7 +76,7 @@ class InbetweenStream:
             self._decoder_due = now + max(self._period, self._decoder.took / DECODER_SHARE)
             self._decoded = self._worker.submit(self._decode, self._decoder, self._inbetweens.at(moment))
         self._wait(now)
-        now = self._clock()
+        now = time.monotonic()
         if self._decoded is not None and self._decoded.done():
             decoded, self._decoded = self._decoded, None
             self._fade.take(*decoded.result(), now)

@@ -54,21 +54,19 @@ class KeyframeMode(OwnThread):
         frames: Mailbox[Frame],
         beat: Callable[[], Beat] = Beat,
         fps_cap: float = 0.0,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """frame_params: only looked at, the render thread takes from it. fps_cap: of in-betweens, 0 = MOST_FPS."""
         super().__init__("in-between", patience=1.0)
         self._store, self._frame_params, self._frames, self._beat = store, frame_params, frames, beat
         self._most_fps = min(fps_cap or MOST_FPS, MOST_FPS)
-        self._clock = clock
         self._keyframes: Mailbox[Keyframe] = Mailbox()
         self._generator, self._pace = KeyframeGenerator(), KeyframePace()
         self._decoding = threading.Lock()
-        self._wanted, self._wanted_at, self._prompt = "", clock(), ""
+        self._wanted, self._wanted_at, self._prompt = "", time.monotonic(), ""
         self._refused = False
         self._cannot: Exception | None = None
         """Why the decoder failed before there was any frame, for the render thread."""
-        self.calls = CallMeter(clock)
+        self.calls = CallMeter()
         """Of the decoder's thread."""
         self.drawn = 0
         """Frames so far, of both modes."""
@@ -107,9 +105,9 @@ class KeyframeMode(OwnThread):
         if (failure := self._cannot) is not None:
             self._cannot = None
             raise cannot_draw(generator.engine, failure) from failure
-        began = self._clock()
+        began = time.monotonic()
         keyframe = self._generator.draw(generator, request)
-        ended = self._clock()
+        ended = time.monotonic()
         self._pace.drawn(began, ended)
         if request.conditioning.label != self._prompt or not self.keyframes:
             self._prompt, self.latency = request.conditioning.label, ended - self._wanted_at
@@ -131,7 +129,7 @@ class KeyframeMode(OwnThread):
     def _run(self) -> None:
         use_threads(1)
         error, failures = "", 0
-        with InbetweenStream(self._frame_params, self._decoding, self._most_fps, self._clock, self.calls) as stream:
+        with InbetweenStream(self._frame_params, self._decoding, self._most_fps, self.calls) as stream:
             while not self._stop.is_set():
                 try:
                     self._note_prompt()
@@ -161,5 +159,5 @@ class KeyframeMode(OwnThread):
         """Note when another prompt was asked for."""
         wanted = shown_text(self._store.snapshot().values)
         if wanted != self._wanted:
-            self._wanted_at = self._clock() if self._wanted else self._wanted_at
+            self._wanted_at = time.monotonic() if self._wanted else self._wanted_at
             self._wanted = wanted
