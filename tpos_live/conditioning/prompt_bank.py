@@ -122,7 +122,9 @@ class PromptBank:
     def tokens(self, now: float, snapshot: Snapshot) -> torch.Tensor | None:
         """States [tokens, dim] at `now`, seconds of the session's clock; None only before the first text is encoded.
         The caller must not change the tensor."""
-        parts = wanted_parts(snapshot, self._follow(now, snapshot))
+        self._follow(now, snapshot)
+        wish = self._wish(snapshot)
+        parts = self._wanted_parts(wish)
         texts = [text for text, _ in parts]
         bank = [str(snapshot[f"prompt.{n}"]) for n in SLOTS]
         self._texts.want(list(dict.fromkeys([*texts, str(snapshot["prompt"]), *filter(None, bank)])))
@@ -131,7 +133,6 @@ class PromptBank:
             return self._now(now)
         goal = [(s, w) for s, (_, w) in zip(states, parts, strict=True) if s is not None]
         target = blend(goal)
-        wish = self._wish(snapshot)
         if wish != self._key or self._cleared:
             if self._shown is not None and self._key is not None and (self._cleared or _changed(self._key, wish)):
                 here = self._now(now)
@@ -150,8 +151,8 @@ class PromptBank:
         named = [(self._texts.name(states), weight) for states, weight in self.parts]
         return [(text, weight) for text, weight in named if text]
 
-    def _follow(self, now: float, snapshot: Snapshot) -> dict[int, float]:
-        """The slots' weights, smoothed; cleared ones are 0 at once, because the prompt fades then."""
+    def _follow(self, now: float, snapshot: Snapshot) -> None:
+        """Smooth the slots' weights; cleared ones are 0 at once, because the prompt fades then."""
         clearings = snapshot.fired(CLEARED)
         if self._clearings is not None and clearings != self._clearings:
             self._cleared = True
@@ -165,7 +166,6 @@ class PromptBank:
             value = self._weights.get(n, goal)
             value += (goal - value) * envelope.share(TABLE[name].smoothing, elapsed)
             self._weights[n] = goal if abs(goal - value) < _SMALL else value
-        return self._weights
 
     def _wish(self, snapshot: Snapshot) -> dict[int, str]:
         """Texts by slot: 0 the prompt, 1 to 8 the slots with weight, -1 a slot shown alone."""
@@ -174,6 +174,19 @@ class PromptBank:
             return {-1: selected_text(snapshot)}
         weighted = {n: str(snapshot[f"prompt.{n}"]) for n in SLOTS if self._weights[n] > _SMALL}
         return {0: str(snapshot["prompt"])} | weighted
+
+    def _wanted_parts(self, wish: dict[int, str]) -> list[tuple[str, float]]:
+        """The wanted texts and their weights, none zero."""
+        if -1 in wish:
+            return [(wish[-1], 1.0)]
+        weights: dict[str, float] = {}
+        for n, text in wish.items():
+            if n and text:
+                weights[text] = weights.get(text, 0.0) + self._weights[n]
+        rest = 1.0 - sum(weights.values())
+        if rest > _SMALL or not weights:
+            weights[wish[0]] = weights.get(wish[0], 0.0) + max(rest, 0.0 if weights else 1.0)
+        return list(weights.items())
 
     def _now(self, now: float) -> torch.Tensor | None:
         fade = self._fade
@@ -195,20 +208,3 @@ def _changed(before: dict[int, str], after: dict[int, str]) -> bool:
     """Whether a text was replaced (a fade), and not only a weight changed."""
     alone = -1 in before or -1 in after
     return before != after if alone else any(before[n] != after[n] for n in before.keys() & after.keys())
-
-
-def wanted_parts(snapshot: Snapshot, slots: dict[int, float]) -> list[tuple[str, float]]:
-    """The wanted texts and their weights, none zero. slots: weight by number."""
-    selected = int(snapshot["prompt.select"])
-    if selected:
-        return [(selected_text(snapshot), 1.0)]
-    weights: dict[str, float] = {}
-    for n in SLOTS:
-        text, weight = str(snapshot[f"prompt.{n}"]), slots[n]
-        if text and weight > _SMALL:
-            weights[text] = weights.get(text, 0.0) + weight
-    rest = 1.0 - sum(weights.values())
-    live = str(snapshot["prompt"])
-    if rest > _SMALL or not weights:
-        weights[live] = weights.get(live, 0.0) + max(rest, 0.0 if weights else 1.0)
-    return list(weights.items())
