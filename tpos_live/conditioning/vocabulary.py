@@ -23,6 +23,7 @@ import torch
 
 from tpos_live.conditioning.emoji import spelled_out
 from tpos_live.conditioning.implied_colours import implied_colour, is_of_one_thing
+from tpos_live.conditioning.plain_letters import plain_letters, plain_words
 from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.spelling import Spelling, whole_words
 from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE, read_phrases
@@ -88,8 +89,9 @@ class Vocabulary:
     ) -> None:
         """phrases: by kind and name, at least one family. clear: families with bright and clear images; none means all.
         also: more words of families, found as they are written and no others like them: the encoder places rare
-        words badly. The engine was not trained with them, so a prompt with them is rewritten. written: words that are
-        no typing errors, see `Spelling`. Encodes all phrases: tens of milliseconds."""
+        words badly. The engine was not trained with them, so a prompt with them is rewritten. No typing error is read
+        as one of them: there are too many. written: words that are no typing errors, see `Spelling`. Encodes all
+        phrases: tens of milliseconds."""
         self._clear = frozenset(clear) & phrases["family"].keys() or frozenset(phrases["family"])
         self._colours = frozenset(phrases.get("colour", ()))
         self._moods = frozenset(phrases.get("mood", ()))
@@ -100,16 +102,16 @@ class Vocabulary:
         for at, (kind, name) in enumerate(self._entries):
             if kind == "family":
                 self._rows.setdefault(name, []).append(at)
-        taught = {text.lower(): at for at, (_, _, text) in reversed(list(enumerate(rows)))}
+        taught = {plain_letters(text): at for at, (_, _, text) in reversed(list(enumerate(rows)))}
         self._vectors = self._encode([text for _, _, text in rows])
         self._longest_first = sorted(filter(None, taught), key=len, reverse=True)
-        self._plainest = {name: texts[0].lower() for name, texts in phrases["family"].items() if texts}
-        named = [(text.lower(), taught[self._plainest[name]]) for name, texts in (also or {}).items()
+        self._plainest = {name: plain_letters(texts[0]) for name, texts in phrases["family"].items() if texts}
+        named = [(plain_letters(text), taught[self._plainest[name]]) for name, texts in (also or {}).items()
                  if name in self._plainest for text in texts]  # fmt: skip
         self._exact = dict(named) | taught
-        self._long = frozenset(text for text, _ in named if len(text.split()) > LONGEST)
-        self._longest = max((len(text.split()) for text in self._long), default=LONGEST)
-        self._spelling = Spelling((*taught, *(text for text, _ in named)), written)
+        self._longest = max(LONGEST, *(len(text.split()) for text, _ in named)) if named else LONGEST
+        names = {word for text, _ in named for word in text.split()}
+        self._spelling = Spelling(taught, names.union(written) if written else ())
         # The text encoder's thread and the prompt report's want the same one at the same time.
         self._matches, self._matching = lru_cache(maxsize=64)(self._match_anew), threading.Lock()
 
@@ -123,7 +125,7 @@ class Vocabulary:
         words = [match.group() for match in islice(re.finditer(r"\S+", prompt), MOST_WORDS + 1)]
         cut = len(words) > MOST_WORDS
         words = words[:MOST_WORDS]
-        bare = [self._spelling(word.lower().strip(".,;:!?\"'()[]{}")) for word in words]
+        bare = [self._spelling(plain_letters(word).strip(".,;:!?\"'()[]{}")) for word in words]
         known = [bool(re.search(r"[a-z]", word)) for word in bare]
         if not any(known):
             return self._unread(words, cut)
@@ -131,16 +133,15 @@ class Vocabulary:
             (start, end)
             for start in range(len(words))
             for end in range(start + 1, min(start + self._longest, len(words)) + 1)
-            if all(known[start:end])
-            and not all(word in _SMALL_WORDS for word in bare[start:end])
-            and (end - start <= LONGEST or " ".join(bare[start:end]) in self._long)
+            if self._listed(" ".join(bare[start:end])) is not None
+            or (end - start <= LONGEST and all(known[start:end]) and not _SMALL_WORDS.issuperset(bare[start:end]))
         ]
         whole = " ".join(word for word, is_known in zip(bare, known, strict=True) if is_known)
         texts = [whole, *(" ".join(bare[start:end]) for start, end in spans)]
         cosines = self._encode(texts) @ self._vectors.T
         for row, text in enumerate(texts):
-            if text in self._exact:
-                cosines[row, self._exact[text]] = 1.0 + 1e-3  # an exact phrase wins over a similar one
+            if (entry := self._listed(text)) is not None:
+                cosines[row, entry] = 1.0 + 1e-3  # an exact phrase wins over a similar one
         matches = self._match(spans, cosines[1:])
         if [self._entries[match.entry][0] for match in matches].count("family") > 1:
             matches = [at for at in matches if not is_of_one_thing(bare[at.start : at.end], _SMALL_WORDS)]
@@ -148,7 +149,7 @@ class Vocabulary:
         for (kind, name), near in ((self._entries[match.entry], match.near) for match in matches):
             found[kind][name] = max(near, found[kind].get(name, 0.0))
         families = self._families(found["family"], cosines)
-        said = " ".join(re.sub(r"[^\w\s]", " ", prompt.lower()).split())
+        said = plain_words(prompt)
         instead = False
         if not (taught := self._taught(said)):
             meant = " ".join(map(self._spelling, said.split()))
@@ -192,6 +193,11 @@ class Vocabulary:
         if not understood.families or understood.taught:
             return spelled_out(prompt)
         return " ".join((*understood.others, " and ".join(self._plainest[name] for name in understood.families)))
+
+    def _listed(self, text: str) -> int | None:
+        """The entry of words that are listed, in the singular or in the plural."""
+        forms = (text, text.removesuffix("s"), text.removesuffix("es"))
+        return next((self._exact[form] for form in forms if form in self._exact), None)
 
     def _taught(self, said: str) -> bool:
         """Whether `said` consists of known phrases and small words only."""
