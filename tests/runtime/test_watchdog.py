@@ -109,9 +109,27 @@ def test_a_terminal_that_is_gone_ends_no_watchdog(tmp_path: Path, stdout: str) -
 
 
 def test_a_show_that_leaves_its_state_has_died(tmp_path: Path) -> None:
-    show = f'Path("{tmp_path}", f"show-{{os.getpid()}}.json").touch() if not run.deaths else None\nos._exit(1)'
+    show = f'Path("{tmp_path}", f"show-{{os.getpid()}}.json").touch() if not run.deaths else os._exit(0)\nos._exit(1)'
     out, messages, status = ended(shows(tmp_path, show))
-    assert out == ["show 0 False", "show 1 False", "watchdog 1"] and status == 1 and "by an error" in messages
+    assert out == ["show 0 False", "show 1 False", "watchdog 0"] and status == 0 and "by an error" in messages
+
+
+_LOST = """if not run.deaths:
+    die()
+state = Path(sys.argv[1], f"show-{os.getpid()}.json")
+if run.deaths == 3:
+    state.touch()
+    time.sleep(3)
+    state.unlink()
+os._exit(1)
+"""
+
+
+def test_a_show_that_cannot_start_after_a_death_is_tried_again(tmp_path: Path) -> None:
+    """As where the driver that killed it is not ready. One that began, and ends with a lost recording, has ended."""
+    out, messages, status = ended(shows(tmp_path, _LOST))
+    assert out == ["show 0 False", "show 1 False", "show 2 False", "show 3 True", "watchdog 1"] and status == 1
+    assert messages.count("by an error") == 2 and "Traceback" not in messages
 
 
 _LOCKED = """import ctypes

@@ -6,8 +6,9 @@
       └─ the still            `still_window.py`: shows the last frame while no show does
 
 A show has died if a signal ended it (kill -9, a driver's crash, out of memory), or if it left the state that a clean
-end deletes. Every other end is passed on with its exit status. A show with a window whose interpreter does not run for
-HUNG seconds (a driver that hangs and keeps it locked) is killed.
+end deletes; after a death also if it could not start, as where the driver is not ready yet. Every other end is passed
+on with its exit status. A show with a window whose interpreter does not run for HUNG seconds (a driver that hangs and
+keeps it locked) is killed.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ frame to show it is not started again."""
 REST = 30.0
 FORKS = 30
 """Attempts, a second apart, to start another show where the system gives no process."""
+BEGINNING = 60.0
+"""Seconds in which a show that starts again has written its state, if it can start."""
 STEADY = 6
 """Frames of a new show after which the still goes: 0.2 s."""
 HUNG = 20.0
@@ -111,7 +114,7 @@ class Watchdog:
         self._still = StillProcess(self._memory, clock) if self._memory is not None else None
         self._deaths: deque[float] = deque(maxlen=MOST)
         self._count = 0
-        self._ending = False
+        self._ending = self._begun = False
         self._hide_at: int | None = None
 
     def run(self) -> Run | int:
@@ -195,7 +198,8 @@ class Watchdog:
 
     def _died(self, show: int, code: int) -> bool:
         """Count a death, and say what happens; False if the show ended by itself, or dies too often."""
-        if code >= 0 and not (self._states / f"show-{show}.json").exists():
+        failed = code == 1 and self._count > 0 and not self._begun
+        if code >= 0 and not failed and not self._state_of(show).exists():
             return False
         self._deaths.append(self._clock())
         self._count += 1
@@ -213,6 +217,9 @@ class Watchdog:
         log.warning(f"the show ended {how} (death {self._count}); it starts again with its last state{safe}{kept}")
         return True
 
+    def _state_of(self, show: int) -> Path:
+        return self._states / f"show-{show}.json"
+
     def _asked_to_end(self, seconds: float) -> bool:
         """Whether a signal to end came while there is no show; waits so long for one."""
         end = self._clock() + seconds
@@ -227,12 +234,14 @@ class Watchdog:
     def _wait(self, show: int) -> Run | int:
         """The status with which the show's process ended; a Run in the spare's, once it becomes the show."""
         pulse, begun = Pulse(HUNG), self._clock()
+        self._begun = False
         if self._memory is not None:
             self._memory.beats = self._memory.drawn = 0
         while True:
             ended, status = os.waitpid(show, os.WNOHANG)
             if ended:
                 return status
+            self._begun = self._begun or self._clock() >= begun + BEGINNING or self._state_of(show).exists()
             if self._spare is None and self._wants_spare(begun) and (run := self._make_spare()):
                 return run
             if self._memory is not None and pulse.stopped(self._clock(), self._memory.beats):
