@@ -11,6 +11,7 @@ from tpos_live.control.look_player import BeatPosition, LookPlayer
 from tpos_live.control.triggers import fire
 from tpos_live.core.looks import PARAMETERS, Cue, Look, Show
 from tpos_live.core.parameter_store import MOST_ORDERS, ParameterStore
+from tpos_live.core.parameters import TABLE
 
 DEEP = Look("deep", {"prompt": "deep sea", "finish.bloom": 1.0, "seed.walk": 0.5, "seed": 7})
 LOUD = Look("Loud", {"prompt": "lasers", "finish.bloom": 0.1, "map.kick.zoom": 0.2, "out.fit": "cover"})
@@ -150,6 +151,23 @@ def test_what_is_stored_is_what_is_recalled(player: LookPlayer) -> None:
     player.store.set("look.delete", "mine")
     run(player, (0.3, 0.4))
     assert player.show == LOOKS and saved[-1] == LOOKS
+
+
+def test_a_look_stored_during_a_fade_is_recalled_and_keeps_nothing_of_the_fade(player: LookPlayer) -> None:
+    player.store.update({"look.recall": "deep", "look.fade": 4.0})
+    run(player, (0, 2))
+    player.store.set("look.store", "halfway")
+    here = run(player, (2, 2.1))[0]
+    player.store.update({"look.recall": "halfway", "look.fade": 0.0})
+    last = run(player, (2.1, 5))[-1]
+    assert 0.4 < here["finish.bloom"] < 0.9 and last["finish.bloom"] == pytest.approx(here["finish.bloom"], abs=0.05)
+    assert (here["prompt.fade"], last["prompt.fade"]) == (4.0, TABLE["prompt.fade"].default)
+    player.store.update({"look.recall": "deep", "look.fade": 4.0})
+    run(player, (5, 7))
+    player.store.set("look.store", "deep")
+    run(player, (7, 7.1))
+    player.store.update({"look.recall": "deep", "look.fade": 0.0})
+    assert run(player, (7.1, 12))[-1]["finish.bloom"] < 0.95, "as it was stored, not where the fade went"
 
 
 def test_orders_of_one_frame_are_each_carried_out_with_the_values_of_their_moment(player: LookPlayer) -> None:

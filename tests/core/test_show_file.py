@@ -29,7 +29,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 
 def test_a_look_of_everything_that_can_be_set(tmp_path: Path) -> None:
-    look = capture("  all \n of it ", ParameterStore({"prompt": "x\ny\t\x7f\x01", "seed": 3}).snapshot())
+    look = capture("  all \n of it ", ParameterStore({"prompt": "x\ny\t\x7f\x01", "seed": 3}).snapshot().values)
     write_show(tmp_path / "show.toml", Show((look,)))
     assert read_show(tmp_path / "show.toml").looks[0] == look and look.name == "all of it"
 
@@ -90,7 +90,7 @@ def test_too_many_looks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a\0b", "a\u200bb", "\x1b[31mred", "\x7fa", "\u202ea", "x" * 59 + " y", "\ud800a"])
 def test_whatever_name_is_stored_the_file_can_be_read_again(tmp_path: Path, name: str) -> None:
-    show = Show().with_look(capture(name, ParameterStore({"prompt": "half a pair \ud800"}).snapshot()))
+    show = Show().with_look(capture(name, ParameterStore({"prompt": "half a pair \ud800"}).snapshot().values))
     write_show(tmp_path / "show.toml", show)
     assert [look.name for look in read_show(tmp_path / "show.toml").looks] == [show.looks[0].name]
 

@@ -68,10 +68,14 @@ class LookFade:
         return part >= 1.0
 
     def end(self, store: ParameterStore) -> None:
-        """prompt.fade gets the look's value back, unless somebody has moved it."""
-        if self.after and store.snapshot()["prompt.fade"] == self.seconds:
-            store.update(self.after, at_once=True)
+        """prompt.fade gets the look's value back."""
+        if after := self.given_back(store.snapshot().values):
+            store.update(after, at_once=True)
+
+    def given_back(self, values: Mapping[str, Value]) -> Mapping[str, Value]:
+        """The look's value of prompt.fade, which is that of the fade meanwhile, unless somebody has moved it."""
+        return self.after if values["prompt.fade"] == self.seconds else {}
 
     def settled(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """These values of the parameters, as they will be at the end. Any thread."""
-        return {**values, **self.goal, **(self.after if values["prompt.fade"] == self.seconds else {})}
+        return {**values, **self.goal, **self.given_back(values)}

@@ -46,6 +46,8 @@ class LookPlayer:
     """The same among the looks, once the one that was shown is deleted."""
     _waiting: Cue | None = None
     _fade: LookFade | None = None
+    _goal: str = ""
+    """Name of the look to which the last fade goes; "" once it was stored anew."""
     _seen: dict[str, int] = field(default_factory=dict)
     _since: int = 0
     _order: RandomOrder = field(default_factory=RandomOrder)
@@ -102,7 +104,7 @@ class LookPlayer:
         look = self._find(called)
         if look is None:
             return False
-        if self._fade is None or look.name != self.shown:  # repeated in every frame, a fade would never end
+        if self._fade is None or look.name != self._goal:  # repeated in every frame, a fade would never end
             self._waiting = Cue(look.name, fade, start)
         return True
 
@@ -144,7 +146,8 @@ class LookPlayer:
 
     def _store(self, called: str, snapshot: Snapshot) -> None:
         name = self.show.free_name() if called.strip() == "+" else called
-        look = capture(name, snapshot)
+        fade = self._fade
+        look = capture(name, {**snapshot.values, **(fade.given_back(snapshot.values) if fade else {})})
         if not look.name:
             log.warning(f"{shorten(called)} is no name for a look: it has no letter that can be shown")
             return
@@ -154,6 +157,8 @@ class LookPlayer:
             return
         self.show = show
         self.shown = look.name
+        if look.name == self._goal:
+            self._goal = ""
         log.log(NOTICE, f"stored: {look.name}")
         self.save(self.show)
 
@@ -241,7 +246,7 @@ class LookPlayer:
         if look is None:  # deleted while it waited
             return
         self._fade = LookFade.begin(self.store, look.whole(), cue.fade, now)
-        self.shown, self._since = look.name, 0
+        self.shown, self._goal, self._since = look.name, look.name, 0
         self._order.note(look.name)
         log.info(f"look: {look.name}")
 

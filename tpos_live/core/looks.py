@@ -8,7 +8,6 @@ from functools import cached_property
 
 from tpos_live.core.midi_map import MidiMapping
 from tpos_live.core.parameter import Value, whole_number
-from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import TABLE, Start
 
 _OF_THE_ROOM = ("out.", "look.", "autopilot", "tempo", "quantise", "midi.", "engine.")
@@ -111,10 +110,9 @@ class Show:
         return next(name for n in range(1, len(names) + 2) if (name := f"look {n}") not in names)
 
 
-def capture(name: str, snapshot: Snapshot) -> Look:
-    """What is shown now, as a look."""
-    values = {n: snapshot[n] for n in PARAMETERS if snapshot[n] != TABLE[n].default}
-    return Look(clean_name(name), values)
+def capture(name: str, values: Mapping[str, Value]) -> Look:
+    """What is shown now, as a look. values: of each of PARAMETERS and more."""
+    return Look(clean_name(name), {n: values[n] for n in PARAMETERS if values[n] != TABLE[n].default})
 
 
 def clean_name(name: str) -> str:
