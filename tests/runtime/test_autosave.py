@@ -42,6 +42,7 @@ from tpos_live.runtime.autosave import (
     Autosave,
     ShowState,
     find_crashed,
+    left_by,
     was_told,
 )
 from tpos_live.runtime.autosave import read_state as read
@@ -200,6 +201,23 @@ def test_only_the_newest_crash_is_offered_and_none_from_yesterday(tmp_path: Path
     os.utime(old, (1000.0, 1000.0))
     assert find_crashed(tmp_path) == new and not old.exists()
     assert find_crashed(tmp_path, time.time() + KEPT_SECONDS + 10) is None and not new.exists()
+
+
+def test_a_crash_is_left_to_the_watchdog_that_continues_it(tmp_path: Path) -> None:
+    """Another show that starts in that moment, or has died in the same, neither takes nor deletes it."""
+    watchdog = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        Autosave(tmp_path, lambda: state_of(ParameterStore()), watchdog=watchdog.pid).look(0.0)
+        watched = (tmp_path / f"show-{os.getpid()}.json").rename(tmp_path / "show-99999990.json")
+        watched.write_text(json.dumps({**json.loads(watched.read_text()), "pid": 99_999_990}))
+        assert find_crashed(tmp_path) is None
+        other = crash(tmp_path, state_of(ParameterStore()))
+        assert find_crashed(tmp_path) == other and watched.exists()
+        assert left_by(tmp_path, 99_999_990) == watched and left_by(tmp_path, 5) is left_by(tmp_path, 0) is None
+    finally:
+        watchdog.kill()
+        watchdog.wait()
+    assert find_crashed(tmp_path) in (watched, other), "nobody else will"
 
 
 def test_a_crash_is_told_once(tmp_path: Path) -> None:

@@ -12,10 +12,13 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import psutil
 
 from tpos_live.core.atomic import write_text
 from tpos_live.core.errors import EngineHungError, reason
@@ -75,11 +78,14 @@ class Autosave(OwnThread):
     Thread contract: `state` is called on the thread of its own and must not block.
     """
 
-    def __init__(self, folder: Path, state: Callable[[], ShowState], after: Path | None = None) -> None:
-        """after: file of the crashed show that this one continues; deleted once this one is written."""
+    def __init__(
+        self, folder: Path, state: Callable[[], ShowState], after: Path | None = None, watchdog: int = 0
+    ) -> None:
+        """after: file of the crashed show that this one continues; deleted once this one is written. watchdog: process
+        number of the one that would continue it, 0 without one."""
         super().__init__("autosave", patience=2.0)
         self._path = folder / f"show-{os.getpid()}.json"
-        self._state, self._after = state, after
+        self._state, self._after, self._watchdog = state, after, watchdog
         self._written: ShowState | None = None
         self._written_at = -math.inf
         self._told = self._over = False
@@ -108,7 +114,7 @@ class Autosave(OwnThread):
                 path.unlink()
             if state.show is not None and (before is None or before.show is not state.show):
                 write_show(_looks_of(self._path), state.show, private=True)
-            write_text(self._path, _text(state), private=True)
+            write_text(self._path, _text(state, self._watchdog), private=True)
         except (OSError, ValueError) as error:
             if not self._told:
                 self._told = True
@@ -131,14 +137,21 @@ class Autosave(OwnThread):
                 return
 
 
+def left_by(folder: Path, process: int) -> Path | None:
+    """The file that the show of this process number has left; None where there is none."""
+    path = folder / f"show-{process}.json"
+    return path if process and path.exists() else None
+
+
 def find_crashed(folder: Path, now: float | None = None) -> Path | None:
-    """The newest file of a show that did not end by itself; older ones are deleted. now: seconds since the epoch."""
+    """The newest file of a show that did not end by itself, and that no watchdog starts again; older ones are deleted.
+    now: seconds since the epoch."""
     now = time.time() if now is None else now
     found = []
     for path in folder.glob("show-*.json"):
         try:
             process = _process(path)
-            if not is_running(process):
+            if not is_running(process) and not is_running(process.get("watchdog", {})):
                 found.append((_start_in_this_boot(process), path.stat().st_mtime, path))
         except OSError:  # it has just been deleted
             continue
@@ -211,8 +224,10 @@ def _remove(path: Path) -> None:
         log.info(f"{path}: cannot be removed ({reason(error)}); the next start may offer to continue that show")
 
 
-def _text(state: ShowState) -> str:
-    data: dict[str, Any] = {"pid": os.getpid(), "born": born(os.getpid())}
+def _text(state: ShowState, watchdog: int) -> str:
+    data: dict[str, Any] = _identity(os.getpid())
+    with suppress(OSError, psutil.Error):  # it was killed: the show goes on without it
+        data["watchdog"] = _identity(watchdog) if watchdog else {}
     data |= {
         "look": state.look,
         "cue": state.cue,
@@ -225,6 +240,10 @@ def _text(state: ShowState) -> str:
     return json.dumps(data, ensure_ascii=True, indent=0)
 
 
+def _identity(process: int) -> dict[str, Any]:
+    return {"pid": process, "born": born(process)}
+
+
 def _start_in_this_boot(process: Mapping[str, Any]) -> float:
     """When a process of `_process` was started, to sort by; -1 for an earlier boot of the computer, and where
     only the clock says it. In one boot a clock that was set back does not make a show older."""
@@ -233,9 +252,12 @@ def _start_in_this_boot(process: Mapping[str, Any]) -> float:
 
 
 def _process(path: Path) -> dict[str, Any]:
-    """What a file says of the process that wrote it; nothing if it is damaged."""
+    """What a file says of the process that wrote it, and of its watchdog; nothing if it is damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return {"pid": int(data["pid"]), "born": data["born"]}
+        process = {"pid": int(data["pid"]), "born": data["born"], "watchdog": {}}
+        if watchdog := data.get("watchdog"):
+            process["watchdog"] = {"pid": int(watchdog["pid"]), "born": watchdog["born"]}
+        return process
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return {}

@@ -18,7 +18,7 @@ from tpos_live.core.settings import Settings
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.lost_display import on_display_lost
 from tpos_live.display.screens import has_display
-from tpos_live.runtime.autosave import Autosave, ShowState, find_crashed, read_state, was_told
+from tpos_live.runtime.autosave import Autosave, ShowState, find_crashed, left_by, read_state, was_told
 from tpos_live.runtime.continuation import keep_picture, settings_of
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.named_files import check_show
@@ -44,7 +44,9 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
     with ExitStack() as around:
         stop, write = around.enter_context(stop_signals()), around.enter_context(background_writer())
         around.enter_context(terminal_messages("tpos-live: ", write))
-        crashed = None if demo else find_crashed(state_dir())
+        # After a death its own predecessor: another show may have died in the same moment.
+        own = left_by(state_dir(), run.left) if run else None
+        crashed = own if again or demo else find_crashed(state_dir())
         state = _continued(crashed, settings.show.resume)
         chosen = settings if state else choose_seed(settings)
         session = LiveSession(chosen, demo=demo, stop=stop, page=True, watchdog=watchdog, again=again)
@@ -55,7 +57,7 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
         if demo:
             session.change_prompts()
         else:
-            saving = Autosave(state_dir(), session.state, crashed if state else None)
+            saving = Autosave(state_dir(), session.state, crashed if state else None, watchdog)
         hung = False
         keeping = keep_picture(session, run, state) if run else nullcontext()
         if not headless:

@@ -32,7 +32,7 @@ EAGER_MODULES = (
 NICE = 5
 """Of the thread that imports. It cannot be taken back, and a show may wait for it: with 19 a busy machine took minutes.
 """
-_GO = b"go %d %d\n"
+_GO = b"go %d %d %d\n"
 
 
 def import_show(safe: bool = False) -> None:
@@ -62,10 +62,10 @@ class SpareShow:
         os.close(read if pid else write)
         return cls(pid, write) if pid else read
 
-    def start(self, deaths: int, safe: bool) -> bool:
+    def start(self, deaths: int, safe: bool, left: int) -> bool:
         """Let it become the show (see `Run`); False if it has ended."""
         with contextlib.suppress(OSError):
-            os.write(self._descriptor, _GO % (deaths, safe))
+            os.write(self._descriptor, _GO % (deaths, safe, left))
         self.close()
         try:
             return os.waitpid(self.pid, os.WNOHANG) == (0, 0)
@@ -77,8 +77,8 @@ class SpareShow:
         os.close(self._descriptor)
 
 
-def wait_for_go(descriptor: int, prepare: Callable[[], None]) -> tuple[int, bool]:
-    """The spare's side: prepare, and wait until it becomes the show; returns the deaths, and whether it runs safely.
+def wait_for_go(descriptor: int, prepare: Callable[[], None]) -> tuple[int, bool, int]:
+    """The spare's side: prepare, and wait until it becomes the show; returns `deaths`, `safe` and `left` of its Run.
     Ends the process where the watchdog ends."""
     thread = threading.Thread(target=_prepare, args=(prepare,), name="spare", daemon=True)
     thread.start()
@@ -87,8 +87,8 @@ def wait_for_go(descriptor: int, prepare: Callable[[], None]) -> tuple[int, bool
     if not line:
         os._exit(0)
     thread.join()
-    _, deaths, safe = line.split()
-    return int(deaths), safe == b"1"
+    _, deaths, safe, left = line.split()
+    return int(deaths), safe == b"1", int(left)
 
 
 def _prepare(prepare: Callable[[], None]) -> None:

@@ -60,12 +60,14 @@ _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "
 @dataclass(frozen=True)
 class Run:
     """What a show that a watchdog has started must know. deaths: of earlier ones. safe: run Ember on the CPU. memory:
-    where the frame on the screen is kept, None without a window. watchdog: its process number."""
+    where the frame on the screen is kept, None without a window. watchdog: its process number. left: that of the dead
+    show whose state this one continues, 0 for none."""
 
     deaths: int
     safe: bool
     memory: FrameMemory | None
     watchdog: int = 0
+    left: int = 0
 
 
 def is_available() -> str:
@@ -113,7 +115,7 @@ class Watchdog:
         self._memory = FrameMemory.create() if window else None
         self._still = StillProcess(self._memory, clock) if self._memory is not None else None
         self._deaths: deque[float] = deque(maxlen=MOST)
-        self._count = 0
+        self._count = self._left = 0
         self._ending = self._begun = False
         self._hide_at: int | None = None
 
@@ -147,12 +149,12 @@ class Watchdog:
         """The process of the next show: the spare, or a fork; a Run in it."""
         spare, self._spare = self._spare, None
         deaths, safe = self._count, self._recent() >= SAFE
-        if spare is not None and spare.start(deaths, safe):
+        if spare is not None and spare.start(deaths, safe, self._left):
             return spare.pid
         if pid := self._fork():
             return pid
         self._leave_watchdog()
-        return Run(deaths, safe, self._memory, self._pid)
+        return Run(deaths, safe, self._memory, self._pid, self._left)
 
     def _fork(self) -> int:
         """As `os.fork`; where a show has died, tried for a while: it takes the system a moment to have its memory back.
@@ -179,7 +181,8 @@ class Watchdog:
             self._spare = spare
             return None
         self._leave_watchdog()
-        return Run(*wait_for_go(spare, lambda: self._prepare(safe)), self._memory, self._pid)
+        deaths, safe, left = wait_for_go(spare, lambda: self._prepare(safe))
+        return Run(deaths, safe, self._memory, self._pid, left)
 
     def _leave_watchdog(self) -> None:
         """What a new process gives up of this one's."""
@@ -201,6 +204,8 @@ class Watchdog:
         failed = code == 1 and self._count > 0 and not self._begun
         if code >= 0 and not failed and not self._state_of(show).exists():
             return False
+        if self._state_of(show).exists():  # else it died before it had one, and its predecessor's is still there
+            self._left = show
         self._deaths.append(self._clock())
         self._count += 1
         how = f"by signal {_signal_name(-code)}" if code < 0 else "by an error"
