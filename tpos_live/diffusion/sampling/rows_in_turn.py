@@ -3,7 +3,8 @@
 Where two prompts fade beside a sound, the UNet has two rows, and on a CPU two rows take twice as long as one: the
 frames of a fade came 1.6 times as late as all others. So a frame draws one row, and takes the others from the frames
 just before. What is kept of a row is the picture that it leads to, because its prediction belongs to another noise. The
-frame before a fade has one row, that of the prompt which goes: its picture is the first that the fade has.
+frame before a fade has one row, that of the prompt which goes: its picture is the first that the fade has. A cut during
+a fade begins with the row that has most of the picture, and the rest follows a frame later.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ UNSEEN = 0.1
 JUMP = 0.25
 """Change of a weight between two frames from which on its row may be that of another prompt: one fade has ended, and
 the next one has begun. A frame of one row has the weight 1."""
+MOST = 0.5
+"""Weight of a row from which on it is enough for the first frame of a cut."""
 _LEAST = 1e-2
 """Share of a prediction in the picture from which on it can be computed from the picture."""
 
@@ -32,7 +35,8 @@ class RowsInTurn:
     def __init__(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
         """shape: [1, C, h, w] of the latent."""
         self._pictures = torch.zeros(MAX_REGIONS, *shape[1:], device=device)
-        self._kind: tuple[object, ...] | None = None
+        self._kind: bool | None = None
+        self._scene: object = None
         self._weights: tuple[float, ...] = ()
         self._time, self._turn = 0.0, 0
 
@@ -62,19 +66,23 @@ class RowsInTurn:
         """
         weights, step = inputs.conditioning.weights, inputs.plan.steps[0]
         count, skipped = len(weights), x * step.c_skip
-        pictures, before = self._pictures[:count], self._follow(inputs, weights)
+        pictures, cut = self._pictures[:count], inputs.scene != self._scene
+        before = self._follow(inputs, weights)
+        largest = max(range(count), key=lambda n: weights[n])
+        known = len(before) == count and all(abs(a - b) < JUMP for a, b in zip(weights, before, strict=True))
 
         def take(rows: Sequence[int]) -> None:
             for n in rows:
                 torch.add(skipped, draw(n), alpha=step.c_out, out=pictures[n : n + 1])
                 self._turn = n
 
-        if len(before) == count and all(abs(a - b) < JUMP for a, b in zip(weights, before, strict=True)):
+        if known and not cut:
             take([(self._turn + 1) % count])
+        elif known and weights[largest] >= MOST:
+            take([largest])
         else:
-            largest = max(range(count), key=lambda n: weights[n])
             others = [n for n in range(count) if n != largest and weights[n] >= UNSEEN]
-            begins = len(before) == 1 and before[0] - weights[largest] < JUMP
+            begins = len(before) == 1 and not cut and before[0] - weights[largest] < JUMP
             if not begins:
                 take([largest])
             pictures.copy_(pictures[0 if begins else largest].clone())
@@ -82,8 +90,8 @@ class RowsInTurn:
         return (pictures - skipped) / step.c_out
 
     def _follow(self, inputs: SamplerInputs, weights: tuple[float, ...]) -> tuple[float, ...]:
-        """Take the next frame. The weights of the one before; none where it is of another scene, or too old."""
-        kind, time = (inputs.scene, inputs.last is None), inputs.params.time
+        """Take the next frame. The weights of the one before; none where it is of another kind, or too old."""
+        kind, time = inputs.last is None, inputs.params.time
         before = self._weights if kind == self._kind and 0.0 <= time - self._time <= OLD else ()
-        self._kind, self._time, self._weights = kind, time, weights
+        self._kind, self._scene, self._time, self._weights = kind, inputs.scene, time, weights
         return before
