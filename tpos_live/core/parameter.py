@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 from dataclasses import dataclass
@@ -105,9 +104,11 @@ def parse_number(value: object) -> float | None:
         number = _SWITCH.get(word, math.nan)
         if _NUMBER.fullmatch(word):
             number = float(word)
-    elif isinstance(value, bool | int | float):
-        with contextlib.suppress(OverflowError):  # an integer that no float can hold
+    elif isinstance(value, int | float):
+        try:
             number = float(value)
+        except OverflowError:  # an integer that no float can hold
+            return None
     return number if math.isfinite(number) else None
 
 
