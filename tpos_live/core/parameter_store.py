@@ -27,8 +27,8 @@ class Snapshot:
     seldom misses none: it compares the count with the one it saw last.
     """
 
-    values: Mapping[str, Value]
-    triggers: Mapping[str, int]
+    values: MappingProxyType[str, Value]
+    triggers: MappingProxyType[str, int]
     version: int = 0
 
     def __getitem__(self, name: str) -> Any:
@@ -98,7 +98,7 @@ class ParameterStore:
             changed = chosen | settled
             if any(old.values[name] != value for name, value in changed.items()):
                 fired = {CLEARED: old.fired(CLEARED) + 1} if cleared else {}
-                self._replace({**old.values, **changed}, {**old.triggers, **fired})
+                self._replace(old.values | changed, old.triggers | fired)
             self._note_orders(parsed)
         return parsed
 
@@ -134,7 +134,7 @@ class ParameterStore:
             raise KeyError(name)
         with self._lock:
             old = self._snapshot
-            self._replace(dict(old.values), {**old.triggers, name: old.fired(name) + 1})
+            self._replace(old.values.copy(), old.triggers | {name: old.fired(name) + 1})
 
     def restore(self, names: Iterable[str] | None = None) -> None:
         """Set the named parameters (default: all) back to their start values."""
@@ -151,9 +151,10 @@ class ParameterStore:
         changes = any(now.get(name) != value for name, value in held.items())
         self.waiting = MappingProxyType(held if changes else {})
 
-    def _replace(self, values: Mapping[str, Value], triggers: Mapping[str, int]) -> None:
+    def _replace(self, values: dict[str, Value], triggers: dict[str, int]) -> None:
+        """values, triggers: not modified afterwards."""
         version = self._snapshot.version + 1
-        self._snapshot = Snapshot(MappingProxyType(dict(values)), MappingProxyType(dict(triggers)), version)
+        self._snapshot = Snapshot(MappingProxyType(values), MappingProxyType(triggers), version)
 
 
 def _waiting_part(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
