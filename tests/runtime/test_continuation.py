@@ -34,7 +34,7 @@ def test_it_goes_on_without_a_disk_that_was_taken_away(tmp_path: Path, messages:
     assert again.sound.audio == "" and again.engine.name == "auto" and again.show.resume
     assert again.record == settings.record, "a recording finds another folder"
     assert [line.rpartition("; ")[2] for line in messages] == ["the show goes on without it"] * 2
-    session = LiveSession(again, again=True)
+    session = LiveSession(again, run=AGAIN)
     with session.sound as sound:
         assert sound.status(time.perf_counter()).state is not SourceState.ENDED, "with an input or without one"
 

@@ -289,12 +289,14 @@ def test_the_spare_becomes_the_next_show_and_knows_the_deaths(tmp_path: Path) ->
 @pytest.mark.parametrize("spare", ["", "yes"])
 def test_a_show_knows_whose_state_it_continues(tmp_path: Path, spare: str) -> None:
     """That of the last one that had a state: the second one died before."""
-    show = 'say("left", os.getpid(), run.left)\n'
+    show = 'say("left", os.getpid(), run.left)\nsay("token", run.token)\n'
     show += 'if not run.deaths:\n    Path(sys.argv[1], f"show-{os.getpid()}.json").touch()\n'
     show += f"{_NEXT if spare else ''}die() if run.deaths < 2 else os._exit(5)"
     out, messages, status = ended(shows(tmp_path, show, spare=spare))
     (first, none), (_, one), (_, other) = (line.split()[1:] for line in out if line.startswith("left"))
     assert none == "0" and one == other == first and status == 5, (out, messages)
+    tokens = [line.split()[1] for line in out if line.startswith("token")]
+    assert len(tokens) == 3 and len(set(tokens)) == 1, "pages that are open on the network come back"
 
 
 def test_a_show_that_follows_a_death_has_a_spare_once_it_draws(tmp_path: Path) -> None:

@@ -221,6 +221,8 @@ def test_beyond_loopback_a_token_is_required(stage, messages) -> None:
         assert address.endswith(token) and "█" in qr_code
     with ControlPage(stage.store, Status, Show, host="0.0.0.0", port=-1) as page:
         assert page.access.token != token
+    with ControlPage(stage.store, Status, Show, host="0.0.0.0", port=-1, token=token) as page:
+        assert page.opened.wait(20) and get(page, f"/?token={token}")[0] == 200, "of a show that starts again"
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ from tpos_live.runtime.performance import Performance
 from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.status_fields import frame_fields, sound_fields
 from tpos_live.runtime.status_registry import StatusRegistry
+from tpos_live.runtime.watchdog import Run
 from tpos_live.web.control_page import ControlPage
 from tpos_live.web.look_images import LookImages
 from tpos_live.web.preview import Preview
@@ -67,16 +68,15 @@ class LiveSession:
         sound: AudioSource | None = None,
         headless_gl: bool = False,
         page: bool = False,
-        watchdog: int = 0,
-        again: bool = False,
+        run: Run | None = None,
     ) -> None:
         """sound: a source in place of the one in the settings (measurements). headless_gl: draw with OpenGL but without
-        a display (measurements). page: with the control page, unless the settings turn it off. watchdog: its
-        process number, 0 without one. again: it has died and was started again, so it waits for an input that is not
-        there."""
+        a display (measurements). page: with the control page, unless the settings turn it off. run: by a watchdog, if
+        there is one; after a death the show waits for an input that is not there."""
         small_pages()
         self.settings, self._demo, self._stop = settings, demo, stop or threading.Event()
-        self._headless_gl, self._again = headless_gl, again
+        run = run or Run(0, False, None)
+        self._headless_gl, self._again = headless_gl, run.deaths > 0
         self.store = ParameterStore(settings.start_values())
         self.status_registry = StatusRegistry(self.store)
         self.frames: Mailbox[Frame] = Mailbox()
@@ -97,7 +97,7 @@ class LiveSession:
         self.engine_loader = EngineLoader(
             settings, self.output_size, self.audio_processor, self.store, self.frames, self.status_registry
         )
-        claims = PortClaims(state_dir(), watchdog)
+        claims = PortClaims(state_dir(), run.watchdog)
         self.osc = OscControl(
             self.store,
             self.status_registry.status,
@@ -119,6 +119,7 @@ class LiveSession:
             LookImages(state_dir() / "looks"),
             settings.osc.allow,
             claims,
+            run.token,
         )
         self._stack, self._ending_at = ExitStack(), 0.0
         self._prompts: DemoPrompts | None = None

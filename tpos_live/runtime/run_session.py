@@ -49,7 +49,7 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
         crashed = own if again or demo else find_crashed(state_dir())
         state = _continued(crashed, settings.show.resume)
         chosen = settings if state else choose_seed(settings)
-        session = LiveSession(chosen, demo=demo, stop=stop, page=True, watchdog=watchdog, again=again)
+        session = LiveSession(chosen, demo=demo, stop=stop, page=True, run=run)
         saving: AbstractContextManager[object] = nullcontext()
         session.engine_loader.may_end = run is not None
         if state:

@@ -30,6 +30,7 @@ from tpos_live.core.port_claims import PortClaims
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.spare_show import SpareShow, import_show, wait_for_go
 from tpos_live.runtime.still_process import StillProcess
+from tpos_live.web.access import new_token
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +62,15 @@ _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "
 class Run:
     """What a show that a watchdog has started must know. deaths: of earlier ones. safe: run Ember on the CPU. memory:
     where the frame on the screen is kept, None without a window. watchdog: its process number. left: that of the dead
-    show whose state this one continues, 0 for none."""
+    show whose state this one continues, 0 for none. token: of the control page, the same in each show, so that open
+    pages come back; "" for a new one."""
 
     deaths: int
     safe: bool
     memory: FrameMemory | None
     watchdog: int = 0
     left: int = 0
+    token: str = ""
 
 
 def is_available() -> str:
@@ -109,7 +112,7 @@ class Watchdog:
         """states: folder of the Autosave. window: whether the show has one. prepare: what a spare does; whether
         its show will run safely."""
         self._states, self._clock, self._rest = states, clock, rest
-        self._pid = os.getpid()
+        self._pid, self._token = os.getpid(), new_token()
         self._spare_after, self._prepare = spare_after, prepare
         self._spare: SpareShow | None = None
         self._memory = FrameMemory.create() if window else None
@@ -154,7 +157,7 @@ class Watchdog:
         if pid := self._fork():
             return pid
         self._leave_watchdog()
-        return Run(deaths, safe, self._memory, self._pid, self._left)
+        return Run(deaths, safe, self._memory, self._pid, self._left, self._token)
 
     def _fork(self) -> int:
         """As `os.fork`; where a show has died, tried for a while: it takes the system a moment to have its memory back.
@@ -182,7 +185,7 @@ class Watchdog:
             return None
         self._leave_watchdog()
         deaths, safe, left = wait_for_go(spare, lambda: self._prepare(safe))
-        return Run(deaths, safe, self._memory, self._pid, left)
+        return Run(deaths, safe, self._memory, self._pid, left, self._token)
 
     def _leave_watchdog(self) -> None:
         """What a new process gives up of this one's."""

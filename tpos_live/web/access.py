@@ -12,6 +12,11 @@ FOREIGN = "this address belongs to another site's page; open the control page by
 NO_TOKEN = "open the address as the terminal prints it, with its token"
 
 
+def new_token() -> str:
+    """Of 96 random bits."""
+    return secrets.token_urlsafe(12)
+
+
 @dataclass(frozen=True)
 class Access:
     """host: address that the server listens on. token: what an address must contain, "" = nothing (loopback)."""
@@ -20,9 +25,9 @@ class Access:
     token: str
 
     @classmethod
-    def to(cls, host: str) -> Access:
-        """On loopback without a token, elsewhere with a new random one of 96 bits."""
-        return cls(host, "" if is_loopback(host) else secrets.token_urlsafe(12))
+    def to(cls, host: str, token: str = "") -> Access:
+        """On loopback without a token, elsewhere with this or a new one."""
+        return cls(host, "" if is_loopback(host) else token or new_token())
 
     def foreign(self, headers: Mapping[str, str]) -> str:
         """Why a request is refused for the site it comes from, "" if it is not.

@@ -66,13 +66,14 @@ class ControlPage(OwnThread):
         images: LookImages | None = None,
         osc_allow: Iterable[str] = (),
         claims: PortClaims = NO_CLAIMS,
+        token: str = "",
     ) -> None:
         """status and looks are called on the page's thread and must not block. port -1 takes a free one; 0 = no page at
         all. preview: entered and left with the page; None = no images. osc: host and port on which
         OSC listens, port 0 = none. images: where the looks' images are kept; None = only in memory.
-        osc_allow: who is heard by OSC (`AllowList`), and reads OSCQuery without a token."""
+        osc_allow: who is heard by OSC (`AllowList`), and reads OSCQuery without a token. token: see `Access.to`."""
         super().__init__("control page", patience=0.5)
-        self.access = Access.to(host)
+        self.access = Access.to(host, token)
         self.port = 0
         """The TCP port in use, 0 while there is none."""
         self.opened = threading.Event()
