@@ -39,6 +39,12 @@ def test_it_goes_on_without_a_disk_that_was_taken_away(tmp_path: Path, messages:
         assert sound.status(time.perf_counter()).state is not SourceState.ENDED, "with an input or without one"
 
 
+def test_a_disk_that_answers_with_an_error_is_one_that_is_gone(messages: list[str]) -> None:
+    again = settings_of(of_a_stick(Path("x" * 300)), AGAIN)  # the system says that this is too long
+    assert (again.sound.audio, again.engine.name, again.show.file) == ("", "auto", "")
+    assert len(messages) == 3
+
+
 def test_it_goes_on_with_the_shipped_looks_where_its_own_cannot_be_read(tmp_path: Path, messages: list[str]) -> None:
     file = tmp_path / "set.toml"
     file.write_text("[looks")

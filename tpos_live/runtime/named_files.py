@@ -11,7 +11,7 @@ from pathlib import Path
 from tpos_live.audio.file_capture import FileCapture, names_a_file
 from tpos_live.audio.files import AudioFile
 from tpos_live.audio.source import AudioError
-from tpos_live.core.errors import EngineError
+from tpos_live.core.errors import EngineError, first_line
 from tpos_live.core.output_names import VIDEO, parse_output
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.paths import expanded
@@ -35,7 +35,8 @@ def check_show(settings: Settings, demo: bool) -> None:
     check_recording(settings.record, settings.sound.audio)
     for output in settings.output.to:
         _check_files(output, settings.sound.audio)
-    _check_looks(settings.show)
+    if settings.show.file:
+        check_show_file(Path(settings.show.file))
 
 
 def without_missing(settings: Settings) -> Settings:
@@ -50,14 +51,14 @@ def without_missing(settings: Settings) -> Settings:
         section = getattr(settings, name)
         try:
             check(section)
-        except (AudioError, EngineError, SettingsError) as error:
-            log.warning(f"{error}; the show goes on without it")
+        except (AudioError, EngineError, SettingsError, OSError) as error:  # the last one of a disk that fails
+            log.warning(f"{first_line(error, 300)}; the show goes on without it")
             settings = settings.model_copy(update={name: section.model_copy(update=default)})
     return settings
 
 
 def _check_looks(show: ShowSettings) -> None:
-    """Raise SettingsError for a show file that is none."""
+    """Raise SettingsError for a show file that cannot be read."""
     if show.file:
         path = Path(show.file)
         check_show_file(path)
