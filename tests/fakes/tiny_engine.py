@@ -135,16 +135,17 @@ def make_tiny_engine(
 
 
 def make_least_engine(folder: Path) -> Path:
-    """Write an engine folder of the least that has a residual block, an attention to the tokens and a decoder."""
+    """Write an engine folder of the least that has a residual block, an attention to the tokens and a decoder: a kernel
+    that is not there is not compiled."""
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     make_tiny_engine(folder, "sd-turbo", metadata={"multiple": 8, "size": [16, 16], "guidance": False})
     torch.manual_seed(0)
     UNet2DConditionModel(
-        sample_size=8, block_out_channels=(16,), layers_per_block=1, norm_num_groups=8, cross_attention_dim=32,
-        attention_head_dim=2, mid_block_type=None, down_block_types=("CrossAttnDownBlock2D",),
-        up_block_types=("UpBlock2D",),
+        sample_size=8, block_out_channels=(16,), layers_per_block=0, norm_num_groups=8, cross_attention_dim=32,
+        attention_head_dim=2, mid_block_type=None, down_block_types=("DownBlock2D",),
+        up_block_types=("CrossAttnUpBlock2D",),
     ).save_pretrained(folder / "unet")  # fmt: skip
     AutoencoderTiny(
         encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8), num_encoder_blocks=(1, 1),
