@@ -4,7 +4,8 @@
 
 Starts a PulseAudio server with a null sink and a display of its own (the tests' fakes). A client plays silence with a
 buffer of `--buffer` ms, first without a show, then beside one for each value of `--nice` (niceness of the show's heavy
-threads). Prints a JSON line each. `--threads` leaves cores to others.
+threads). Prints a JSON line each. `--threads` leaves cores to others. `--real-time` gives server and client real-time
+priority, as desktops give it to sound programs (by rtkit or PAM); this needs the right to it, as root has.
 """
 
 from __future__ import annotations
@@ -30,24 +31,28 @@ from fakes.xvfb import one_screen
 
 from tpos_live.audio.demo import DEMO
 
-SINK = "tpos"
+SINK = "short"
+PRIORITY = 5
+"""Of PulseAudio's and its clients' threads where they are real-time threads; its own default."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0, help="for each value")
-    parser.add_argument("--nice", type=int, nargs="+", default=[0, 10])
+    parser.add_argument("--nice", type=int, nargs="*", default=[0, 10])
     parser.add_argument("--buffer", type=int, default=5, help="of the client, ms")
     parser.add_argument("--threads", type=int, default=0, help="of the engine, 0 = all")
+    parser.add_argument("--real-time", action="store_true", help="priority of server and client (Linux)")
     parser.add_argument("--warm", type=float, default=60.0, help="seconds before counting: the engine is prepared")
     options = parser.parse_args()
     with fake_microphone(), one_screen() as display, tempfile.TemporaryDirectory() as folder:
-        report(options, "none", count_underruns(options.buffer, 60 * options.minutes), 0.0)
+        add_sink(options.real_time)
+        report(options, "none", count_underruns(options), 0.0)
         for nice in options.nice:
             with show(display, nice, options.threads, Path(folder)) as process:
                 time.sleep(options.warm)
                 before = sum(process.cpu_times()[:2])
-                underruns = count_underruns(options.buffer, 60 * options.minutes)
+                underruns = count_underruns(options)
                 report(options, f"nice {nice}", underruns, sum(process.cpu_times()[:2]) - before)
 
 
@@ -75,9 +80,21 @@ def show(display: str, nice: int, threads: int, folder: Path) -> Iterator[psutil
         process.wait(20)
 
 
-def count_underruns(buffer: int, seconds: float) -> int:
+def add_sink(real_time: bool) -> None:
+    """A sink whose blocks are as short as its clients ask for; the fakes' has blocks of 50 ms."""
+    subprocess.run(["pactl", "load-module", "module-null-sink", f"sink_name={SINK}"], check=True, capture_output=True)
+    if real_time:
+        server = int((Path(os.environ["PULSE_RUNTIME_PATH"]) / "pid").read_text())
+        for thread in psutil.Process(server).threads():
+            os.sched_setscheduler(thread.id, os.SCHED_FIFO, os.sched_param(PRIORITY))
+
+
+def count_underruns(options: argparse.Namespace) -> int:
     """Of a client that plays silence."""
-    command = ["pacat", "--playback", "--raw", "-v", f"--device={SINK}", f"--latency-msec={buffer}", "/dev/zero"]
+    command = ["pacat", "--playback", "--raw", "-v", f"--device={SINK}", f"--latency-msec={options.buffer}"]
+    command.append("/dev/zero")
+    if options.real_time:
+        command = ["chrt", "--fifo", str(PRIORITY), *command]
     client = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     found: list[str] = []
 
@@ -88,7 +105,7 @@ def count_underruns(buffer: int, seconds: float) -> int:
 
     reader = threading.Thread(target=read)
     reader.start()
-    time.sleep(seconds)
+    time.sleep(60 * options.minutes)
     if client.poll() is not None:
         raise SystemExit("the client has ended by itself")
     client.terminate()
@@ -103,6 +120,7 @@ def report(options: argparse.Namespace, beside: str, underruns: int, used: float
         "show": beside,
         "minutes": options.minutes,
         "buffer_ms": options.buffer,
+        "real_time": options.real_time,
         "threads": options.threads,
         "underruns": underruns,
         "show_cpu_s": round(used, 1),
