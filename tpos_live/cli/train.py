@@ -169,6 +169,15 @@ def kinds(soundfonts: tuple[Path, ...], songs: int, seed: int) -> None:
 
 
 @train.command()
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Engine folder; default: Ember.")
+def descriptions(output: Path | None) -> None:
+    """Teach an engine's prompts to find their scene by a description, from texts alone."""
+    from tpos_live.training.text.descriptions import train_descriptions
+
+    train_descriptions(output)
+
+
+@train.command()
 @click.option("--minutes", type=click.FloatRange(0, 100_000), default=15.0, show_default=True)
 @click.option("--families", default="", metavar="NAME,…|all", help="Default: those that the engine was trained on.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Engine folder; default: Ember.")

@@ -25,6 +25,7 @@ from tpos_live.conditioning.emoji import spelled_out
 from tpos_live.conditioning.implied_colours import implied_colour, is_of_one_thing
 from tpos_live.conditioning.plain_letters import plain_letters, plain_words
 from tpos_live.conditioning.prompt_match import PromptMatch
+from tpos_live.conditioning.scene_scores import SceneScores, best, read_learned
 from tpos_live.conditioning.spelling import Spelling, whole_words
 from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE, read_phrases
 
@@ -46,8 +47,6 @@ MOST_WORDS = 24
 """Words that are analysed; more than any engine here reads."""
 LONGEST = 3
 """Words in the longest phrase that is searched."""
-_TOGETHER = 3
-"""Nearest phrases of a family whose mean is its score."""
 _BATCH = 128
 _SMALL_WORDS = frozenset([
     "a", "an", "the", "and", "or", "of", "in", "on", "at", "over", "under", "with", "without", "to", "from", "into",
@@ -86,12 +85,13 @@ class Vocabulary:
         clear: Sequence[str] = (),
         also: Mapping[str, Sequence[str]] | None = None,
         written: Collection[str] = (),
+        learned: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         """phrases: by kind and name, at least one family. clear: families with bright and clear images; none means all.
         also: more words of families, found as they are written and no others like them: the encoder places rare
         words badly. The engine was not trained with them, so a prompt with them is rewritten. No typing error is read
-        as one of them: there are too many. written: words that are no typing errors, see `Spelling`. Encodes all
-        phrases: tens of milliseconds."""
+        as one of them: there are too many. written: words that are no typing errors, see `Spelling`. learned: see
+        `SceneScores`. Encodes all phrases: tens of milliseconds."""
         self._clear = frozenset(clear) & phrases["family"].keys() or frozenset(phrases["family"])
         self._colours = frozenset(phrases.get("colour", ()))
         self._moods = frozenset(phrases.get("mood", ()))
@@ -104,6 +104,7 @@ class Vocabulary:
                 self._rows.setdefault(name, []).append(at)
         taught = {plain_letters(text): at for at, (_, _, text) in reversed(list(enumerate(rows)))}
         self._vectors = self._encode([text for _, _, text in rows])
+        self._scores = SceneScores(self._rows, learned or {}, self._vectors.shape[1])
         self._longest_first = sorted(filter(None, taught), key=len, reverse=True)
         self._plainest = {name: plain_letters(texts[0]) for name, texts in phrases["family"].items() if texts}
         named = [(plain_letters(text), taught[self._plainest[name]]) for name, texts in (also or {}).items()
@@ -138,7 +139,8 @@ class Vocabulary:
         ]
         whole = " ".join(word for word, is_known in zip(bare, known, strict=True) if is_known)
         texts = [whole, *(" ".join(bare[start:end]) for start, end in spans)]
-        cosines = self._encode(texts) @ self._vectors.T
+        vectors = self._encode(texts)
+        cosines = vectors @ self._vectors.T
         for row, text in enumerate(texts):
             if (entry := self._listed(text)) is not None:
                 cosines[row, entry] = 1.0 + 1e-3  # an exact phrase wins over a similar one
@@ -148,12 +150,13 @@ class Vocabulary:
         found: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
         for (kind, name), near in ((self._entries[match.entry], match.near) for match in matches):
             found[kind][name] = max(near, found[kind].get(name, 0.0))
-        families = self._families(found["family"], cosines)
+        scores = self._scores(vectors[0], cosines[0])
+        families = self._families(found["family"], cosines, scores)
         said = plain_words(prompt)
         instead = False
         if not (taught := self._taught(said)):
             meant = " ".join(map(self._spelling, said.split()))
-            families, instead = self._drawn(families, found["family"], meant, cosines)
+            families, instead = self._drawn(families, found["family"], meant, cosines, scores)
             subjects = self._subjects(matches, bare)
             if subjects and families[0] not in subjects:
                 kept = (name for name in families if name != subjects[-1] and self._is_named(name, meant))
@@ -178,9 +181,10 @@ class Vocabulary:
         missed = tuple(dict.fromkeys(words))
         if not re.search(r"\w", " ".join(words)):
             return PromptMatch(missed=missed, cut=cut)
-        cosines = self._encode([" ".join(words)]) @ self._vectors.T
-        family = self._nearest(cosines, self._clear)
-        near = min(float(cosines[0, self._rows[family]].max()), 1.0)
+        vector = self._encode([" ".join(words)])[0]
+        cosines = self._vectors @ vector
+        family = best(self._scores(vector, cosines), self._clear)
+        near = min(float(cosines[self._rows[family]].max()), 1.0)
         return PromptMatch((family,), (_BRIGHT,) if _BRIGHT in self._moods else (), near, missed, cut, instead=True)
 
     def rewrite(self, prompt: str) -> str:
@@ -206,20 +210,21 @@ class Vocabulary:
                 said = re.sub(rf"\b{re.escape(text)}\b", " ", said)
         return all(word in _SMALL_WORDS for word in said.split())
 
-    def _families(self, named: dict[str, float], cosines: torch.Tensor) -> tuple[str, ...]:
-        """The family nearest to the whole prompt, by its three nearest phrases, then others that are named.
-
-        A single nearest phrase is often only spelled alike. Of 157 sentences in new wording 87 % find their family this
-        way, 82 % by the single nearest phrase and word.
-        """
+    def _families(self, named: dict[str, float], cosines: torch.Tensor, scores: Mapping[str, float]) -> tuple[str, ...]:
+        """The family that fits the whole prompt best, then others that are named."""
         whole, entry = cosines[0].max(0)
         kind, name = self._entries[int(entry)]
-        first = name if kind == "family" and whole > 1.0 else self._nearest(cosines, self._plainest)
+        first = name if kind == "family" and whole > 1.0 else best(scores, self._plainest)
         second = [name for name, near in named.items() if near >= SURE and name != first]
         return (first, *second)
 
     def _drawn(
-        self, families: tuple[str, ...], named: dict[str, float], said: str, cosines: torch.Tensor
+        self,
+        families: tuple[str, ...],
+        named: dict[str, float],
+        said: str,
+        cosines: torch.Tensor,
+        scores: Mapping[str, float],
     ) -> tuple[tuple[str, ...], bool]:
         """The families of a rewritten prompt, and whether they substitute for a prompt that is far from all.
 
@@ -231,7 +236,7 @@ class Vocabulary:
         written = [name for name in by_near if named[name] >= WRITTEN]
         clear = [name for name in by_near if name in self._clear and named[name] >= NAMED]
         if near < NEAR and not written and not clear:
-            return (self._nearest(cosines, self._clear),), True
+            return (best(scores, self._clear),), True
         if written and first not in written:
             first = written[0]
         if first in written:  # a scene that is written out gives way to another one that is, not to a similar word
@@ -255,12 +260,6 @@ class Vocabulary:
 
     def _is_named(self, family: str, said: str) -> bool:
         return any(re.search(rf"\b{re.escape(n)}\b", said) for n in (self._plainest[family], family.replace("_", " ")))
-
-    def _nearest(self, cosines: torch.Tensor, among: Collection[str]) -> str:
-        """The family of `among` whose three nearest phrases are nearest to the whole prompt."""
-        near = {name: cosines[0, self._rows[name]] for name in self._plainest if name in among}
-        best = {name: float(row.topk(min(_TOGETHER, len(row))).values.mean()) for name, row in near.items()}
-        return max(best, key=best.__getitem__)
 
     def _match(self, spans: list[tuple[int, int]], cosines: torch.Tensor) -> list[_Match]:
         """The best match of every span of words, best and longest first, without overlaps."""
@@ -295,4 +294,4 @@ def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:
             log.warning(f"{folder / VOCABULARY_FILE}: {what}; fetch or install the engine again")
         return None
     clear = [name for name in phrases.get(CLEAR, {}).get("family", ()) if isinstance(name, str)]
-    return Vocabulary(phrases, sentences, clear, phrases.get(ALSO, {}), whole_words(folder))
+    return Vocabulary(phrases, sentences, clear, phrases.get(ALSO, {}), whole_words(folder), read_learned(folder))
