@@ -19,8 +19,9 @@ from tpos_live.conditioning.plain_letters import plain_letters
 from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.prompt_report import PromptReport
 from tpos_live.conditioning.prompt_syntax import PromptRewriter
+from tpos_live.conditioning.small_words import SMALL_WORDS
 from tpos_live.conditioning.spelling import whole_words
-from tpos_live.conditioning.vocabulary import _SMALL_WORDS, MOST_WORDS, Vocabulary, load_vocabulary
+from tpos_live.conditioning.vocabulary import MOST_WORDS, Vocabulary, load_vocabulary
 from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.scenes.families import FAMILIES
@@ -236,6 +237,22 @@ def test_plurals_accents_capitals_and_numbers_make_no_difference(
     assert understood.families == (family,) and not understood.instead
 
 
+@pytest.mark.parametrize(
+    ("prompt", "families"),
+    [
+        ("orcas and a volcano", {"underwater", "lava"}),
+        ("tokyo with thunder", {"city_at_night", "storm"}),
+        ("\U0001f525\U0001f30a", {"fire", "ocean"}),  # two emoji are two things
+        ("thunder over tokyo", {"storm"}),  # tokyo is the place
+        ("sharks and piranhas", {"underwater"}),
+    ],
+)
+def test_two_subjects_with_an_and_between_them_are_two_scenes(
+    vocabulary: Vocabulary, prompt: str, families: set[str]
+) -> None:
+    assert set(vocabulary.match(prompt).families) == families
+
+
 @pytest.mark.parametrize("word", ["scatter", "withering", "roaster", "sumer"])
 def test_a_word_is_no_typing_error_of_a_name(vocabulary: Vocabulary, word: str) -> None:
     assert vocabulary.match(word).instead
@@ -278,7 +295,7 @@ def test_what_is_no_english_is_said_to_be_missed_and_drawn_bright(vocabulary: Vo
         ("⭐", "nebula"),
         ("1️⃣🔥", "fire"),
         ("🇧🇷", "bright fire"),
-        ("(🔥:1.3) [🌊]", "ocean and fire"),
+        ("(🔥:1.3) [🌊]", "fire and ocean"),
         ("fire ®", "fire ®"),
     ],
 )
@@ -358,7 +375,7 @@ def test_what_is_said_is_what_is_drawn(vocabulary: Vocabulary, prompt: str) -> N
     for word in re.findall(r"[\w']+", prompt):
         one = vocabulary.match(word)
         seen = {*one.families, *one.others} & {*understood.families, *understood.others}
-        assert word in _SMALL_WORDS or word in named or seen
+        assert word in SMALL_WORDS or word in named or seen
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
+from itertools import pairwise
 
-_JOINERS = frozenset("\u200d\ufe0e\ufe0f\u20e3") | frozenset(map(chr, range(0xE0020, 0xE0080)))
+_JOINER = "\u200d"
+"""Makes one picture of two."""
+_JOINERS = frozenset(_JOINER) | frozenset("\ufe0e\ufe0f\u20e3") | frozenset(map(chr, range(0xE0020, 0xE0080)))
 """What joins emoji, or says how they are drawn: also a key's frame, and the letters behind a region's flag."""
 _SKIN = range(0x1F3FB, 0x1F400)
 """Modifiers of the skin's colour."""
@@ -24,8 +27,8 @@ _NEWER = {"\U0001fabc": "jellyfish"}
 
 
 def spelled_out(prompt: str) -> str:
-    """`prompt` with every picture as its name, lower case, once; a text without any is returned unchanged. A picture
-    that this Python's Unicode does not know stays."""
+    """`prompt` with every picture as its name, lower case, once, and `and` between two pictures; a text without any is
+    returned unchanged. A picture that this Python's Unicode does not know stays."""
     if prompt.isascii():
         return prompt
     names = {letter: _name(letter) for letter in dict.fromkeys(prompt)}
@@ -33,9 +36,10 @@ def spelled_out(prompt: str) -> str:
         return prompt
     parts: list[str] = []
     said: set[str] = set()
-    for letter in prompt:
+    for before, letter in pairwise(f" {prompt}"):
         if name := names[letter]:
-            parts.append(" " if name in said else f" {name} ")
+            alone = not said or name in said or name.isspace() or before == _JOINER
+            parts.append(" " if name in said else f" {name} " if alone else f" and {name} ")
             said.add(name)
         elif letter not in _JOINERS:
             parts.append(letter)

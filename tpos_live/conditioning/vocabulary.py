@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import torch
@@ -26,6 +26,7 @@ from tpos_live.conditioning.implied_colours import implied_colour, is_of_one_thi
 from tpos_live.conditioning.plain_letters import plain_letters, plain_words
 from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.scene_scores import SceneScores, best, read_learned
+from tpos_live.conditioning.small_words import JOINTS, PREPOSITIONS, SMALL_WORDS
 from tpos_live.conditioning.spelling import Spelling, whole_words
 from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE, read_phrases
 
@@ -48,19 +49,6 @@ MOST_WORDS = 24
 LONGEST = 3
 """Words in the longest phrase that is searched."""
 _BATCH = 128
-_SMALL_WORDS = frozenset([
-    "a", "an", "the", "and", "or", "of", "in", "on", "at", "over", "under", "with", "without", "to", "from", "into",
-    "by", "for", "is", "are", "very", "some", "my", "your", "its", "it", "this", "that", "picture", "view", "image",
-    "scene", "photo", "photograph", "cinematic", "beautiful", "through", "behind", "above", "below", "between",
-    "like", "as", "made", "out", "off", "up", "down", "near", "inside", "around", "while", "where", "during", "full",
-    "be", "are", "we", "i", "you", "he", "she", "they", "his", "her", "their", "our", "no", "not", "many", "more",
-])  # fmt: skip
-
-_PREPOSITIONS = frozenset([
-    "in", "on", "at", "over", "under", "into", "above", "below", "behind", "through", "beneath", "near",
-])  # fmt: skip
-"""Words behind which a prompt says where or when its subject is."""
-
 Sentences = Callable[[list[str]], torch.Tensor]
 """Texts to sentence vectors, float [texts, dim]."""
 
@@ -135,7 +123,7 @@ class Vocabulary:
             for start in range(len(words))
             for end in range(start + 1, min(start + self._longest, len(words)) + 1)
             if self._listed(" ".join(bare[start:end])) is not None
-            or (end - start <= LONGEST and all(known[start:end]) and not _SMALL_WORDS.issuperset(bare[start:end]))
+            or (end - start <= LONGEST and all(known[start:end]) and not SMALL_WORDS.issuperset(bare[start:end]))
         ]
         whole = " ".join(word for word, is_known in zip(bare, known, strict=True) if is_known)
         texts = [whole, *(" ".join(bare[start:end]) for start, end in spans)]
@@ -146,7 +134,7 @@ class Vocabulary:
                 cosines[row, entry] = 1.0 + 1e-3  # an exact phrase wins over a similar one
         matches = self._match(spans, cosines[1:])
         if [self._entries[match.entry][0] for match in matches].count("family") > 1:
-            matches = [at for at in matches if not is_of_one_thing(bare[at.start : at.end], _SMALL_WORDS)]
+            matches = [at for at in matches if not is_of_one_thing(bare[at.start : at.end], SMALL_WORDS)]
         found: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
         for (kind, name), near in ((self._entries[match.entry], match.near) for match in matches):
             found[kind][name] = max(near, found[kind].get(name, 0.0))
@@ -156,10 +144,11 @@ class Vocabulary:
         instead = False
         if not (taught := self._taught(said)):
             meant = " ".join(map(self._spelling, said.split()))
-            families, instead = self._drawn(families, found["family"], meant, cosines, scores)
+            joined = self._joined(matches, bare) | {name for name in self._plainest if self._is_named(name, meant)}
+            families, instead = self._drawn(families, found["family"], joined, cosines, scores)
             subjects = self._subjects(matches, bare)
             if subjects and families[0] not in subjects:
-                kept = (name for name in families if name != subjects[-1] and self._is_named(name, meant))
+                kept = (name for name in families if name != subjects[-1] and name in joined)
                 families, instead = (subjects[-1], *kept), False
             if not found["colour"] and (colour := implied_colour(bare, self._colours)):
                 found["colour"] = {colour: 1.0}
@@ -170,7 +159,7 @@ class Vocabulary:
         missed = [
             words[at].strip(".,;:!?\"'()[]{}") or words[at]
             for at in range(len(words))
-            if at not in covered and bare[at] not in _SMALL_WORDS and re.search(r"\w", bare[at])
+            if at not in covered and bare[at] not in SMALL_WORDS and re.search(r"\w", bare[at])
         ]
         others = [name.replace("_", " ") for kind in KINDS[1:] for name in found[kind]]
         near = min(float(cosines[0, self._rows[families[0]]].max()), 1.0)
@@ -208,13 +197,15 @@ class Vocabulary:
         for text in self._longest_first:
             if text in said:
                 said = re.sub(rf"\b{re.escape(text)}\b", " ", said)
-        return all(word in _SMALL_WORDS for word in said.split())
+        return all(word in SMALL_WORDS for word in said.split())
 
     def _families(self, named: dict[str, float], cosines: torch.Tensor, scores: Mapping[str, float]) -> tuple[str, ...]:
-        """The family that fits the whole prompt best, then others that are named."""
+        """The family that fits the whole prompt best, of those that are written out if some are, then others that are
+        named."""
         whole, entry = cosines[0].max(0)
         kind, name = self._entries[int(entry)]
-        first = name if kind == "family" and whole > 1.0 else best(scores, self._plainest)
+        written = [name for name, near in named.items() if near >= WRITTEN]
+        first = name if kind == "family" and whole > 1.0 else best(scores, written or self._plainest)
         second = [name for name, near in named.items() if near >= SURE and name != first]
         return (first, *second)
 
@@ -222,13 +213,13 @@ class Vocabulary:
         self,
         families: tuple[str, ...],
         named: dict[str, float],
-        said: str,
+        joined: Collection[str],
         cosines: torch.Tensor,
         scores: Mapping[str, float],
     ) -> tuple[tuple[str, ...], bool]:
         """The families of a rewritten prompt, and whether they substitute for a prompt that is far from all.
 
-        A second family only where its plainest name is written out.
+        joined: families that may be a second one.
         """
         first = families[0]
         near = float(cosines[0, self._rows[first]].max())
@@ -237,13 +228,11 @@ class Vocabulary:
         clear = [name for name in by_near if name in self._clear and named[name] >= NAMED]
         if near < NEAR and not written and not clear:
             return (best(scores, self._clear),), True
-        if written and first not in written:
-            first = written[0]
         if first in written:  # a scene that is written out gives way to another one that is, not to a similar word
             clear = [name for name in clear if name in written]
         if clear and first not in self._clear:
             first = clear[0]
-        kept = [name for name in (*families, *written) if name != first and self._is_named(name, said)]
+        kept = [name for name in (*families, *written) if name != first and name in joined]
         # Two scenes share the brightness of an image: of two dim ones the second is invisible.
         kept = [name for name in kept if first in self._clear or name in self._clear]
         return tuple(dict.fromkeys((first, *kept))), False
@@ -253,10 +242,20 @@ class Vocabulary:
 
         What stands behind it is the place or the time of the subject: `a far galaxy in black space`.
         """
-        first = next((at for at, word in enumerate(bare) if word in _PREPOSITIONS), 0)
+        first = next((at for at, word in enumerate(bare) if word in PREPOSITIONS), 0)
         before = sorted((match for match in matches if match.end <= first), key=lambda match: match.end)
         entries = [self._entries[match.entry] for match in before if match.near >= WRITTEN]
         return [name for kind, name in entries if kind == "family"]
+
+    def _joined(self, matches: Sequence[_Match], bare: Sequence[str]) -> set[str]:
+        """The families that are written out on either side of an `and`, before a preposition: `orcas and a volcano`."""
+        joints = [at for at, word in enumerate(bare) if word in JOINTS]
+        joined: set[str] = set()
+        for begin, end in pairwise((-1, *joints, len(bare))) if joints else ():
+            stop = next((at for at in range(begin + 1, end) if bare[at] in PREPOSITIONS), end)
+            here = [match for match in matches if begin < match.start and match.end <= stop and match.near >= WRITTEN]
+            joined |= {name for kind, name in (self._entries[match.entry] for match in here) if kind == "family"}
+        return joined
 
     def _is_named(self, family: str, said: str) -> bool:
         return any(re.search(rf"\b{re.escape(n)}\b", said) for n in (self._plainest[family], family.replace("_", " ")))
