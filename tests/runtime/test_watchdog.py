@@ -167,6 +167,23 @@ def test_a_system_that_gives_no_process_for_a_moment_is_asked_again(tmp_path: Pa
     assert out == ["show 0 False", "show 1 False", "watchdog 5"] and status == 5 and "Traceback" not in messages
 
 
+def test_a_show_that_lets_the_still_go_closes_no_file_of_its_own(tmp_path: Path) -> None:
+    """A file that gets the number that has become free."""
+    memory = FrameMemory.create()
+    assert memory is not None
+    still = StillProcess(memory, time.monotonic)
+    process = still._process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, bufsize=0)
+    number = process.stdin.fileno()  # type: ignore[union-attr]
+    still.let_go()
+    process.wait(20)
+    with (tmp_path / "own").open("w") as own:
+        os.dup2(own.fileno(), number)
+    still._process = process = None  # type: ignore[assignment]
+    os.write(number, b"still open")
+    os.close(number)
+    assert (tmp_path / "own").read_text() == "still open"
+
+
 def test_a_still_that_cannot_be_started_ends_no_watchdog(tmp_path: Path) -> None:
     show = f"{_FRAME}die() if not run.deaths else os._exit(5)"
     out, messages, status = ended(shows(tmp_path, show, ":0", before="sys.executable = '/nowhere/python'"))

@@ -92,7 +92,7 @@ class StillProcess:
     def let_go(self) -> None:
         """In another process than the watchdog's: else it would not end with the watchdog."""
         if self._process is not None and self._process.stdin is not None:
-            os.close(self._process.stdin.fileno())
+            self._process.stdin.close()  # not its number alone: that would be closed again, when it is another file's
 
     def end(self) -> None:
         if self._process is not None and self._process.stdin is not None:
