@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from colorsys import rgb_to_hsv
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from tpos_live.display.tone_mapping import (
     place_image,
     scramble,
     to_light,
+    toned,
     upscale_factor,
 )
 
@@ -216,6 +218,19 @@ def test_a_rotated_film_is_consistent() -> None:
         4,
         4,
     ]
+
+
+@pytest.mark.parametrize("colour", [(1.0, 0.55, 0.15), (0.1, 0.4, 0.9), (0.8, 0.2, 0.6)])
+@pytest.mark.parametrize("exposure", [0.5, 1.0])
+def test_a_bright_colour_keeps_its_hue_and_most_of_its_saturation(
+    colour: tuple[float, float, float], exposure: float
+) -> None:
+    """Compressed channel by channel, orange would become yellow: a hue of 0.11 where it was 0.08."""
+    tone = ToneMapping.of(PostFxParams(exposure=exposure))
+    hue, saturation, value = rgb_to_hsv(*colour)
+    shown = rgb_to_hsv(*toned(to_light(np.array(colour)), np.zeros(3), tone))
+    assert shown[0] == pytest.approx(hue, abs=0.015)
+    assert 0.8 * saturation < shown[1] < 1.02 * saturation and value <= shown[2] <= 1.0
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])

@@ -270,12 +270,13 @@ def _colour(light: torch.Tensor, matrix: tuple[float, ...], out: torch.Tensor) -
 
 def _shoulder(light: torch.Tensor, strength: float, spare: torch.Tensor) -> None:
     """Compress what is brighter than the knee, and desaturate it, in place. spare: memory [2, 3, height, width]."""
-    over, rest = spare
-    torch.sub(light, KNEE, out=over).clamp_(min=0)
+    top, over, keep = spare[0]
+    scale = spare[1, 0]
+    torch.maximum(torch.maximum(light[0], light[1], out=top), light[2], out=top)
+    torch.sub(top, KNEE, out=over).clamp_(min=0)
     # lost = o * o * shoulder / (1 + o * shoulder) = o - o / (1 + o * shoulder)
-    torch.div(over, torch.mul(over, strength, out=rest).add_(1), out=rest)
-    light.clamp_(max=KNEE).add_(rest).clamp_(max=1)
-    lost = over.sub_(rest)
-    keep = lost[0].add_(lost[1]).add_(lost[2]).mul_(SPILL).add_(1).reciprocal_()
-    brightest = torch.maximum(torch.maximum(light[0], light[1], out=rest[0]), light[2], out=rest[0])
-    light.mul_(keep).addcmul_(brightest, keep.neg_().add_(1))
+    lost = over.sub_(torch.div(over, torch.mul(over, strength, out=keep).add_(1), out=keep))
+    torch.mul(lost, SPILL, out=keep).add_(1).reciprocal_()
+    torch.clamp(top, min=KNEE, out=scale)
+    torch.div(lost, scale, out=scale).neg_().add_(1).mul_(keep)
+    light.mul_(scale).add_(top.sub_(lost).mul_(keep.neg_().add_(1))).clamp_(max=1)

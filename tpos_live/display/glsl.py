@@ -129,11 +129,11 @@ void main() {
     light += bloom * spilled * (1.0 - light);
 #endif
     light = max(light_colour * light, 0.0);
-    vec3 over = max(light - KNEE, 0.0);
-    vec3 lost = over * over * shoulder / (1.0 + over * shoulder);
-    light = min(light - lost, 1.0);
-    float spill = 1.0 - 1.0 / (1.0 + SPILL * (lost.r + lost.g + lost.b));
-    light = mix(light, vec3(max(light.r, max(light.g, light.b))), spill);
+    float top = max(light.r, max(light.g, light.b));
+    float over = max(top - KNEE, 0.0);
+    float lost = over * over * shoulder / (1.0 + over * shoulder);
+    light *= 1.0 - lost / max(top, KNEE);
+    light = min(mix(light, vec3(top - lost), 1.0 - 1.0 / (1.0 + SPILL * lost)), 1.0);
     v = sqrt(light * (1.0 + 2.0 * TOE) + TOE * TOE) - TOE;
     vec4 n = texelFetch(noise, (ivec2(gl_FragCoord.xy) + noise_at) & (TILE - 1), 0);
     v += grain * ((n.a * 255.0 - 128.0) / GRAIN_STEP) * min(8.0 * v, 1.0);

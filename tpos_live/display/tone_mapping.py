@@ -9,14 +9,17 @@ One pixel:
     v  = mean + (blend - mean) * contrast, at least 0
     l  = light(v);  l = l + bloom * bloom map * (1 - l)      a screen: large bright areas keep their colours
     L  = colour * l                                          exposure and saturation in one matrix
-    o  = max(L - KNEE, 0)                                    the part above the knee ...
-    L  = L - lost,  lost = o * o * shoulder / (1 + o * shoulder)
-    L  = L + s * (max(L) - L),  s = 1 - 1 / (1 + SPILL * (sum of lost))     ... is desaturated
+    m  = the highest channel of L,  o = max(m - KNEE, 0)     the part above the knee ...
+    lost = o * o * shoulder / (1 + o * shoulder)
+    L  = L * (m - lost) / m                                  ... is compressed, in the same colour,
+    L  = min(L + s * (m - lost - L), 1),  s = 1 - 1 / (1 + SPILL * lost)    and a little desaturated
     v  = sqrt(L * (1 + 2 TOE) + TOE * TOE) - TOE
     out = floor(255 * level * (v + grain * noise * min(8 v, 1)) + dither)
 
-The shoulder is as strong as the brightest possible light needs, so without such light it is the identity. Dither is in
-[0, 1) before rounding down: black stays 0 and white 255.
+The shoulder is as strong as the brightest possible light needs, so without such light it is the identity. It works on
+the highest channel: compressed one by one, the channels of a bright orange meet, and a fire at a drop is cream.
+
+Dither is in [0, 1) before rounding down: black stays 0 and white 255.
 
 An engine with soft images gives its frames `detail`: where such a frame is enlarged, each pixel is displaced by a field
 of fine turbulence (a domain warp; Perlin, "An image synthesizer", SIGGRAPH 1985), which makes soft edges ragged, as
@@ -35,7 +38,7 @@ from tpos_live.display.postfx import Fit, PostFxParams
 
 TOE = 1 / 64
 KNEE = 0.2
-SPILL = 0.12
+SPILL = 0.06
 LUMA = (0.2126, 0.7152, 0.0722)
 """Luminance of linear RGB (ITU-R BT.709)."""
 TILE = 512
@@ -100,10 +103,12 @@ def toned(light: np.ndarray, spilled: np.ndarray, tone: ToneMapping) -> np.ndarr
     """
     light = light + tone.bloom * spilled * (1.0 - light)
     light = np.maximum(light @ np.array(tone.colour).reshape(3, 3).T, 0.0)
-    over = np.maximum(light - KNEE, 0.0)
+    top = light.max(-1, keepdims=True)
+    over = np.maximum(top - KNEE, 0.0)
     lost = over * over * tone.shoulder / (1.0 + over * tone.shoulder)
-    light = np.minimum(light - lost, 1.0)
-    return to_coded(light)
+    light = light * (1.0 - lost / np.maximum(top, KNEE))
+    light = light + (1.0 - 1.0 / (1.0 + SPILL * lost)) * (top - lost - light)
+    return to_coded(np.minimum(light, 1.0))
 
 
 @dataclass(frozen=True)
