@@ -88,7 +88,7 @@ def test_doubled_beats_end_with_the_tempo_and_keep_their_limits() -> None:
     assert found[1300].tempo == pytest.approx(240.0, rel=0.003), "480 BPM is refused"
     assert found[-1].tempo == pytest.approx(100.0, rel=0.01)
     for _ in range(9):
-        beat = tracker.step(0.0, TempoControl(halved=True))
+        beat = tracker.step(BeatEvidence(), TempoControl(halved=True))
     assert 30.0 <= beat.tempo <= 60.0 and 0.0 <= beat.phase < 1.0
 
 
