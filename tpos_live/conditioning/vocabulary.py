@@ -179,8 +179,8 @@ class Vocabulary:
     def rewrite(self, prompt: str) -> str:
         """The prompt in words that the engine knows: `a hearth in neon` becomes `neon fire`.
 
-        A prompt of known words stays as it is. A second scene is kept where its plainest
-        name is written out; a merely similar word in a sentence is no second scene.
+        A prompt of known words stays as it is. A second scene is kept where its plainest name is written out, or where
+        an `and` joins two that are; a merely similar word in a sentence is no second scene.
         """
         understood = self.match(prompt)
         if not understood.families or understood.taught:
