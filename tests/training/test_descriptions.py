@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tpos_live.conditioning.scene_scores import FILE, SceneScores, read_learned
+from tpos_live.conditioning.sentence_vectors import Sentences
 from tpos_live.conditioning.vocabulary import Vocabulary, load_vocabulary
 from tpos_live.core.tensor_file import read_tensors
 from tpos_live.diffusion.model.engine import load_engine
@@ -18,7 +19,11 @@ from tpos_live.training.text.descriptions import descriptions, learn, train_desc
 from tpos_live.training.text.families_file import read_families
 
 EMBER = Path(__file__).parents[2] / "engines" / "ember"
-SENTENCES = load_engine(EMBER, "cpu", lazy=True).sentences
+
+
+@pytest.fixture(scope="module")
+def sentences() -> Sentences:
+    return load_engine(EMBER, "cpu", lazy=True).sentences
 
 
 def found(vocabulary: Vocabulary, texts: list[tuple[str, str]]) -> float:
@@ -37,25 +42,25 @@ def test_the_included_engine_has_learned_of_every_family_that_it_offers() -> Non
     assert len({text.lower() for text, _ in descriptions()}) == len(descriptions()) == 1800
 
 
-def test_descriptions_that_were_not_learned_find_their_scene_more_often(tmp_path: Path) -> None:
+def test_descriptions_that_were_not_learned_find_their_scene_more_often(tmp_path: Path, sentences: Sentences) -> None:
     """Every twelfth: 113 of 150, and 106 without the classifier."""
     texts = descriptions()
     others = [each for at, each in enumerate(texts) if at % 12]
     asked = texts[::12]
-    without = load_vocabulary(folder_with(tmp_path, "vocabulary.json", "tokenizer"), SENTENCES)
+    without = load_vocabulary(folder_with(tmp_path, "vocabulary.json", "tokenizer"), sentences)
     assert without is not None
     before = found(without, asked)
     from safetensors.torch import save_file
 
-    save_file(learn(others, SENTENCES), tmp_path / FILE)
-    taught = load_vocabulary(tmp_path, SENTENCES)
+    save_file(learn(others, sentences), tmp_path / FILE)
+    taught = load_vocabulary(tmp_path, sentences)
     assert taught is not None
     assert found(taught, asked) > before + 0.02
 
 
-def test_learning_gives_the_same_again() -> None:
+def test_learning_gives_the_same_again(sentences: Sentences) -> None:
     texts = descriptions()[::20]
-    once, again = learn(texts, SENTENCES), learn(texts, SENTENCES)
+    once, again = learn(texts, sentences), learn(texts, sentences)
     assert all(torch.equal(once[name], again[name]) for name in once)
 
 

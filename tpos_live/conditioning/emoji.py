@@ -38,8 +38,8 @@ def spelled_out(prompt: str) -> str:
     said: set[str] = set()
     for before, letter in pairwise(f" {prompt}"):
         if name := names[letter]:
-            alone = not said or name in said or name.isspace() or before == _JOINER
-            parts.append(" " if name in said else f" {name} " if alone else f" and {name} ")
+            joint = "" if not said or name.isspace() or before == _JOINER else "and "
+            parts.append(" " if name in said else f" {joint}{name} ")
             said.add(name)
         elif letter not in _JOINERS:
             parts.append(letter)

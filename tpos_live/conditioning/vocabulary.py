@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, pairwise
@@ -26,6 +26,7 @@ from tpos_live.conditioning.implied_colours import implied_colour, is_of_one_thi
 from tpos_live.conditioning.plain_letters import plain_letters, plain_words
 from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.scene_scores import SceneScores, best, read_learned
+from tpos_live.conditioning.sentence_vectors import Sentences, unit_vectors
 from tpos_live.conditioning.small_words import JOINTS, PREPOSITIONS, SMALL_WORDS
 from tpos_live.conditioning.spelling import Spelling, whole_words
 from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE, read_phrases
@@ -48,9 +49,6 @@ MOST_WORDS = 24
 """Words that are analysed; more than any engine here reads."""
 LONGEST = 3
 """Words in the longest phrase that is searched."""
-_BATCH = 128
-Sentences = Callable[[list[str]], torch.Tensor]
-"""Texts to sentence vectors, float [texts, dim]."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class Vocabulary:
             if kind == "family":
                 self._rows.setdefault(name, []).append(at)
         taught = {plain_letters(text): at for at, (_, _, text) in reversed(list(enumerate(rows)))}
-        self._vectors = self._encode([text for _, _, text in rows])
+        self._vectors = unit_vectors(self._sentences, [text for _, _, text in rows])
         self._scores = SceneScores(self._rows, learned or {}, self._vectors.shape[1])
         self._longest_first = sorted(filter(None, taught), key=len, reverse=True)
         self._plainest = {name: plain_letters(texts[0]) for name, texts in phrases["family"].items() if texts}
@@ -127,7 +125,7 @@ class Vocabulary:
         ]
         whole = " ".join(word for word, is_known in zip(bare, known, strict=True) if is_known)
         texts = [whole, *(" ".join(bare[start:end]) for start, end in spans)]
-        vectors = self._encode(texts)
+        vectors = unit_vectors(self._sentences, texts)
         cosines = vectors @ self._vectors.T
         for row, text in enumerate(texts):
             if (entry := self._listed(text)) is not None:
@@ -144,9 +142,10 @@ class Vocabulary:
         instead = False
         if not (taught := self._taught(said)):
             meant = " ".join(map(self._spelling, said.split()))
-            joined = self._joined(matches, bare) | {name for name in self._plainest if self._is_named(name, meant)}
+            written = self._written(matches)
+            joined = _joined(written, bare) | {name for name in self._plainest if self._is_named(name, meant)}
             families, instead = self._drawn(families, found["family"], joined, cosines, scores)
-            subjects = self._subjects(matches, bare)
+            subjects = _subjects(written, bare)
             if subjects and families[0] not in subjects:
                 kept = (name for name in families if name != subjects[-1] and name in joined)
                 families, instead = (subjects[-1], *kept), False
@@ -170,7 +169,7 @@ class Vocabulary:
         missed = tuple(dict.fromkeys(words))
         if not re.search(r"\w", " ".join(words)):
             return PromptMatch(missed=missed, cut=cut)
-        vector = self._encode([" ".join(words)])[0]
+        vector = unit_vectors(self._sentences, [" ".join(words)])[0]
         cosines = self._vectors @ vector
         family = best(self._scores(vector, cosines), self._clear)
         near = min(float(cosines[self._rows[family]].max()), 1.0)
@@ -237,25 +236,10 @@ class Vocabulary:
         kept = [name for name in kept if first in self._clear or name in self._clear]
         return tuple(dict.fromkeys((first, *kept))), False
 
-    def _subjects(self, matches: Sequence[_Match], bare: Sequence[str]) -> list[str]:
-        """The families that are written out before the first preposition, in the order of the prompt.
-
-        What stands behind it is the place or the time of the subject: `a far galaxy in black space`.
-        """
-        first = next((at for at, word in enumerate(bare) if word in PREPOSITIONS), 0)
-        before = sorted((match for match in matches if match.end <= first), key=lambda match: match.end)
-        entries = [self._entries[match.entry] for match in before if match.near >= WRITTEN]
-        return [name for kind, name in entries if kind == "family"]
-
-    def _joined(self, matches: Sequence[_Match], bare: Sequence[str]) -> set[str]:
-        """The families that are written out on either side of an `and`, before a preposition: `orcas and a volcano`."""
-        joints = [at for at, word in enumerate(bare) if word in JOINTS]
-        joined: set[str] = set()
-        for begin, end in pairwise((-1, *joints, len(bare))) if joints else ():
-            stop = next((at for at in range(begin + 1, end) if bare[at] in PREPOSITIONS), end)
-            here = [match for match in matches if begin < match.start and match.end <= stop and match.near >= WRITTEN]
-            joined |= {name for kind, name in (self._entries[match.entry] for match in here) if kind == "family"}
-        return joined
+    def _written(self, matches: Sequence[_Match]) -> list[tuple[_Match, str]]:
+        """The matches that are written out and name a family, and its name, in the order of the prompt."""
+        named = [(match, *self._entries[match.entry]) for match in matches if match.near >= WRITTEN]
+        return sorted(((m, name) for m, kind, name in named if kind == "family"), key=lambda each: each[0].end)
 
     def _is_named(self, family: str, said: str) -> bool:
         return any(re.search(rf"\b{re.escape(n)}\b", said) for n in (self._plainest[family], family.replace("_", " ")))
@@ -276,9 +260,24 @@ class Vocabulary:
                 kept.append(match)
         return kept
 
-    def _encode(self, texts: list[str]) -> torch.Tensor:
-        parts = [self._sentences(texts[at : at + _BATCH]).float().cpu() for at in range(0, len(texts), _BATCH)]
-        return torch.nn.functional.normalize(torch.cat(parts), dim=-1)
+
+def _subjects(written: Sequence[tuple[_Match, str]], bare: Sequence[str]) -> list[str]:
+    """The families before the first preposition.
+
+    What stands behind it is the place or the time of the subject: `a far galaxy in black space`.
+    """
+    first = next((at for at, word in enumerate(bare) if word in PREPOSITIONS), 0)
+    return [name for match, name in written if match.end <= first]
+
+
+def _joined(written: Sequence[tuple[_Match, str]], bare: Sequence[str]) -> set[str]:
+    """The families on either side of an `and`, before a preposition: `orcas and a volcano`."""
+    joints = [at for at, word in enumerate(bare) if word in JOINTS]
+    joined: set[str] = set()
+    for begin, end in pairwise((-1, *joints, len(bare))) if joints else ():
+        stop = next((at for at in range(begin + 1, end) if bare[at] in PREPOSITIONS), end)
+        joined |= {name for match, name in written if begin < match.start and match.end <= stop}
+    return joined
 
 
 def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:

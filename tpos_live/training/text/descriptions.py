@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from tpos_live.conditioning.scene_scores import FILE
-from tpos_live.conditioning.vocabulary import Sentences
+from tpos_live.conditioning.sentence_vectors import Sentences, unit_vectors
 from tpos_live.core.atomic import atomic_write
 from tpos_live.core.errors import first_line
 from tpos_live.core.paths import shipped
@@ -30,7 +30,6 @@ SHARE = 0.2
 """Of the logits in a scene's score, beside the cosine of its phrases. In fourfold cross-validation 0.05, 0.1, 0.2 and
 0.4 give 64, 65, 65 and 65 % of the descriptions their scene (0: 56 %)."""
 _ITERATIONS = 200
-_BATCH = 128
 
 
 def descriptions() -> list[tuple[str, str]]:
@@ -43,8 +42,7 @@ def learn(texts: Sequence[tuple[str, str]], sentences: Sentences) -> dict[str, t
     """What `SceneScores` adds, by family: float32 [dim + 1]. texts: (text, family)."""
     names = list(dict.fromkeys(family for _, family in texts))
     numbers = torch.tensor([names.index(family) for _, family in texts])
-    parts = [[text.lower() for text, _ in texts[at : at + _BATCH]] for at in range(0, len(texts), _BATCH)]
-    vectors = F.normalize(torch.cat([sentences(part) for part in parts]).float().cpu(), dim=-1)
+    vectors = unit_vectors(sentences, [text.lower() for text, _ in texts])
     layer = torch.nn.Linear(vectors.shape[1], len(names))
     torch.nn.init.zeros_(layer.weight)
     torch.nn.init.zeros_(layer.bias)
