@@ -84,6 +84,12 @@ def drawn(pipeline: Pipeline, prompt: str, amount: float) -> np.ndarray:
     return frame.pixels[..., :3].astype(np.float32)
 
 
+def steepness(image: np.ndarray) -> float:
+    """Mean of the largest 0.5 % of differences between neighbours; a percentile would be one of a few integers."""
+    steps = np.sort(np.abs(np.diff(image, axis=1)), axis=None)
+    return float(steps[-len(steps) // 200 :].mean())
+
+
 @pytest.mark.parametrize("prompt", ["neon jellyfish", "violet nebula", "pastel ocean"])
 def test_the_scene_has_the_shapes_and_colours_that_ember_draws_and_is_sharper(pipeline: Pipeline, prompt: str) -> None:
     soft, crisp = (drawn(pipeline, prompt, amount) for amount in (0.0, 1.0))
@@ -93,8 +99,8 @@ def test_the_scene_has_the_shapes_and_colours_that_ember_draws_and_is_sharper(pi
         return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
     assert alike(soft, crisp) > 0.7 > alike(soft, other)
-    steepest = [np.percentile(np.abs(np.diff(image, axis=1)), 99.5) for image in (soft, crisp)]
-    assert steepest[1] > 1.5 * steepest[0]
+    soft_edges, crisp_edges = (steepness(image) for image in (soft, crisp))
+    assert crisp_edges > 1.5 * soft_edges
 
 
 def test_no_prompt_in_silence_draws_as_without_a_source(pipeline: Pipeline) -> None:
