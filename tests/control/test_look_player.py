@@ -405,3 +405,40 @@ def test_by_chance_the_next_cue_that_is_said_is_the_one_that_comes(player: LookP
     player.store.set("autopilot", False)
     run(player, (now, now + 0.5))
     assert player.cues[1] == 1, "what Next recalls, in order"
+
+
+def test_a_look_called_by_a_number_that_is_deleted_while_it_waits_is_not_the_second_look(player: LookPlayer) -> None:
+    player.store.set("look.store", "2")
+    run(player, (0, 0.1))
+    player.store.update({"look.recall": "2", "look.fade": 0.0, "look.start": "bar"})
+    run(player, (0.1, 1))
+    player.store.update({"look.delete": "2"})
+    run(player, (1, 3))
+    assert player.shown == "" and not player.waiting and player.store.snapshot()["prompt"] == "sea"
+
+
+def test_a_look_recalled_anew_during_its_fade_takes_the_place_of_one_that_waits(player: LookPlayer) -> None:
+    player.store.update({"look.recall": "deep", "look.fade": 10.0})
+    run(player, (0, 0.5))
+    player.store.update({"look.recall": "loud", "look.start": "bar"})
+    run(player, (0.5, 1))
+    player.store.set("look.recall", "deep")
+    run(player, (1, 3))
+    assert player.shown == "deep" and not player.waiting
+
+
+def test_storing_says_which_look_is_lost_and_what_became_of_a_long_name(
+    player: LookPlayer, messages: list[str]
+) -> None:
+    for name in ("DEEP", "new", "x" * 61, "7"):
+        player.store.set("look.store", name)
+    run(player, (0, 0.1))
+    player.store.set("look.recall", "1")
+    run(player, (0.1, 0.2))
+    assert messages == [
+        "stored: DEEP, in place of the look deep",
+        "stored: new",
+        f"stored: {60 * 'x'} (cut to 60 letters)",
+        "stored: 7",
+        "there is no look '1'; there are 6; a look is or was called by a number, so numbers are names",
+    ]

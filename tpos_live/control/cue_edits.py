@@ -29,7 +29,7 @@ def number_of(called: str, show: Show) -> int:
 
 def added(show: Show, cue: Cue) -> Show:
     """With a cue at the end. Raises CueError."""
-    if show.find(cue.look) is None:
+    if show.named(cue.look) is None:
         raise CueError("no look is shown that a cue could recall: store or recall one first")
     if len(show.cues) >= MOST_CUES:
         raise CueError(f"the cue is not stored: {MOST_CUES} cues are the most; delete one")

@@ -14,9 +14,9 @@ from tpos_live.control import cue_edits
 from tpos_live.control.beat_grid import BeatGrid, BeatPosition
 from tpos_live.control.look_fade import LookFade
 from tpos_live.control.random_order import RandomOrder
-from tpos_live.core.looks import MOST_LOOKS, Cue, Look, Show, capture
+from tpos_live.core.looks import LONGEST_NAME, MOST_LOOKS, Cue, Look, Show, capture, whole_name
 from tpos_live.core.messages import NOTICE
-from tpos_live.core.parameter import Value, shorten
+from tpos_live.core.parameter import Value, shorten, whole_number
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.parameters import Start
 
@@ -86,13 +86,13 @@ class LookPlayer:
             return 0, 0
         following = cue_edits.neighbour(place, 1, len(show.cues)) + 1
         if coming is not None:
-            found = show.find(coming)
-            following = next((n for n, cue in enumerate(show.cues, 1) if show.find(cue.look) is found), 0)
+            found = show.named(coming)
+            following = next((n for n, cue in enumerate(show.cues, 1) if show.named(cue.look) is found), 0)
         if place not in range(len(show.cues)):  # none was recalled, or it was deleted
             return 0, following
-        look = show.find(show.cues[int(place)].look)
+        look = show.named(show.cues[int(place)].look)
         called = waiting.look if waiting is not None else self.shown
-        return (int(place) + 1 if look is not None and look is show.find(called) else 0), following
+        return (int(place) + 1 if look is not None and look is show.named(called) else 0), following
 
     def settled(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """These values of the parameters, as they will be at the end of a fade. Any thread."""
@@ -104,15 +104,17 @@ class LookPlayer:
         look = self._find(called)
         if look is None:
             return False
-        if self._fade is None or look.name != self._goal:  # repeated in every frame, a fade would never end
-            self._waiting = Cue(look.name, fade, start)
+        under_way = self._fade is not None and look.name == self._goal  # repeated in every frame, it would never end
+        self._waiting = None if under_way else Cue(look.name, fade, start)
         return True
 
     def _find(self, called: str) -> Look | None:
         """The look of this name or number; None, with a message, where there is none."""
         look = self.show.find(called)
         if look is None:
-            log.warning(f"there is no look {shorten(called)}; there are {len(self.show.looks)}")
+            named = whole_number(called) is not None and self.show.numbers_are_names
+            hint = "; a look is or was called by a number, so numbers are names" if named else ""
+            log.warning(f"there is no look {shorten(called)}; there are {len(self.show.looks)}{hint}")
         return look
 
     def _obey(self, snapshot: Snapshot) -> None:
@@ -155,11 +157,13 @@ class LookPlayer:
         if len(show.looks) > MOST_LOOKS:
             log.warning(f"{look.name} is not stored: {MOST_LOOKS} looks are the most; delete one")
             return
-        self.show = show
+        old, self.show = self.show.named(look.name), show
         self.shown = look.name
         if look.name == self._goal:
             self._goal = ""
-        log.log(NOTICE, f"stored: {look.name}")
+        cut = f" (cut to {LONGEST_NAME} letters)" if look.name != whole_name(name) else ""
+        place = f", in place of the look {old.name}" if old is not None else ""
+        log.log(NOTICE, f"stored: {look.name}{cut}{place}")
         self.save(self.show)
 
     def _delete(self, called: str) -> None:
@@ -171,7 +175,7 @@ class LookPlayer:
             self.shown, self._place = "", at - 0.5
         elif at < self._place:
             self._place -= 1
-        kept = [self.show.find(cue.look) is not look for cue in self.show.cues]
+        kept = [self.show.named(cue.look) is not look for cue in self.show.cues]
         self.show, self.cue = self.show.without(look), cue_edits.after_deletion(self.cue, kept)
         log.log(NOTICE, f"deleted: {look.name}")
         self.save(self.show)
@@ -183,7 +187,7 @@ class LookPlayer:
         except cue_edits.CueError as error:
             log.warning(str(error))
             return
-        look = self.show.find(self.shown)
+        look = self.show.named(self.shown)
         kept = look is None or look.is_shown_by(self.settled(snapshot.values))
         note = "" if kept else ", without what was changed since: L stores that as another look"
         log.log(NOTICE, f"stored as cue {len(self.show.cues)}: {self.shown}{note}")
@@ -242,7 +246,7 @@ class LookPlayer:
 
     def _begin(self, cue: Cue, now: float) -> None:
         """Begin a recall: numbers start to move, all else changes."""
-        look = self.show.find(cue.look)
+        look = self.show.named(cue.look)
         if look is None:  # deleted while it waited
             return
         self._fade = LookFade.begin(self.store, look.whole(), cue.fade, now)

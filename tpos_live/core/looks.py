@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -52,19 +53,28 @@ class Cue:
 
 @dataclass(frozen=True)
 class Show:
-    """Looks in their order, and cues; without cues a show goes through its looks. midi: what controls move."""
+    """Looks in their order, and cues; without cues a show goes through its looks. midi: what controls move. had_number:
+    a look that is deleted had a number for its name."""
 
     looks: tuple[Look, ...] = ()
     cues: tuple[Cue, ...] = ()
     midi: tuple[MidiMapping, ...] = ()
+    had_number: bool = False
 
     def find(self, called: str) -> Look | None:
-        """The look of this name, whatever its case, or of this number, from 1 on."""
-        wanted = called.strip().lower()
-        if wanted in self._by_name:
-            return self._by_name[wanted]
-        number = whole_number(wanted)
-        return self.looks[number - 1] if number is not None and 1 <= number <= len(self.looks) else None
+        """The look that a person calls so: by its name, or by its number, from 1 on, unless `numbers_are_names`."""
+        found = self._by_name.get(name_key(called))
+        number = None if found or self.numbers_are_names else whole_number(called)
+        return self.looks[number - 1] if number is not None and 1 <= number <= len(self.looks) else found
+
+    def named(self, name: str) -> Look | None:
+        """The look of this name, as `Look.name` and `Cue.look` have it, never of a number."""
+        return self._by_name.get(name.lower())
+
+    @cached_property
+    def numbers_are_names(self) -> bool:
+        """Whether a look has, or had until it was deleted, a number for its name: "2" is then no second look."""
+        return self.had_number or any(_is_number(look.name) for look in self.looks)
 
     @cached_property
     def _by_name(self) -> Mapping[str, Look]:
@@ -74,21 +84,23 @@ class Show:
     @cached_property
     def listed(self) -> tuple[str, ...]:
         """Names of the looks of the cues, each once, or of all looks where there are no cues."""
-        found = [self.find(cue.look) for cue in self.cues] or self.looks
+        found = [self.named(cue.look) for cue in self.cues] or self.looks
         return tuple(dict.fromkeys(look.name for look in found if look is not None))
 
     def with_look(self, look: Look) -> Show:
-        """With this look in place of the one of its name, or at the end."""
-        names = [other.name.lower() for other in self.looks]
-        if look.name.lower() not in names:
+        """With this look in place of the one of its name, which may differ in case, or at the end."""
+        old = self.named(look.name)
+        if old is None:
             return replace(self, looks=(*self.looks, look))
-        at = names.index(look.name.lower())
-        return replace(self, looks=(*self.looks[:at], look, *self.looks[at + 1 :]))
+        looks = tuple(look if other is old else other for other in self.looks)
+        cues = tuple(replace(cue, look=look.name) if self.named(cue.look) is old else cue for cue in self.cues)
+        return replace(self, looks=looks, cues=cues)
 
     def without(self, look: Look) -> Show:
         """Without this look and its cues."""
-        cues = tuple(cue for cue in self.cues if self.find(cue.look) is not look)
-        return replace(self, looks=tuple(other for other in self.looks if other is not look), cues=cues)
+        cues = tuple(cue for cue in self.cues if self.named(cue.look) is not look)
+        looks = tuple(other for other in self.looks if other is not look)
+        return replace(self, looks=looks, cues=cues, had_number=self.had_number or _is_number(look.name))
 
     def with_cue(self, cue: Cue) -> Show:
         """With this cue at the end."""
@@ -117,5 +129,21 @@ def capture(name: str, values: Mapping[str, Value]) -> Look:
 
 def clean_name(name: str) -> str:
     """A name as a show file takes it: one line of at most LONGEST_NAME letters that can be printed; "" if none is."""
-    words = "".join(letter for letter in " ".join(name.split()) if letter.isprintable()).split()
-    return " ".join(words)[:LONGEST_NAME].strip()
+    return whole_name(name)[:LONGEST_NAME].strip()
+
+
+def whole_name(name: str) -> str:
+    """The same, however long: in Unicode's composed form, as "ü" may come as one letter or as two."""
+    line = unicodedata.normalize("NFC", " ".join(name.split()))
+    return " ".join("".join(letter for letter in line if letter.isprintable()).split())
+
+
+def name_key(name: str) -> str:
+    """What names of one look have in common: they may differ in case, and in what `clean_name` changes."""
+    return clean_name(name).lower()
+
+
+def _is_number(name: str) -> bool:
+    """Whether a name could be the number of a look."""
+    number = whole_number(name)
+    return number is not None and 1 <= number <= MOST_LOOKS

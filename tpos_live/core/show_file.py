@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from tpos_live.core.atomic import write_text
-from tpos_live.core.looks import LONGEST_NAME, MOST_CUES, MOST_LOOKS, PARAMETERS, Cue, Look, Show, clean_name
+from tpos_live.core.looks import (
+    LONGEST_NAME,
+    MOST_CUES,
+    MOST_LOOKS,
+    PARAMETERS,
+    Cue,
+    Look,
+    Show,
+    clean_name,
+    whole_name,
+)
 from tpos_live.core.midi_map import MOST_MAPPINGS, MidiMapping, is_target, parse_mapping
 from tpos_live.core.parameter import ParameterError, Value, shorten
 from tpos_live.core.parameters import STARTS, TABLE
@@ -90,7 +100,7 @@ def _tables(path: Path, data: dict[str, Any], name: str, most: int) -> list[dict
 def _look(path: Path, number: int, entry: dict[str, Any]) -> Look:
     where = f"{path}: look {number}"
     name = entry.get("name")
-    if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+    if not isinstance(name, str) or not 0 < len(whole_name(name)) <= LONGEST_NAME:
         raise SettingsError(f"{where}: name is a text of 1 to {LONGEST_NAME} letters")
     strange = sorted(set(entry) - {"name", "parameters"})
     if strange:

@@ -69,7 +69,7 @@ class Thumbnails:
     def _make(self, name: str) -> None:
         def keep(jpeg: bytes) -> None:
             with self._changing:
-                look = self._show.find(name)
+                look = self._show.named(name)
                 if look is None:  # deleted meanwhile
                     return
                 self._images = {**self._images, name: jpeg}
