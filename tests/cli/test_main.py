@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -203,3 +204,27 @@ def test_a_start_that_fails_ends_the_normal_way(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(cli.cli, "main", fail)
         cli.main()
         assert ends.pop() == status
+
+
+def _parameters(command: click.Command, name: str = "tpos-live") -> Iterator[tuple[str, click.Parameter]]:
+    """Each option and argument of a command and of the commands below it, with the command's name."""
+    for parameter in command.params:
+        yield f"{name} {parameter.name}", parameter
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for below in command.list_commands(context):
+            found = command.get_command(context, below)
+            assert found is not None
+            yield from _parameters(found, f"{name} {below}")
+
+
+def test_no_number_is_nan_and_no_path_is_empty() -> None:
+    tried = 0
+    for name, parameter in _parameters(cli.cli):
+        kind = parameter.type
+        if isinstance(kind, (click.Path, click.FloatRange)) or kind is click.FLOAT:
+            with pytest.raises(click.BadParameter):
+                kind.convert("" if isinstance(kind, click.Path) else "nan", parameter, None)
+                pytest.fail(f"{name} takes it")
+            tried += 1
+    assert tried > 30

@@ -67,6 +67,12 @@ def test_a_run_up_longer_than_a_segment_reaches_no_further_than_the_one_before()
     assert [role(k, 1, 2, segment=4, run_up=9) for k in range(8)] == ["up"] * 4 + ["draw"] * 4
 
 
+@pytest.mark.parametrize(("seconds", "used"), [(0.01, 1), (4.0, 1), (4.1, 2), (60.0, 8)])
+def test_no_worker_is_started_that_would_draw_nothing(seconds: float, used: int) -> None:
+    """64 of them for 3 frames took 106 s."""
+    assert parallel_offline._useful(8, np.zeros((round(seconds * RATE), 2), np.float32), 30, 120) == used
+
+
 @pytest.fixture
 def forking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that have their libraries already. The last test's are new Pythons."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tpos_live.cli.option_types import Number
 from tpos_live.cli.options import FILE, FPS_CAP, IMAGE, settings_from, with_options
 
 _OFFSCREEN = click.option(
@@ -16,7 +17,7 @@ _OFFSCREEN = click.option(
 
 @click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
-@click.option("--seconds", type=click.FloatRange(1, 3600), default=20.0, show_default=True)
+@click.option("--seconds", type=Number(1, 3600), default=20.0, show_default=True)
 @click.option("--append", type=FILE, help="Add the result to this file of JSON lines.")
 @_OFFSCREEN
 @with_options([*IMAGE, FPS_CAP])
@@ -53,7 +54,7 @@ def latency(as_json: bool, clicks: int, offscreen: bool, **options: Any) -> int:
 @click.option(
     "--show",
     "show_seconds",
-    type=click.FloatRange(0, 3600),
+    type=Number(0, 3600),
     default=0.0,
     help="Then measure a whole session for so many seconds.",
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tpos_live.cli.option_types import PathName
 from tpos_live.core.messages import terminal_messages
 
 
@@ -39,7 +40,7 @@ def fetch(name: str) -> int:
 
 
 @engines.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PathName())
 @click.option("--name", default="", help="Name of the engine.  [default: the file's]")
 @click.option("--like", default="", metavar="PRESET", help="Preset whose steps, scheduler, decoder and LoRA it gets.")
 def import_(file: Path, name: str, like: str) -> int:

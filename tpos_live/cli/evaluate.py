@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
-_CLIPS = click.Path(exists=True, file_okay=False, path_type=Path)
+from tpos_live.cli.option_types import Number, PathName
+
+_CLIPS = PathName(exists=True, file_okay=False)
 _SEED = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 _JSON = click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 
@@ -22,7 +24,7 @@ def evaluate() -> None:
 @evaluate.command()
 @click.option(
     "--captions",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=PathName(exists=True, dir_okay=False),
     help="Phrases: phrase TAB family a line.",
 )
 @click.option(
@@ -38,7 +40,7 @@ def evaluate() -> None:
 @click.option("--pictures", type=click.IntRange(4, 100_000), help="Of each family, for the distances.")
 @click.option(
     "--photographs",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=PathName(exists=True, file_okay=False),
     help="images/land of Debian's endless-sky-data, for the second opinion.",
 )
 @click.option("--card/--no-card", default=None, help="Write the figures into the engine's README.md, or do not.")
@@ -159,10 +161,8 @@ def encoder(data: Path, folds: bool, zero_shot: bool, folder: str, variants: int
 
 
 @evaluate.command()
-@click.argument("video", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
-@click.option(
-    "--foreign", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Other music, as a control."
-)
+@click.argument("video", type=PathName(exists=True, dir_okay=False), required=False)
+@click.option("--foreign", type=PathName(exists=True, dir_okay=False), help="Other music, as a control.")
 @click.option("--clicks", type=click.IntRange(5, 2000), help="Instead of a video: the response to so many clicks.")
 @click.option("--prompt", default="neon jellyfish", show_default=True, help="With --clicks.")
 @_SEED
@@ -201,7 +201,7 @@ def picture(data: Path | None, variants: int, seed: int, as_json: bool) -> int:
     multiple=True,
     help="How sound reaches the image; default: all four.",
 )
-@click.option("--work", type=click.Path(file_okay=False, path_type=Path), help="Folder for generated pieces.")
+@click.option("--work", type=PathName(file_okay=False), help="Folder for generated pieces.")
 @click.option("--size", default="128x128", show_default=True, metavar="SIZE", help="Size of the engine's images.")
 @click.option("--fps", type=click.IntRange(8, 60), default=15, show_default=True, help="Frames per second.")
 @click.option("--prompt", default="neon jellyfish", show_default=True, help="What the images show.")
@@ -227,8 +227,8 @@ def retrieval(
 
 
 @evaluate.command()
-@click.argument("audio", type=click.Path(exists=True, path_type=Path))
-@click.option("--seconds", type=click.FloatRange(0, 1e6), default=0.0, help="Of each file; default: all.")
+@click.argument("audio", type=PathName(exists=True))
+@click.option("--seconds", type=Number(0, 1e6), default=0.0, help="Of each file; default: all.")
 @click.option("--fps", type=click.IntRange(8, 60), default=20, show_default=True, help="Frames per second.")
 @click.option("--size", default="192x192", show_default=True, metavar="SIZE", help="Size of the engine's images.")
 @click.option("--resolution", default="256x144", show_default=True, metavar="SIZE", help="Size of the frames.")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from tpos_live.cli.option_types import Number, PathName
 from tpos_live.core.output_names import parse_output
 from tpos_live.core.setting_values import (
     parse_address,
@@ -55,14 +56,14 @@ def several(parse: Callable[[str], Any]) -> Callable[[Any, Any, tuple[str, ...]]
     return check_all
 
 
-FILE = click.Path(dir_okay=False, path_type=Path)
+FILE = PathName(dir_okay=False)
 IMAGE = [
     click.option("--prompt", "parameters_prompt", metavar="TEXT", help="What the image shows."),
     click.option(
         "--source", "parameters_source", metavar="SOURCE", help="Start from a camera, NDI, a file, folder or scene."
     ),
     click.option(
-        "--source-amount", "parameters_source_amount", type=click.FloatRange(0, 1), help="How much of the source stays."
+        "--source-amount", "parameters_source_amount", type=Number(0, 1), help="How much of the source stays."
     ),
     click.option(
         "--engine",
@@ -94,7 +95,7 @@ IMAGE = [
     click.option(
         "--keyframes-per-second",
         "parameters_engine_keyframes",
-        type=click.FloatRange(0, 30),
+        type=Number(0, 30),
         help="Most keyframes per second; 0 = no limit.",
     ),
     click.option(
@@ -115,9 +116,7 @@ SOUND = [
     click.option("--fallback", "sound_fallback", metavar="NAME|FILE", help="Input or file while the input is lost."),
     click.option("--channels", "sound_channels", metavar="1,2", callback=channels, help="Channels to listen to."),
 ]
-FPS_CAP = click.option(
-    "--fps-cap", "engine_fps_cap", type=click.FloatRange(0, 1000), help="Maximum engine frames per second."
-)
+FPS_CAP = click.option("--fps-cap", "engine_fps_cap", type=Number(0, 1000), help="Maximum engine frames per second.")
 SHOW = [
     FPS_CAP,
     click.option("--fullscreen", "parameters_out_fullscreen", is_flag=True, default=None, help="Fill the screen."),
@@ -144,7 +143,7 @@ SHOW = [
         help="Start the show again if it dies (Linux, macOS).",
     ),
     click.option("--headless", "window_headless", is_flag=True, default=None, help="No window."),
-    click.option("--seconds", type=click.FloatRange(0, 1e6), help="End after so many seconds."),
+    click.option("--seconds", type=Number(0, 1e6), help="End after so many seconds."),
     click.option("--osc-host", "osc_host", metavar="HOST", help="Address to listen on for OSC."),
     click.option("--osc-port", "osc_port", type=click.IntRange(0, 65535), help="UDP port for OSC; 0 = none."),
     click.option(

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from tpos_live.cli.option_types import Number, PathName
+
 
 def _names(listed: str) -> list[str]:
     """What stands between the commas."""
@@ -30,10 +32,10 @@ def _also(command: click.Command, old: str) -> None:
 
 @train.command()
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint, or from the engine in -o.")
-@click.option("--minutes", type=click.FloatRange(0.1, 100_000), default=60.0, show_default=True)
-@click.option("--of", type=click.FloatRange(0.1, 100_000), help="Of so many minutes of the UNet's training in all.")
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/ember/engine"))
-@click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/ember"))
+@click.option("--minutes", type=Number(0.1, 100_000), default=60.0, show_default=True)
+@click.option("--of", type=Number(0.1, 100_000), help="Of so many minutes of the UNet's training in all.")
+@click.option("-o", "--output", type=PathName(file_okay=False), default=Path("runs/ember/engine"))
+@click.option("--run", type=PathName(file_okay=False), default=Path("runs/ember"))
 @click.option("--families", default="", metavar="A,B", help="Train these scene families only.")
 @click.option("--often", default="", metavar="A,B", help="Draw these of them twice as often.")
 @click.option("--batch", type=click.IntRange(1, 65_536), default=None, help="Default: for the device.")
@@ -62,15 +64,15 @@ def ember(
 
 
 @train.command()
-@click.option("--sounds", type=click.Path(path_type=Path), required=True, help="A folder of unlabelled sounds.")
-@click.option("--teacher", type=click.Path(path_type=Path), required=True, help="YAMNet as a TFLite file.")
-@click.option("--minutes", type=click.FloatRange(0, 100_000), default=10.0, show_default=True)
+@click.option("--sounds", type=PathName(), required=True, help="A folder of unlabelled sounds.")
+@click.option("--teacher", type=PathName(), required=True, help="YAMNet as a TFLite file.")
+@click.option("--minutes", type=Number(0, 100_000), default=10.0, show_default=True)
 @click.option("--resume", is_flag=True, help="Continue with the backbone that is there.")
-@click.option("--data", type=click.Path(path_type=Path), help="Clips of `train encoder`, used too, without labels.")
+@click.option("--data", type=PathName(), help="Clips of `train encoder`, used too, without labels.")
 @click.option("--leave-out-fold", type=click.IntRange(min=0), metavar="K", help="Of --data, leave out this fold.")
 @click.option("--leave-out-classes", default="", metavar="A,B", help="Of --data, leave out these.")
-@click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/encoder"))
-@click.option("--soundfont", type=click.Path(path_type=Path), help="General MIDI (.sf2), to make music with.")
+@click.option("--run", type=PathName(file_okay=False), default=Path("runs/encoder"))
+@click.option("--soundfont", type=PathName(), help="General MIDI (.sf2), to make music with.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
 def backbone(
@@ -101,14 +103,14 @@ _also(backbone, "ears")
 
 
 @train.command()
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with a folder of clips a class.")
+@click.option("--data", type=PathName(), required=True, help="A folder with a folder of clips a class.")
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint.")
-@click.option("--minutes", type=click.FloatRange(0, 100_000), default=20.0, show_default=True)
+@click.option("--minutes", type=Number(0, 100_000), default=20.0, show_default=True)
 @click.option(
     "--leave-out-fold", type=click.IntRange(min=0), metavar="K", help="Train without this fold, for measuring."
 )
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Default: the included one.")
-@click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/encoder"))
+@click.option("-o", "--output", type=PathName(file_okay=False), help="Default: the included one.")
+@click.option("--run", type=PathName(file_okay=False), default=Path("runs/encoder"))
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
 @click.option(
@@ -119,7 +121,7 @@ _also(backbone, "ears")
 @click.option(
     "--backbone",
     "--ears",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     help="Of `train backbone`; default: those in --run that fit.",
 )
 @click.option("--steps", type=click.IntRange(min=1), help="Train so many steps instead of minutes.")
@@ -153,7 +155,7 @@ def encoder(
 @click.option(
     "--soundfont",
     "soundfonts",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     multiple=True,
     help="General MIDI (.sf2, .sf3), to make more music with; may be given several times.",
 )
@@ -169,7 +171,7 @@ def kinds(soundfonts: tuple[Path, ...], songs: int, seed: int) -> None:
 
 
 @train.command()
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Engine folder; default: Ember.")
+@click.option("-o", "--output", type=PathName(file_okay=False), help="Engine folder; default: Ember.")
 def descriptions(output: Path | None) -> None:
     """Teach an engine's prompts to find their scene by a description, from texts alone."""
     from tpos_live.training.text.descriptions import train_descriptions
@@ -178,9 +180,9 @@ def descriptions(output: Path | None) -> None:
 
 
 @train.command()
-@click.option("--minutes", type=click.FloatRange(0, 100_000), default=15.0, show_default=True)
+@click.option("--minutes", type=Number(0, 100_000), default=15.0, show_default=True)
 @click.option("--families", default="", metavar="NAME,…|all", help="Default: those that the engine was trained on.")
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Engine folder; default: Ember.")
+@click.option("-o", "--output", type=PathName(file_okay=False), help="Engine folder; default: Ember.")
 @click.option("--resume", is_flag=True, help="Continue from the classifier that is there.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
@@ -200,7 +202,7 @@ _also(classifier, "judge")
 
 @train.command()
 @click.option("--engine", metavar="NAME|PATH|HUB-ID", required=True, help="ember, a folder or a fetched engine.")
-@click.option("--minutes", type=click.FloatRange(0.1, 10_000), default=5.0, show_default=True)
+@click.option("--minutes", type=Number(0.1, 10_000), default=5.0, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
 def mapping(engine: str, minutes: float, seed: int, threads: int | None) -> None:

@@ -24,6 +24,7 @@ import torch
 from torch import multiprocessing
 
 from tpos_live.audio.files import AudioClip
+from tpos_live.audio.source import RATE
 from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.core.child_process import end_with_parent
 from tpos_live.core.cores import usable_cores
@@ -79,7 +80,9 @@ def render_with_workers(
     workers: int,
     segment: int = SEGMENT,
 ) -> Iterator[tuple[FrameParams, Frame]]:
-    """Every frame of `sound` with its FrameParams, in order. Raises EngineError with a worker's line."""
+    """Every frame of `sound` with its FrameParams, in order, by `workers` processes at most: none without a segment.
+    Raises EngineError with a worker's line."""
+    workers = _useful(workers, sound, fps, segment)
     if not settings.engine.threads:
         share = max(len(usable_cores()) // workers, 1)
         settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"threads": share})})
@@ -87,6 +90,12 @@ def render_with_workers(
     with _workers(_Job(settings, values, sound, fps, workers, segment)) as take:
         for k, params in enumerate(analyze_frames(AudioProcessor(open_encoder()[0]), snapshot, sound, fps)):
             yield params, replace(take(owner(k, workers, segment)), index=k)
+
+
+def _useful(workers: int, sound: np.ndarray | AudioClip, fps: int, segment: int) -> int:
+    """So many workers, or fewer: each has a segment at least, where the length of the sound is known."""
+    samples = len(sound) if isinstance(sound, np.ndarray) else sound.check()
+    return min(workers, -(-samples * fps // (RATE * segment))) if samples else workers
 
 
 @contextmanager
