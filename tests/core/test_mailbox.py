@@ -26,6 +26,14 @@ def test_wait() -> None:
     assert box.take() == 5
 
 
+def test_nobody_waits_for_one_that_has_ended_and_nothing_in_it_is_lost() -> None:
+    box: Mailbox[int] = Mailbox()
+    threading.Timer(0.02, box.end).start()
+    assert not box.wait(60.0)
+    box.put(5)
+    assert box.wait(60.0) and box.take() == 5 and not box.wait(60.0)
+
+
 def test_between_threads_nothing_is_torn_or_reordered() -> None:
     box: Mailbox[int] = Mailbox()
     seen: list[int] = []

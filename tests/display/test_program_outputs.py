@@ -18,6 +18,7 @@ from fakes.waiting import wait_until
 from tpos_live.core.output_names import PROGRAMS, parse_output
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import OutputSettings
+from tpos_live.display import program_output
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output import Output
 from tpos_live.display.program_output import ProgramOutput
@@ -84,6 +85,15 @@ def test_spout_gets_every_frame_with_its_alpha_and_is_released(double: Callable[
     _, pixels, contiguous, *rest = FakeSpout.calls[1]
     assert contiguous and rest == [64, 32, 0x1908, False, 0]
     assert np.array_equal(pixels[..., :3], FRAME) and pixels[..., 3].min() < 255
+
+
+def test_closing_waits_for_no_frame(double: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    double("spout", SpoutGL=SimpleNamespace(SpoutSender=FakeSpout))
+    monkeypatch.setattr(program_output, "_LOOK", 60.0)
+    output = ProgramOutput("spout", "stage")
+    output.open((64, 32), 30.0)
+    output.close()
+    assert output._thread is not None and not output._thread.is_alive()
 
 
 def test_a_driver_that_shares_no_textures_is_one_line(

@@ -19,7 +19,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.source_image import SourceImage
 from tpos_live.features.features import HOP_SECONDS, Features
-from tpos_live.image_source import fitting
+from tpos_live.image_source import fitting, live_source
 from tpos_live.image_source.live_source import NICE, LiveSource, pause_before
 from tpos_live.image_source.player import OfflineSource, SourcePlayer, Wanted
 from tpos_live.image_source.reader import Reader, SourceError
@@ -290,3 +290,11 @@ def test_live_a_reader_that_cannot_be_closed_gives_way_all_the_same(
         show.store.set("source", str(tmp_path / "still.png"))
         show.until(lambda image: "still.png" in source.line)
         assert [line for line in messages if "cannot be closed" in line]
+
+
+def test_leaving_waits_for_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A show without a source waited 0.1 s for it at its end, half of what ending took."""
+    monkeypatch.setattr(live_source, "_LOOK", 60.0)
+    with LiveSource() as source:
+        pass
+    assert not source._thread.is_alive()

@@ -18,7 +18,7 @@ class Mailbox(Generic[T]):
 
     def __init__(self) -> None:
         self._item: T | None = None
-        self._fresh = False
+        self._fresh = self._ended = False
         self._changed = threading.Condition()
         self.replaced = 0
         """Items replaced before they were taken."""
@@ -44,6 +44,13 @@ class Mailbox(Generic[T]):
         return self._item
 
     def wait(self, timeout: float) -> bool:
-        """Wait until there is an item that was not taken, `timeout` seconds at most."""
+        """Wait until there is an item that was not taken, `timeout` seconds at most; whether there is one."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._fresh, timeout)
+            self._changed.wait_for(lambda: self._fresh or self._ended, timeout)
+            return self._fresh
+
+    def end(self) -> None:
+        """Let nobody wait any more: the reader is asked to stop. Any thread may call it."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()

@@ -97,6 +97,7 @@ class ProgramOutput:
     def end(self) -> None:
         """Let it end, without waiting for it."""
         self._stop.set()
+        self._frames.end()
 
     def close(self) -> None:
         self.end()

@@ -87,6 +87,9 @@ class LiveSource(OwnThread):
         self._wanted.put(Wanted(params, snapshot, size, texts))
         return newest
 
+    def _wake(self) -> None:
+        self._wanted.end()
+
     def _run(self) -> None:
         lower_this_thread(NICE)
         asked, interval, took = 0.0, 0.0, 0.0
