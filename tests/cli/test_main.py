@@ -228,3 +228,16 @@ def test_no_number_is_nan_and_no_path_is_empty() -> None:
                 pytest.fail(f"{name} takes it")
             tried += 1
     assert tried > 30
+
+
+def test_every_option_says_what_it_is() -> None:
+    silent, groups = [], [("tpos-live", cli.cli)]
+    for name, command in groups:
+        silent += [
+            f"{name} {part.opts[0]}" for part in command.params if isinstance(part, click.Option) and not part.help
+        ]
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            found = [(f"{name} {sub}", command.get_command(context, sub)) for sub in command.list_commands(context)]
+            groups += [(sub, child) for sub, child in found if child]
+    assert silent == []

@@ -204,7 +204,11 @@ def _encoder(seen: Rehearsal) -> Iterator[Finding]:
     rate = (last.encoded - first.encoded) / max(last.time - first.time, 1e-6)
     text = f"{first.status.encoder} takes {rate:.2f} seconds of sound per second"
     kept = rate >= KEPT_RATE or last.status.sound_state == "ended"
-    yield Finding("encoder", kept, text + ("" if kept else ": too slow beside the engine"))
+    yield Finding(
+        "encoder",
+        kept,
+        text + ("" if kept else ": too slow beside the engine; close other programs, or take a smaller --size"),
+    )
 
 
 def _memory(seen: Rehearsal) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ _OFFSCREEN = click.option(
 
 @click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
-@click.option("--seconds", type=Number(1, 3600), default=20.0, show_default=True)
+@click.option("--seconds", type=Number(1, 3600), default=20.0, show_default=True, help="Of the measurement.")
 @click.option("--append", type=FILE, help="Add the result to this file of JSON lines.")
 @_OFFSCREEN
 @with_options([*IMAGE, FPS_CAP])
@@ -34,7 +34,7 @@ def bench(
 
 @bench.command()
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
-@click.option("--clicks", type=click.IntRange(3, 1000), default=100, show_default=True)
+@click.option("--clicks", type=click.IntRange(3, 1000), default=100, show_default=True, help="Clicks to measure.")
 @_OFFSCREEN
 @with_options(IMAGE)
 def latency(as_json: bool, clicks: int, offscreen: bool, **options: Any) -> int:
@@ -47,7 +47,7 @@ def latency(as_json: bool, clicks: int, offscreen: bool, **options: Any) -> int:
 @bench.command("engine")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 @click.option("--frames", type=click.IntRange(3, 100_000), default=200, show_default=True, help="Frames of each loop.")
-@click.option("--steps", type=click.IntRange(1, 4), default=1, show_default=True)
+@click.option("--steps", type=click.IntRange(1, 4), default=1, show_default=True, help="Denoising steps.")
 @click.option(
     "--baselines/--no-baselines", default=True, help="Also measure diffusers' pipeline and a StreamDiffusion-like loop."
 )

@@ -81,6 +81,7 @@ def check(name: str) -> int:
     type=click.Choice(["tensorrt-rtx", "tensorrt", "compile"]),
     default="tensorrt-rtx",
     show_default=True,
+    help="Backend to compile for.",
 )
 @click.option("--size", default="", metavar="SIZE", help="512 or 512x288; default: the engine's own.")
 @click.option(

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import click
 
-from tpos_live.cli.option_types import Number, PathName
+from tpos_live.cli.option_types import SEED, Number, PathName
 
 _CLIPS = PathName(exists=True, file_okay=False)
-_SEED = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 _JSON = click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 
 
@@ -44,7 +43,7 @@ def evaluate() -> None:
     help="images/land of Debian's endless-sky-data, for the second opinion.",
 )
 @click.option("--card/--no-card", default=None, help="Write the figures into the engine's README.md, or do not.")
-@_SEED
+@SEED
 @_JSON
 def ember(
     captions: Path | None,
@@ -94,7 +93,7 @@ def ember(
 @click.option("--without", default="", metavar="NAME,…", help="Families that are not offered whatever their figures.")
 @click.option("--write", is_flag=True, help="Offer the families that pass: families.toml, vocabulary.json.")
 @click.option("--accelerator", metavar="NAME", default="auto", show_default=True, help="auto, eager or openvino.")
-@_SEED
+@SEED
 def gate(engine: str, frames: int, without: str, write: bool, accelerator: str, seed: int) -> int:
     """Check which of the families that the engine was trained on are good enough to be offered."""
     from dataclasses import replace
@@ -125,10 +124,10 @@ def gate(engine: str, frames: int, without: str, write: bool, accelerator: str, 
 
 
 @evaluate.command()
-@click.option("--families", default="all", show_default=True, metavar="NAME,…|all")
+@click.option("--families", default="all", show_default=True, metavar="NAME,…|all", help="Scenes to measure.")
 @click.option("--pictures", type=click.IntRange(1, 1000), default=8, show_default=True, help="Renders a family.")
 @click.option("--size", default="256x256", show_default=True, metavar="SIZE", help="Of the renders: 256 or 512x288.")
-@_SEED
+@SEED
 @_JSON
 def look(families: str, pictures: int, size: str, seed: int, as_json: bool) -> int:
     """Measure the aesthetics of the rendered scenes: colour, light, quiet, texture, movement."""
@@ -165,7 +164,7 @@ def encoder(data: Path, folds: bool, zero_shot: bool, folder: str, variants: int
 @click.option("--foreign", type=PathName(exists=True, dir_okay=False), help="Other music, as a control.")
 @click.option("--clicks", type=click.IntRange(5, 2000), help="Instead of a video: the response to so many clicks.")
 @click.option("--prompt", default="neon jellyfish", show_default=True, help="With --clicks.")
-@_SEED
+@SEED
 @_JSON
 def sync(video: Path | None, foreign: Path | None, clicks: int | None, prompt: str, seed: int, as_json: bool) -> int:
     """Measure whether the images of a VIDEO follow its sound."""
@@ -182,7 +181,7 @@ def sync(video: Path | None, foreign: Path | None, clicks: int | None, prompt: s
 @evaluate.command()
 @click.option("--data", type=_CLIPS, help="A folder with a folder of clips a class; default: made sounds.")
 @click.option("--variants", type=click.IntRange(1, 100), default=8, show_default=True, help="Made sounds of a kind.")
-@_SEED
+@SEED
 @_JSON
 def picture(data: Path | None, variants: int, seed: int, as_json: bool) -> int:
     """Let the classifier name images that are driven by sound alone."""
@@ -205,7 +204,7 @@ def picture(data: Path | None, variants: int, seed: int, as_json: bool) -> int:
 @click.option("--size", default="128x128", show_default=True, metavar="SIZE", help="Size of the engine's images.")
 @click.option("--fps", type=click.IntRange(8, 60), default=15, show_default=True, help="Frames per second.")
 @click.option("--prompt", default="neon jellyfish", show_default=True, help="What the images show.")
-@_SEED
+@SEED
 @_JSON
 def retrieval(
     excerpts: int,
@@ -228,14 +227,14 @@ def retrieval(
 
 @evaluate.command()
 @click.argument("audio", type=PathName(exists=True))
-@click.option("--seconds", type=Number(0, 1e6), default=0.0, help="Of each file; default: all.")
+@click.option("--seconds", type=Number(0, 1_000_000), default=0.0, help="Of each file; default: all.")
 @click.option("--fps", type=click.IntRange(8, 60), default=20, show_default=True, help="Frames per second.")
 @click.option("--size", default="192x192", show_default=True, metavar="SIZE", help="Size of the engine's images.")
 @click.option("--resolution", default="256x144", show_default=True, metavar="SIZE", help="Size of the frames.")
 @click.option("--prompt", help="What the images show; default: that of the settings.")
 @click.option("--no-prompt", is_flag=True, help="The sound alone chooses the scenes.")
 @click.option("--accelerator", metavar="NAME", default="auto", show_default=True, help="auto, eager or openvino.")
-@_SEED
+@SEED
 @_JSON
 def show(
     audio: Path,

@@ -100,7 +100,7 @@ def demo(**options: Any) -> int:
 @click.option("-o", "--output", type=FILE, required=True, help="The .mp4 or .mkv to write.")
 @click.option("--fps", "record_fps", type=click.IntRange(1, 120), help="Frames per second.")
 @click.option("--resolution", "record_resolution", callback=checked(parse_size), help="Size of the video.")
-@click.option("--seconds", type=Number(0, 1e6), help="Only the first seconds.")
+@click.option("--seconds", type=Number(0, 1_000_000), help="Only the first seconds.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes that generate frames in parallel.")
 @with_options(IMAGE)
 def render(audio: Path, output: Path, workers: int, **options: Any) -> int:
@@ -119,7 +119,7 @@ def render(audio: Path, output: Path, workers: int, **options: Any) -> int:
 @click.option("--audio", type=FILE, help="Analyse this file; the image is of the moment where the analysed part ends.")
 @click.option(
     "--seconds",
-    type=Number(0.1, 1e6),
+    type=Number(0.1, 1_000_000),
     default=10.0,
     show_default=True,
     help="Length of the analysed part, at most.",
@@ -146,7 +146,7 @@ def devices() -> int:
     "--show", "trial", is_flag=True, help="Try tonight's settings: run the show, and say what would go wrong."
 )
 @click.option("--hours", type=Number(0.1, 1000), help="Length of the show, for the space on the disk.  [default: 3]")
-@click.option("--try", "seconds", type=Number(2, 1e6), help="Seconds of the trial.  [default: 60]")
+@click.option("--try", "seconds", type=Number(2, 1_000_000), help="Seconds of the trial.  [default: 60]")
 @with_options(SOUND)
 @with_options(IMAGE)
 @with_options(SHOW)

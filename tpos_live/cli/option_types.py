@@ -1,4 +1,4 @@
-"""Types of options that refuse what click lets through."""
+"""Types of options that refuse what click lets through, and the options that training and measuring share."""
 
 from __future__ import annotations
 
@@ -31,3 +31,13 @@ class PathName(click.Path):
         if value == "":
             self.fail("it is empty; give it a value, or leave it out.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+SEED = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of what is random.",
+)
+THREADS = click.option("--threads", type=click.IntRange(1, 256), default=None, help="CPU threads; default: all cores.")

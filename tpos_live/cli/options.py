@@ -60,7 +60,10 @@ FILE = PathName(dir_okay=False)
 IMAGE = [
     click.option("--prompt", "parameters_prompt", metavar="TEXT", help="What the image shows."),
     click.option(
-        "--source", "parameters_source", metavar="SOURCE", help="Start from a camera, NDI, a file, folder or scene."
+        "--source",
+        "parameters_source",
+        metavar="SOURCE",
+        help="Start from a camera, NDI, stream, file, folder or scene.",
     ),
     click.option(
         "--source-amount", "parameters_source_amount", type=Number(0, 1), help="How much of the source stays."
@@ -76,16 +79,28 @@ IMAGE = [
         "engine_size",
         metavar="SIZE",
         callback=checked(parse_size),
-        help="Of the engine's images: 256 or 512x288.",
+        help="Size of the engine's images: 256 or 512x288.",
     ),
     click.option("--seed", "parameters_seed", type=click.IntRange(0, 2**31 - 1), help="Which image of a prompt."),
     click.option("--threads", "engine_threads", type=click.IntRange(0, 256), help="CPU threads of the engine."),
     click.option("--nice", "engine_nice", type=click.IntRange(0, 19), help="Lower priority beside a sound program."),
-    click.option("--stream-batch", "engine_stream_batch", is_flag=True, default=None, help="2 to 4 steps at once."),
     click.option(
-        "--residual-guidance", "engine_residual_guidance", is_flag=True, default=None, help="Guidance at no cost."
+        "--stream-batch",
+        "engine_stream_batch",
+        is_flag=True,
+        default=None,
+        help="Compute 2 to 4 steps at once, on a card.",
     ),
-    click.option("--accelerator", "engine_accelerator", metavar="NAME", help="auto, or a backend of docs/engines.md."),
+    click.option(
+        "--residual-guidance",
+        "engine_residual_guidance",
+        is_flag=True,
+        default=None,
+        help="Guidance without a second pass of the UNet.",
+    ),
+    click.option(
+        "--accelerator", "engine_accelerator", metavar="NAME", help="auto, or a backend that `tpos-live doctor` lists."
+    ),
     click.option(
         "--mode",
         "parameters_engine_mode",
@@ -143,9 +158,17 @@ SHOW = [
         help="Start the show again if it dies (Linux, macOS).",
     ),
     click.option("--headless", "window_headless", is_flag=True, default=None, help="No window."),
-    click.option("--seconds", type=Number(0, 1e6), help="End after so many seconds."),
+    click.option("--seconds", type=Number(0, 1_000_000), help="End after so many seconds."),
     click.option("--osc-host", "osc_host", metavar="HOST", help="Address to listen on for OSC."),
     click.option("--osc-port", "osc_port", type=click.IntRange(0, 65535), help="UDP port for OSC; 0 = none."),
+    click.option(
+        "--osc-allow",
+        "osc_allow",
+        metavar="ADDRESS",
+        multiple=True,
+        callback=several(parse_network),
+        help="Address or network that may send OSC; may be given several times.",
+    ),
     click.option(
         "--osc-reply",
         "osc_reply",
@@ -157,14 +180,6 @@ SHOW = [
     click.option("--web-host", "web_host", metavar="HOST", help="Address of the control page; 0.0.0.0 = the network."),
     click.option("--web-port", "web_port", type=click.IntRange(1, 65535), help="TCP port of the control page."),
     click.option("--no-web", "web_off", is_flag=True, default=None, help="No control page."),
-    click.option(
-        "--osc-allow",
-        "osc_allow",
-        metavar="ADDRESS",
-        multiple=True,
-        callback=several(parse_network),
-        help="Address or network that may send OSC; may be given several times.",
-    ),
     click.option("--midi", "midi_port", metavar="PORT|all", help="Use MIDI ports whose name contains this."),
     click.option("--link", "link_on", is_flag=True, default=None, help="Join the network's Ableton Link session."),
     click.option("--mute", "sound_mute", is_flag=True, default=None, help="Do not play the sound that is analysed."),

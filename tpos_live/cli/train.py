@@ -5,17 +5,25 @@ Only light modules are imported here; each command imports what it needs when it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tpos_live.cli.option_types import Number, PathName
+from tpos_live.cli.option_types import SEED, THREADS, Number, PathName
 
 
 def _names(listed: str) -> list[str]:
     """What stands between the commas."""
     return [name.strip() for name in listed.split(",") if name.strip()]
+
+
+def _run(folder: str) -> Callable[[Any], Any]:
+    return click.option(
+        "--run", type=PathName(file_okay=False), default=Path(folder), show_default=True, help="Folder of checkpoints."
+    )
 
 
 @click.group()
@@ -32,15 +40,22 @@ def _also(command: click.Command, old: str) -> None:
 
 @train.command()
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint, or from the engine in -o.")
-@click.option("--minutes", type=Number(0.1, 100_000), default=60.0, show_default=True)
-@click.option("--of", type=Number(0.1, 100_000), help="Of so many minutes of the UNet's training in all.")
-@click.option("-o", "--output", type=PathName(file_okay=False), default=Path("runs/ember/engine"))
-@click.option("--run", type=PathName(file_okay=False), default=Path("runs/ember"))
+@click.option("--minutes", type=Number(0.1, 100_000), default=60.0, show_default=True, help="Of training.")
+@click.option("--of", type=Number(0.1, 100_000), help="Minutes of the UNet's training in all, of which this is a part.")
+@click.option(
+    "-o",
+    "--output",
+    type=PathName(file_okay=False),
+    default=Path("runs/ember/engine"),
+    show_default=True,
+    help="Engine folder.",
+)
+@_run("runs/ember")
 @click.option("--families", default="", metavar="A,B", help="Train these scene families only.")
 @click.option("--often", default="", metavar="A,B", help="Draw these of them twice as often.")
 @click.option("--batch", type=click.IntRange(1, 65_536), default=None, help="Default: for the device.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(1, 256), default=None)
+@SEED
+@THREADS
 @click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default=None, help="Default: the best.")
 def ember(
     resume: bool, minutes: float, of: float | None, output: Path, run: Path, families: str, often: str,
@@ -66,15 +81,15 @@ def ember(
 @train.command()
 @click.option("--sounds", type=PathName(), required=True, help="A folder of unlabelled sounds.")
 @click.option("--teacher", type=PathName(), required=True, help="YAMNet as a TFLite file.")
-@click.option("--minutes", type=Number(0, 100_000), default=10.0, show_default=True)
+@click.option("--minutes", type=Number(0, 100_000), default=10.0, show_default=True, help="Of training.")
 @click.option("--resume", is_flag=True, help="Continue with the backbone that is there.")
 @click.option("--data", type=PathName(), help="Clips of `train encoder`, used too, without labels.")
 @click.option("--leave-out-fold", type=click.IntRange(min=0), metavar="K", help="Of --data, leave out this fold.")
 @click.option("--leave-out-classes", default="", metavar="A,B", help="Of --data, leave out these.")
-@click.option("--run", type=PathName(file_okay=False), default=Path("runs/encoder"))
+@_run("runs/encoder")
 @click.option("--soundfont", type=PathName(), help="General MIDI (.sf2), to make music with.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(1, 256), default=None)
+@SEED
+@THREADS
 def backbone(
     sounds: Path,
     teacher: Path,
@@ -105,14 +120,14 @@ _also(backbone, "ears")
 @train.command()
 @click.option("--data", type=PathName(), required=True, help="A folder with a folder of clips a class.")
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint.")
-@click.option("--minutes", type=Number(0, 100_000), default=20.0, show_default=True)
+@click.option("--minutes", type=Number(0, 100_000), default=20.0, show_default=True, help="Of training.")
 @click.option(
     "--leave-out-fold", type=click.IntRange(min=0), metavar="K", help="Train without this fold, for measuring."
 )
 @click.option("-o", "--output", type=PathName(file_okay=False), help="Default: the included one.")
-@click.option("--run", type=PathName(file_okay=False), default=Path("runs/encoder"))
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(1, 256), default=None)
+@_run("runs/encoder")
+@SEED
+@THREADS
 @click.option(
     "--without", type=click.Choice(["lstm", "attention", "level"]), multiple=True, help="Leave a part out, to compare."
 )
@@ -162,7 +177,7 @@ def encoder(
 @click.option(
     "--songs", type=click.IntRange(2, 10_000), default=8, show_default=True, help="Of each kind and soundfont."
 )
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@SEED
 def kinds(soundfonts: tuple[Path, ...], songs: int, seed: int) -> None:
     """Teach the included sound encoder to tell kinds of music apart; the rest of it stays."""
     from tpos_live.training.audio_model.kind_head import train_kinds
@@ -180,12 +195,12 @@ def descriptions(output: Path | None) -> None:
 
 
 @train.command()
-@click.option("--minutes", type=Number(0, 100_000), default=15.0, show_default=True)
+@click.option("--minutes", type=Number(0, 100_000), default=15.0, show_default=True, help="Of training.")
 @click.option("--families", default="", metavar="NAME,…|all", help="Default: those that the engine was trained on.")
 @click.option("-o", "--output", type=PathName(file_okay=False), help="Engine folder; default: Ember.")
 @click.option("--resume", is_flag=True, help="Continue from the classifier that is there.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(1, 256), default=None)
+@SEED
+@THREADS
 @click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default=None, help="Default: the best.")
 def classifier(
     minutes: float, families: str, output: Path | None, resume: bool, seed: int, threads: int | None,
@@ -202,9 +217,9 @@ _also(classifier, "judge")
 
 @train.command()
 @click.option("--engine", metavar="NAME|PATH|HUB-ID", required=True, help="ember, a folder or a fetched engine.")
-@click.option("--minutes", type=Number(0.1, 10_000), default=5.0, show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(1, 256), default=None)
+@click.option("--minutes", type=Number(0.1, 10_000), default=5.0, show_default=True, help="Of training.")
+@SEED
+@THREADS
 def mapping(engine: str, minutes: float, seed: int, threads: int | None) -> None:
     """Train the projection from the audio embedding to an engine's text states; without it, phrases are used."""
     from tpos_live.training.audio_model.train_projection import train_projection
