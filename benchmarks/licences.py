@@ -73,6 +73,7 @@ def licence_of(package: metadata.Distribution) -> str:
     classifiers = [
         text.rpartition(" :: ")[2] for text in given.get_all("Classifier") or [] if text.startswith("License ::")
     ]
+    classifiers = [name for name in classifiers if name != "OSI Approved"]  # that alone names no licence
     free = (given.get("License") or "").strip().splitlines()
     known = KNOWN.get(canonicalize_name(given["Name"]), "")
     return given.get("License-Expression") or " OR ".join(classifiers) or next(iter(free), "")[:60] or known

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from email.message import Message
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,6 +34,13 @@ licences = pytest.importorskip("licences")
 )
 def test_what_is_accepted(licence: str, accepted: bool) -> None:
     assert licences.is_accepted(licence) == accepted
+
+
+def test_a_classifier_that_names_no_licence_gives_way_to_the_field() -> None:
+    given = Message()
+    given["Name"], given["License"] = "some", "LGPL-2.1-or-later"
+    given["Classifier"] = "License :: OSI Approved"
+    assert licences.licence_of(SimpleNamespace(metadata=given)) == "LGPL-2.1-or-later"
 
 
 def test_all_that_is_installed() -> None:

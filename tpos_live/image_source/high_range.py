@@ -24,7 +24,7 @@ _STEPS = 4095
 
 def is_high_range(frame: av.VideoFrame) -> bool:
     """Whether `to_srgb` is for the pictures of this frame."""
-    return int(getattr(frame, "color_trc", 0) or 0) == PQ
+    return int(frame.color_trc or 0) == PQ
 
 
 def to_srgb(pixels: np.ndarray) -> np.ndarray:
