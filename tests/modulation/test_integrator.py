@@ -163,6 +163,14 @@ def test_punch_goes_from_calm_to_hard() -> None:
     assert (kick.kick_zoom, kick.beat_light) == pytest.approx((kick.zoom, kick.exposure))
 
 
+def test_the_light_of_a_drop_is_known_apart_from_that_of_beats_and_of_the_fader() -> None:
+    moment = [Features(silence=0.0), Features(drop=1.0, kick=1.0, silence=0.0)]
+    drop = conduct(moment, finish__light=0.2)[1]
+    assert drop.drop_light == pytest.approx(0.5) and conduct(moment)[0].drop_light == 0.0
+    assert drop.exposure == pytest.approx(0.2 + drop.beat_light + drop.drop_light)
+    assert conduct(moment, finish__light=3.0)[1].drop_light == pytest.approx(0.0), "no more than the limit leaves"
+
+
 def test_snare_turns_the_other_way_each_bar() -> None:
     turns = [d.rotate for d in conduct(music(8, snare=1.0))]
     bars = [np.mean(turns[start + 20 : start + 180]) for start in range(0, 800, 200)]

@@ -45,6 +45,8 @@ class FrameParams:
     """The part of `zoom` that comes from kicks."""
     beat_light: float = 0.0
     """The part of `exposure` that comes from beats."""
+    drop_light: float = 0.0
+    """The part of `exposure` that comes from a drop."""
 
     # For the engine
     intensity: float = 0.15

@@ -11,6 +11,7 @@ import numpy as np
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
+from tpos_live.display.drop_light import COLOUR, LEAST, mean_light, replaced_exposure
 
 Fit = Literal["cover", "contain", "mirror"]
 
@@ -22,6 +23,7 @@ REACH = 0.25
 """Largest drift of a frame while the engine is stalled, in fractions of the frame."""
 DETAIL_TURNS = 0.2
 """Rotations of the turbulence per unit of the noise position."""
+MOST_SATURATION = 2.0
 EMITTER = 0.3
 """Light (coded value squared) above which an area emits bloom, increasingly."""
 GRAIN_RATE = 24
@@ -76,7 +78,7 @@ def postfx_params(
 
     engine_interval: measured seconds between engine frames. Events (zoom, rotate, exposure, bloom) are taken from
     `params` unsmoothed, so they show at the next refresh; level follows the fader at once even if the audio thread
-    stalls.
+    stalls. Of a drop's exposure, what a bright frame cannot take becomes saturation.
 
     Interpolation: the previous frame fades into the newest during one engine interval. Both are moved to the current
     drift, so that moving fields align; frames with different cut_index or low similarity are cut. The average of two
@@ -96,6 +98,7 @@ def postfx_params(
                     mix = 1.0
                 else:
                     contrast = 1.0 / math.sqrt(mix**2 + (1 - mix) ** 2 + 2 * mix * (1 - mix) * similarity)
+    replaced = _replaced(params, previous, newest, mix)
     return PostFxParams(
         zoom=max(1.0 + params.zoom, 0.1),
         place=(params.direction.x, params.direction.y),
@@ -106,8 +109,8 @@ def postfx_params(
         pan_old=pan_old,
         pan_new=pan_new,
         bloom=max(params.bloom, 0.0),
-        exposure=params.exposure,
-        saturation=max(params.saturation, 0.0),
+        exposure=params.exposure - replaced,
+        saturation=min(max(params.saturation, 0.0) + COLOUR * replaced, MOST_SATURATION),
         level=min(params.level, snapshot["out.level"]),
         grain=max(params.grain, 0.0),
         seed=int(now * GRAIN_RATE) & 0x7FFFFFFF,
@@ -117,6 +120,16 @@ def postfx_params(
         fit=snapshot["out.fit"],
         blackout=snapshot["out.blackout"],
     )
+
+
+def _replaced(params: FrameParams, previous: Frame | None, newest: Frame | None, mix: float) -> float:
+    """Stops of the drop's exposure that the image, a blend of two frames, takes as saturation."""
+    if newest is None or params.drop_light < LEAST:
+        return 0.0
+    light = mean_light(newest.pixels)
+    if previous is not None and mix < 1.0:
+        light = mix * light + (1.0 - mix) * mean_light(previous.pixels)
+    return replaced_exposure(params.drop_light, params.exposure - params.beat_light - params.drop_light, light)
 
 
 def _soften(distance: float) -> float:

@@ -78,6 +78,8 @@ class ModulationIntegrator:
         parts = self._matrix.step(features, snapshot, now, dt)
         self._count_beats(features, dt)
         sums, speed, beat_light = self._add(parts, features)
+        light, drop = now["finish.light"] + sums["light"], parts.get(("drop", "light"), 0.0)
+        exposure = _clip(light, -3.0, 3.0)
         speed = 0.0 if snapshot["pause"] else now["seed.walk"] * speed
         self.noise_position += speed * dt
         self.pan_x += (now["motion.pan_x"] + direction.drift_x) * speed * dt
@@ -97,7 +99,7 @@ class ModulationIntegrator:
             zoom=_clip(sums["zoom"] + direction.zoom, -0.5, 0.5),
             rotate=now["motion.rotate"] + sums["rotate"] + direction.roll,
             bloom=max(now["finish.bloom"] + sums["bloom"], 0.0),
-            exposure=_clip(now["finish.light"] + sums["light"], -3.0, 3.0),
+            exposure=exposure,
             saturation=_clip(now["finish.saturation"] + sums["saturation"], 0.0, 2.0),
             level=now["out.level"],
             grain=float(snapshot["finish.grain"]),
@@ -114,6 +116,7 @@ class ModulationIntegrator:
             direction=direction,
             kick_zoom=parts.get(("kick", "zoom"), 0.0),
             beat_light=beat_light,
+            drop_light=exposure - _clip(light - drop, -3.0, 3.0),
         )
 
     def _play_source(self, speed: float, beats: float, tempo: float, dt: float) -> None:
