@@ -191,6 +191,29 @@ def test_a_still_that_cannot_be_started_ends_no_watchdog(tmp_path: Path) -> None
     assert messages.count("no window can keep the last frame") == 1 and "Traceback" not in messages
 
 
+_ENDS = """gone = Path(sys.argv[1], "gone")
+signal.signal(signal.SIGTERM, lambda *_: None)
+say("runs")
+for _ in range(1000):
+    if gone.exists():
+        os._exit(5)
+    time.sleep(0.02)
+"""
+
+
+def test_the_still_ends_while_the_show_does_and_is_not_started_again(tmp_path: Path) -> None:
+    still = tmp_path / "still"
+    still.write_text(f"#!/bin/sh\n>{tmp_path}/began\ncat\n>{tmp_path}/gone\n")
+    still.chmod(0o755)
+    process = shows(tmp_path, _FRAME + _ENDS, ":0", before=f"sys.executable = '{still}'")
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == ["show 0 False\n", "runs\n"]
+    assert wait_until((tmp_path / "began").exists, 30.0)
+    process.terminate()
+    out, messages, status = ended(process)
+    assert out == ["watchdog 5"] and status == 5 and messages == ""
+
+
 def test_a_show_that_always_dies_is_given_up(tmp_path: Path) -> None:
     out, messages, status = ended(shows(tmp_path, "die()"))
     assert len(out) == MOST + 1 and status == 128 + signal.SIGKILL and "not started again" in messages.splitlines()[-1]

@@ -90,7 +90,8 @@ class StillProcess:
                 self._process.stdin.write(b"show\n" if covers else b"hide\n")
 
     def let_go(self) -> None:
-        """In another process than the watchdog's: else it would not end with the watchdog."""
+        """Let it end, without waiting for it. In another process than the watchdog's too: else it would not end with
+        the watchdog."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()  # not its number alone: that would be closed again, when it is another file's
 

@@ -261,7 +261,9 @@ class Watchdog:
                     if number in _PASSED_ON:
                         self._ending = True
                         os.kill(show, number)
-            if self._memory is not None and self._still is not None:
+                        if self._still is not None:
+                            self._still.let_go()  # it ends while the show does
+            if self._memory is not None and self._still is not None and not self._ending:
                 self._still.look_after()
                 if self._hide_at is not None and self._memory.count >= self._hide_at:
                     self._hide_at = None
