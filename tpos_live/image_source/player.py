@@ -116,7 +116,7 @@ class OfflineSource:
         if self._player is None or self._player.name != name:
             if is_live(name):
                 remedy = "render a file, or record a show"
-                raise SourceError(f"source {masked(name)}: a camera has no time of its own; {remedy}")
+                raise SourceError(f"source {masked(name)}: what is live has no time of its own; {remedy}")
             self.close()
             return SourcePlayer(name, self._opener(name, seconds_each))
         return self._player
