@@ -68,6 +68,12 @@ def test_the_files_of_a_show(option: str, name: str, capsys: pytest.CaptureFixtu
     assert name in line and (option == "--record") == ("record" in line)
 
 
+def test_an_engine_without_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """It was refused once everything had been opened."""
+    Path("config.toml").write_text('engine.name = ""')
+    assert "there is no engine ''" in said([], capsys)
+
+
 @pytest.mark.parametrize(("option", "name"), [("--audio", "missing.wav"), ("--output", "nowhere/film.mp4")])
 def test_a_trial_looks_at_them_first(
     option: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

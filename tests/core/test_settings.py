@@ -105,3 +105,20 @@ def test_sizes_and_addresses() -> None:
     for bad in ("host", "host:", ":9", "h:70000"):
         with pytest.raises(ValueError):
             parse_address(bad)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("sound.channels = [0]", "channels count from 1; there is none with the number 0"),
+        ("sound.channels = [2, 2]", "channel 2 is named twice"),
+        ('osc.allow = "all"', 'an address such as 192.168.1.20 or a network such as 192.168.1.0/24, not "all"'),
+        ('output.to = "udp://host"', "udp://host names no port: udp://HOST:PORT"),
+        ('engine.size = "a"', "a size is written 256 or 512x288, not 'a'"),
+    ],
+)
+def test_a_message_says_once_what_was_given(written: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(written)
+    with pytest.raises(SettingsError) as caught:
+        load_settings({}, tmp_path / "a.toml")
+    assert str(caught.value).endswith(f"{written.split()[0]}: {message}")

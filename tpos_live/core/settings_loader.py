@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,8 @@ def _explain(error: Any, path: list[str]) -> str:
         wanted = kind.removesuffix("_type").removesuffix("_parsing")
         return f"takes {_KINDS.get(wanted, 'a ' + wanted)}, not {given}"
     if kind == "value_error":
-        return f"{context.get('error')}, not {given}"
+        reason = str(context.get("error"))
+        return reason if _names(reason, error["input"]) else f"{reason}, not {given}"
     limits = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
     for bound, words in limits.items():
         if bound in context:
@@ -139,6 +141,14 @@ def _explain(error: Any, path: list[str]) -> str:
 def _shown(value: object) -> str:
     """A value for a message; of an address without its key."""
     return shorten(masked(value) if isinstance(value, str) else value)
+
+
+def _names(line: str, value: object) -> bool:
+    """Whether a line says already what was given."""
+    if isinstance(value, str):
+        text = masked(value)
+        return f'"{text}"' in line or (":" in text and text in line)
+    return isinstance(value, list) and any(re.search(rf"\b{part}\b", line) for part in value if isinstance(part, int))
 
 
 _KINDS = {

@@ -91,7 +91,7 @@ def _check_files(output: str, audio: str) -> None:
 
 def check_engine(engine: EngineSettings) -> None:
     """Raise EngineError for a name that no engine has. What is there is not read."""
-    if engine.name != "auto" and not expanded(engine.name).exists():
+    if engine.name != "auto" and not (engine.name and expanded(engine.name).exists()):
         resolve_engine(engine.name)
 
 
