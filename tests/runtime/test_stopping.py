@@ -65,3 +65,20 @@ def test_a_show_says_at_once_that_it_stops(
     with pytest.raises(Ended):
         run_session.run_live_session(Settings())
     assert Session.said.count("tpos-live: stopping …") == (1 if signals else 0)
+
+
+@pytest.mark.parametrize(("number", "interrupts"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_ctrl_c_interrupts_what_is_imported_before_a_show_runs(
+    number: int, interrupts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A headless show imports PyTorch for 2 s on the thread that would look at the event, 10 s on a busy machine."""
+
+    def importing(_settings: Settings, *, stop: threading.Event, **_options: Any) -> Session:
+        os.kill(os.getpid(), number)
+        assert stop.wait(10.0) and not interrupts
+        raise Ended
+
+    monkeypatch.setattr(run_session, "LiveSession", importing)
+    monkeypatch.setattr(run_session, "has_display", lambda: True)
+    with pytest.raises(KeyboardInterrupt if interrupts else Ended):
+        run_session.run_live_session(Settings())

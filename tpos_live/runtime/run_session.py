@@ -43,6 +43,7 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
         )
     with ExitStack() as around:
         stop, write = around.enter_context(stop_signals()), around.enter_context(background_writer())
+        stop.starting = True
         around.enter_context(terminal_messages("tpos-live: ", write))
         # After a death its own predecessor: another show may have died in the same moment.
         own = left_by(state_dir(), run.left) if run else None
@@ -62,6 +63,7 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
         keeping = keep_picture(session, run, state) if run else nullcontext()
         if not headless:
             around.enter_context(on_display_lost(lambda: _display_lost(session, around)))
+        stop.starting = False
         try:
             with session, saving, keeping:
                 session.run()

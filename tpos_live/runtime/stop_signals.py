@@ -9,13 +9,21 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class StopEvent(threading.Event):
+    """Set by a signal that ends a session. starting: there is nothing to end in order yet, and Ctrl-C interrupts what
+    is done, which may be an import of seconds."""
+
+    starting = False
+
+
 @contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, SIGTERM or a closed terminal sets; a second Ctrl-C raises KeyboardInterrupt."""
-    event = threading.Event()
+def stop_signals() -> Iterator[StopEvent]:
+    """An event that Ctrl-C, SIGTERM or a closed terminal sets. Ctrl-C raises KeyboardInterrupt at the start, and
+    the second time."""
+    event = StopEvent()
 
     def ask(number: int, _frame: FrameType | None) -> None:
-        if event.is_set() and number == signal.SIGINT:
+        if number == signal.SIGINT and (event.is_set() or event.starting):
             raise KeyboardInterrupt
         event.set()
 
