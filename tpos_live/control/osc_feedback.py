@@ -83,7 +83,7 @@ WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
         lambda s: s.keyframes,
         "keyframes per second, and seconds from the prompt to the first; empty while every frame is drawn",
     ),
-    "error": (lambda s: s.message, "what is wrong and what to do; empty if nothing is"),
+    "error": (lambda s: s.message, "what is wrong and what to do, or news (saved, stored) for 12 s; empty for neither"),
     "engine": (lambda s: s.engine, "name of the engine"),
     "accelerator": (lambda s: s.backend, "backend that really runs"),
     "sound": (lambda s: f"{s.sound_state} {s.sound_name}".strip(), "state and name of the input"),
