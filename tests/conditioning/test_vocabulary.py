@@ -113,7 +113,7 @@ def test_a_new_word_lands_on_its_neighbour(vocabulary: Vocabulary) -> None:
         ("Watercolour  City at\tNight", "Watercolour  City at\tNight"),
         ("slow watercolour  City at\tNight", "watercolour city at night"),
         ("fire and ocean", "fire and ocean"),
-        ("a samurai between fire and ocean", "ocean and fire"),
+        ("a samurai between fire and ocean", "fire and ocean"),
         ("hot flames dancing", "fire"),
         ("combustion", "fire"),
         ("combustion in neon", "neon fire"),
@@ -171,9 +171,9 @@ def test_what_is_right_for_a_prompt_depends_on_what_is_offered() -> None:
 @pytest.mark.parametrize(
     ("name", "shipped", "scenes", "none"),
     [
-        ("typed_prompts.tsv", True, 0.97, 0.83),  # 341 of 348 and 112 of 132
+        ("typed_prompts.tsv", True, 0.97, 0.83),  # 343 of 348 and 111 of 132
         ("typed_prompts.tsv", False, 0.92, 0.8),
-        ("rare_prompts.tsv", True, 0.93, 0.95),  # 357 of 378 and 67 of 68
+        ("rare_prompts.tsv", True, 0.93, 0.95),  # 362 of 378 and 67 of 68
     ],
 )
 def test_prompts_as_people_type_them_find_their_family_and_the_others_are_said_to_be_none(
@@ -290,12 +290,12 @@ def test_what_is_no_english_is_said_to_be_missed_and_drawn_bright(vocabulary: Vo
         ("🏔️❄️", "mountains"),
         ("💜 🌆", "violet city at night"),
         ("👩🏽\u200d🚀", "nebula"),
-        ("❤️", "red bright fire"),
+        ("❤️", "red bright plasma"),
         ("☀️", "sunset"),
         ("⭐", "nebula"),
         ("1️⃣🔥", "fire"),
         ("🇧🇷", "bright fire"),
-        ("(🔥:1.3) [🌊]", "fire and ocean"),
+        ("(🔥:1.3) [🌊]", "ocean and fire"),
         ("fire ®", "fire ®"),
     ],
 )

@@ -42,7 +42,13 @@ scene are taken for one by a word such as "stage" or "time"; so 20, and 2 of 334
 SURE = 0.8
 """Cosine from which words name a second family."""
 WRITTEN = 0.9
-"""Cosine from which a word counts as written out: its family is drawn whatever the rest of the prompt says."""
+"""Cosine from which a word counts as written out."""
+LISTED, SUBJECT = 0.7, 0.7
+"""Added to the score of a family that is written out, and of one that is so before the first preposition."""
+CONFIDENT = 0.8
+"""From how likely a family is by the classifier it is understood in a prompt that is far from all phrases."""
+GUESS = 0.3
+"""From how likely it is drawn as the nearest, also if it is no bright and clear one."""
 _BRIGHT = "bright"
 """Mood that is added to a substitute where the prompt names none."""
 MOST_WORDS = 24
@@ -136,19 +142,20 @@ class Vocabulary:
         found: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
         for (kind, name), near in ((self._entries[match.entry], match.near) for match in matches):
             found[kind][name] = max(near, found[kind].get(name, 0.0))
-        scores = self._scores(vectors[0], cosines[0])
+        written = self._written(matches)
+        scores, likely = self._scores(whole, vectors[0], cosines[0])
+        for name in {name for _, name in written}:
+            scores[name] += LISTED
+        for name in (subjects := set(_subjects(written, bare))):
+            scores[name] += SUBJECT
         families = self._families(found["family"], cosines, scores)
+        firm = 1.0 if families[0] in subjects else likely[families[0]]
         said = plain_words(prompt)
         instead = False
         if not (taught := self._taught(said)):
             meant = " ".join(map(self._spelling, said.split()))
-            written = self._written(matches)
             joined = _joined(written, bare) | {name for name in self._plainest if self._is_named(name, meant)}
-            families, instead = self._drawn(families, found["family"], joined, cosines, scores)
-            subjects = _subjects(written, bare)
-            if subjects and families[0] not in subjects:
-                kept = (name for name in families if name != subjects[-1] and name in joined)
-                families, instead = (subjects[-1], *kept), False
+            families, instead = self._drawn(families, found["family"], joined, cosines, scores, firm)
             if not found["colour"] and (colour := implied_colour(bare, self._colours)):
                 found["colour"] = {colour: 1.0}
             if _BRIGHT in self._moods and not found["mood"] and (instead or families[0] not in self._clear):
@@ -171,7 +178,7 @@ class Vocabulary:
             return PromptMatch(missed=missed, cut=cut)
         vector = unit_vectors(self._sentences, [" ".join(words)])[0]
         cosines = self._vectors @ vector
-        family = best(self._scores(vector, cosines), self._clear)
+        family = best(self._scores("", vector, cosines).scores, self._clear)
         near = min(float(cosines[self._rows[family]].max()), 1.0)
         return PromptMatch((family,), (_BRIGHT,) if _BRIGHT in self._moods else (), near, missed, cut, instead=True)
 
@@ -203,8 +210,7 @@ class Vocabulary:
         named."""
         whole, entry = cosines[0].max(0)
         kind, name = self._entries[int(entry)]
-        written = [name for name, near in named.items() if near >= WRITTEN]
-        first = name if kind == "family" and whole > 1.0 else best(scores, written or self._plainest)
+        first = name if kind == "family" and whole > 1.0 else best(scores, self._plainest)
         second = [name for name, near in named.items() if near >= SURE and name != first]
         return (first, *second)
 
@@ -215,21 +221,22 @@ class Vocabulary:
         joined: Collection[str],
         cosines: torch.Tensor,
         scores: Mapping[str, float],
+        firm: float,
     ) -> tuple[tuple[str, ...], bool]:
         """The families of a rewritten prompt, and whether they substitute for a prompt that is far from all.
 
-        joined: families that may be a second one.
+        joined: families that may be a second one. firm: how likely the first is, 1 for the subject.
         """
         first = families[0]
         near = float(cosines[0, self._rows[first]].max())
         by_near = sorted(named, key=named.__getitem__, reverse=True)
         written = [name for name in by_near if named[name] >= WRITTEN]
         clear = [name for name in by_near if name in self._clear and named[name] >= NAMED]
-        if near < NEAR and not written and not clear:
-            return (best(scores, self._clear),), True
+        if near < NEAR and not written and not clear and firm < CONFIDENT:
+            return (first if firm >= GUESS else best(scores, self._clear),), True
         if first in written:  # a scene that is written out gives way to another one that is, not to a similar word
             clear = [name for name in clear if name in written]
-        if clear and first not in self._clear:
+        if clear and first not in self._clear and firm < GUESS:
             first = clear[0]
         kept = [name for name in (*families, *written) if name != first and name in joined]
         # Two scenes share the brightness of an image: of two dim ones the second is invisible.

@@ -1,8 +1,8 @@
 """Learns from descriptions which scene a prompt is of, where it names none: `descriptions.tsv` beside this file.
 
-A multinomial logistic regression on the engine's own sentence vectors, so that its text encoder stays as the UNet knows
-it. Phrases and listed words are not learned from: with them fewer prompts find their scene. `tpos-live train
-descriptions` writes it.
+A multinomial logistic regression on what `features` sees of a text, so that the engine's text encoder stays as the UNet
+knows it. Phrases and listed words of the offered scenes are not learned from: fewer descriptions find their scene with
+them. Those of the other scenes are, as texts of none. `tpos-live train descriptions` writes it.
 """
 
 from __future__ import annotations
@@ -14,48 +14,56 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from tpos_live.conditioning.scene_scores import FILE
+from tpos_live.conditioning.scene_scores import FILE, NONE, features
 from tpos_live.conditioning.sentence_vectors import Sentences, unit_vectors
 from tpos_live.core.atomic import atomic_write
 from tpos_live.core.errors import first_line
 from tpos_live.core.paths import shipped
+from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.errors import DataError
 from tpos_live.training.text.families_file import read_families
+from tpos_live.training.text.near_words import near_words, words_for
 
 log = logging.getLogger(__name__)
 
-DECAY = 1e-4
+DECAY = 7e-5
 """Times the sum of the squared weights."""
-SHARE = 0.2
-"""Of the logits in a scene's score, beside the cosine of its phrases. In fourfold cross-validation 0.05, 0.1, 0.2 and
-0.4 give 64, 65, 65 and 65 % of the descriptions their scene (0: 56 %)."""
-_ITERATIONS = 200
+_ITERATIONS = 100
 
 
 def descriptions() -> list[tuple[str, str]]:
-    """Texts that describe a scene, most of them without its name, and its family."""
+    """Texts that describe a scene, most of them without its name, and its family; NONE for texts of other things."""
     lines = Path(__file__).with_suffix(".tsv").read_text(encoding="utf-8").splitlines()
     return [(text, family) for text, family in (line.split("\t") for line in lines if line)]
 
 
+def texts_for(offered: Sequence[str]) -> list[tuple[str, str]]:
+    """The descriptions of the offered families, and as texts of none what the others are called."""
+    listed = {text for texts in words_for(offered).values() for text in texts}
+    own = near_words()
+    others = [text for name in FAMILIES.keys() - set(offered) for text in (*FAMILIES[name].phrases, *own.get(name, ()))]
+    described = [(text, family) for text, family in descriptions() if family in (*offered, NONE)]
+    return [*described, *((text, NONE) for text in sorted(set(others) - listed))]
+
+
 def learn(texts: Sequence[tuple[str, str]], sentences: Sentences) -> dict[str, torch.Tensor]:
-    """What `SceneScores` adds, by family: float32 [dim + 1]. texts: (text, family)."""
+    """As FILE has it: by family the weights, float16 [dim + WORDS + 1]. texts: (text, family)."""
     names = list(dict.fromkeys(family for _, family in texts))
     numbers = torch.tensor([names.index(family) for _, family in texts])
-    vectors = unit_vectors(sentences, [text.lower() for text, _ in texts])
-    layer = torch.nn.Linear(vectors.shape[1], len(names))
+    seen = features(unit_vectors(sentences, [text.lower() for text, _ in texts]), [text for text, _ in texts])
+    layer = torch.nn.Linear(seen.shape[1], len(names))
     torch.nn.init.zeros_(layer.weight)
     torch.nn.init.zeros_(layer.bias)
     optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        total = F.cross_entropy(layer(vectors), numbers) + DECAY * layer.weight.square().sum()
+        total = F.cross_entropy(layer(seen), numbers) + DECAY * layer.weight.square().sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
     optimizer.step(loss)  # type: ignore[arg-type]
-    table = SHARE * torch.cat([layer.weight, layer.bias[:, None]], 1).detach()
+    table = torch.cat([layer.weight, layer.bias[:, None]], 1).detach().half()
     return {name: table[number].clone() for number, name in enumerate(names)}
 
 
@@ -71,12 +79,12 @@ def train_descriptions(folder: Path | None = None) -> Path:
         offered = read_families(folder).offered
     except (OSError, ValueError) as error:
         raise DataError(f"{folder}: it does not say which scenes it offers ({first_line(error)})") from error
-    described = [(text, family) for text, family in descriptions() if family in offered]
-    if missing := set(offered) - {family for _, family in described}:
+    texts = texts_for(offered)
+    if missing := set(offered) - {family for _, family in texts}:
         raise DataError(f"no descriptions of {', '.join(sorted(missing))}; without them the nearest phrases are used")
     sentences = load_engine(folder, "cpu", lazy=True).sentences
-    learned = learn(described, sentences)
+    learned = learn(texts, sentences)
     with atomic_write(folder / FILE) as path:
         save_file(learned, path)
-    log.info(f"wrote {folder / FILE}: {len(offered)} scenes from {len(described)} descriptions")
+    log.info(f"wrote {folder / FILE}: {len(offered)} scenes from {len(texts)} texts")
     return folder / FILE
