@@ -11,7 +11,7 @@ import numpy as np
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.display.drop_light import COLOUR, LEAST, mean_light, replaced_exposure
+from tpos_live.display.image_light import COLOUR, bloom_share, mean_light, replaced_exposure
 
 Fit = Literal["cover", "contain", "mirror"]
 
@@ -78,7 +78,7 @@ def postfx_params(
 
     engine_interval: measured seconds between engine frames. Events (zoom, rotate, exposure, bloom) are taken from
     `params` unsmoothed, so they show at the next refresh; level follows the fader at once even if the audio thread
-    stalls. Of a drop's exposure, what a bright frame cannot take becomes saturation.
+    stalls. What a bright frame does not take of bloom and of a drop's exposure is left out (`image_light.py`).
 
     Interpolation: the previous frame fades into the newest during one engine interval. Both are moved to the current
     drift, so that moving fields align; frames with different cut_index or low similarity are cut. The average of two
@@ -98,7 +98,9 @@ def postfx_params(
                     mix = 1.0
                 else:
                     contrast = 1.0 / math.sqrt(mix**2 + (1 - mix) ** 2 + 2 * mix * (1 - mix) * similarity)
-    replaced = _replaced(params, previous, newest, mix)
+    light = _light(previous, newest, mix)
+    steady = params.exposure - params.beat_light - params.drop_light
+    replaced = replaced_exposure(params.drop_light, steady, light)
     return PostFxParams(
         zoom=max(1.0 + params.zoom, 0.1),
         place=(params.direction.x, params.direction.y),
@@ -108,7 +110,7 @@ def postfx_params(
         mean=mean,
         pan_old=pan_old,
         pan_new=pan_new,
-        bloom=max(params.bloom, 0.0),
+        bloom=max(params.bloom, 0.0) * bloom_share(light),
         exposure=params.exposure - replaced,
         saturation=min(max(params.saturation, 0.0) + COLOUR * replaced, MOST_SATURATION),
         level=min(params.level, snapshot["out.level"]),
@@ -122,14 +124,10 @@ def postfx_params(
     )
 
 
-def _replaced(params: FrameParams, previous: Frame | None, newest: Frame | None, mix: float) -> float:
-    """Stops of the drop's exposure that the image, a blend of two frames, takes as saturation."""
-    if newest is None or params.drop_light < LEAST:
-        return 0.0
-    light = mean_light(newest.pixels)
-    if previous is not None and mix < 1.0:
-        light = mix * light + (1.0 - mix) * mean_light(previous.pixels)
-    return replaced_exposure(params.drop_light, params.exposure - params.beat_light - params.drop_light, light)
+def _light(previous: Frame | None, newest: Frame | None, mix: float) -> float:
+    """Mean light of the image, a blend of two frames."""
+    light = mean_light(newest.pixels) if newest is not None else 0.0
+    return light if previous is None or mix >= 1.0 else mix * light + (1.0 - mix) * mean_light(previous.pixels)
 
 
 def _soften(distance: float) -> float:

@@ -1,9 +1,10 @@
-"""What a drop does to the light of an image: it lifts a dark one, and colours a bright one.
+"""How much more light an image takes: a bright one gets less of a drop's exposure, and less bloom.
 
 Half a stop more makes cream of orange flames that fill the image. So the exposure of a drop is limited by the image's
 own light, and saturation takes the place of what is left out: it changes neither the luminance nor the white parts.
+Bloom, the glow around emitters, is a veil where most of the image emits.
 
-Without state: each frame has the exposure that suits it, before a cut and after it, live and offline.
+Without state: each frame has the light that suits it, before a cut and after it, live and offline.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import math
 import numpy as np
 
 BRIGHTEST = 0.38
-"""Mean light, 0 to 1, of each pixel's highest channel up to which a drop lifts an image. Ember's have 0.05 to 0.25
-for most prompts, 0.3 for a sunset and 0.44 to 0.58 for a fire."""
+"""Mean light, 0 to 1, of each pixel's highest channel up to which a drop lifts an image and bloom is whole. Ember's
+have 0.05 to 0.25 for most prompts, 0.3 for a sunset and 0.44 to 0.58 for a fire."""
 COLOUR = 0.8
 """Saturation in place of a stop of exposure."""
 LEAST = 0.005
 """Stops: a drop's exposure below this is left as it is."""
+VEIL = 3.0
+"""Power by which bloom falls with the light of an image above BRIGHTEST: to 0.44 at a mean of 0.5."""
 _SAMPLES = 48
 """Samples along the shorter side of a frame."""
 
@@ -30,6 +33,11 @@ def replaced_exposure(lift: float, exposure: float, light: float) -> float:
         return 0.0
     room = math.log2(BRIGHTEST / max(light, 1e-3)) - exposure
     return min(max(lift - room, 0.0), lift)
+
+
+def bloom_share(light: float) -> float:
+    """Share of the bloom that an image with this light (`mean_light`) gets."""
+    return min(BRIGHTEST / max(light, 1e-3), 1.0) ** VEIL
 
 
 def mean_light(pixels: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""A drop lifts dark images, and bright ones keep their colour."""
+"""Dark images get all of a drop's light and of the bloom; bright ones keep their colour and their structure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from images import field, flat, frame, snapshot
 
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.display.cpu_compositor import CpuCompositor
-from tpos_live.display.drop_light import BRIGHTEST, COLOUR, mean_light
+from tpos_live.display.image_light import BRIGHTEST, COLOUR, bloom_share, mean_light
 from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.display.postfx import PostFxParams, postfx_params
 from tpos_live.evaluation.show import back_row
@@ -50,6 +50,18 @@ def test_flames_that_fill_the_image_are_no_paler_at_a_drop() -> None:
     assert after > 1.2 * before and lit < 1.05 * light
     (_, light), (_, lit) = seen(QUIET, FLAMES // 3), seen(DROP, FLAMES // 3)
     assert lit > 1.35 * light
+
+
+def test_bloom_is_no_veil_over_flames_that_fill_the_image() -> None:
+    glow = replace(QUIET, bloom=0.5)
+    compositor = CpuCompositor((96, 96))
+    plain, veiled, lit = (
+        compositor.compose(postfx, frame(FLAMES)).astype(float)
+        for postfx in (shown(QUIET, FLAMES), replace(shown(glow, FLAMES), bloom=0.5), shown(glow, FLAMES))
+    )
+    assert (lit - plain).mean() < 0.5 * (veiled - plain).mean()
+    assert shown(glow, flat(150)).bloom == 0.5 and shown(glow, np.zeros((8, 8, 3), np.uint8)).bloom == 0.5
+    assert np.abs(np.diff([bloom_share(light) for light in np.linspace(0.0, 1.0, 101)])).max() < 0.08
 
 
 @pytest.mark.parametrize("exposure", [0.5, 0.1, 0.003])
