@@ -12,6 +12,7 @@ import pytest
 
 from tpos_live.core.settings import Settings
 from tpos_live.runtime import run_session
+from tpos_live.runtime.stop_signals import stop_signals
 
 
 class Ended(Exception):
@@ -82,3 +83,16 @@ def test_ctrl_c_interrupts_what_is_imported_before_a_show_runs(
     monkeypatch.setattr(run_session, "has_display", lambda: True)
     with pytest.raises(KeyboardInterrupt if interrupts else Ended):
         run_session.run_live_session(Settings())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP on this system")
+def test_a_show_behind_nohup_outlives_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_signals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.is_set()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.wait(10.0)
+    finally:
+        signal.signal(signal.SIGHUP, before)

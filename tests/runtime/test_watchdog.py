@@ -191,6 +191,13 @@ def test_a_still_that_cannot_be_started_ends_no_watchdog(tmp_path: Path) -> None
     assert messages.count("no window can keep the last frame") == 1 and "Traceback" not in messages
 
 
+def test_a_watchdog_behind_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    before = "signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    show = "if run.deaths:\n    os._exit(5)\nos.kill(os.getppid(), signal.SIGHUP)\ntime.sleep(0.3)\ndie()"
+    out, _messages, status = ended(shows(tmp_path, show, before=before))
+    assert out == ["show 0 False", "show 1 False", "watchdog 5"] and status == 5
+
+
 _ENDS = """gone = Path(sys.argv[1], "gone")
 signal.signal(signal.SIGTERM, lambda *_: None)
 say("runs")

@@ -27,10 +27,15 @@ def stop_signals() -> Iterator[StopEvent]:
             raise KeyboardInterrupt
         event.set()
 
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.signal(getattr(signal, name), ask) for name in names}
+    before = {number: signal.signal(number, ask) for number in ending_signals()}
     try:
         yield event
     finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def ending_signals() -> list[signal.Signals]:
+    """Those of this system that end a show: a closed terminal too, unless `nohup` says that it shall not."""
+    found = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    return [number for number in found if number.name != "SIGHUP" or signal.getsignal(number) is not signal.SIG_IGN]

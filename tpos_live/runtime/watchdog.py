@@ -30,6 +30,7 @@ from tpos_live.core.port_claims import PortClaims
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.spare_show import SpareShow, import_show, wait_for_go
 from tpos_live.runtime.still_process import StillProcess
+from tpos_live.runtime.stop_signals import ending_signals
 from tpos_live.web.access import new_token
 
 log = logging.getLogger(__name__)
@@ -127,7 +128,9 @@ class Watchdog:
         self._wakeup, self._write = os.pipe()
         os.set_blocking(self._write, False)
         os.set_blocking(self._wakeup, False)
-        self._handlers = {number: signal.signal(number, lambda *_: None) for number in (*_PASSED_ON, signal.SIGCHLD)}
+        self._handlers = {
+            number: signal.signal(number, lambda *_: None) for number in (*ending_signals(), signal.SIGCHLD)
+        }
         self._previous = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         while True:
             show = self._start_show()
