@@ -12,7 +12,7 @@ import pytest
 
 from tpos_live.core.settings import Settings
 from tpos_live.runtime import run_session
-from tpos_live.runtime.stop_signals import stop_signals
+from tpos_live.runtime.stop_signals import interrupting_signals, stop_signals
 
 
 class Ended(Exception):
@@ -96,3 +96,15 @@ def test_a_show_behind_nohup_outlives_its_terminal() -> None:
             assert stop.wait(10.0)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_render_is_interrupted_by_whatever_ends_it(name: str) -> None:
+    """Without a handler the process was gone, without the last frames and without a line."""
+    if not hasattr(signal, name):
+        pytest.skip(f"there is no {name} on this system")
+    before = signal.getsignal(signal.Signals[name])
+    with pytest.raises(KeyboardInterrupt), interrupting_signals():
+        os.kill(os.getpid(), signal.Signals[name])
+        threading.Event().wait(10.0)
+    assert signal.getsignal(signal.Signals[name]) is before

@@ -38,6 +38,7 @@ from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.demo import DemoPrompts
 from tpos_live.runtime.frame_analysis import analyze_frames, frame_pieces
 from tpos_live.runtime.named_files import check_engine, check_source
+from tpos_live.runtime.stop_signals import interrupting_signals
 
 if TYPE_CHECKING:
     from tpos_live.runtime.pipeline import Pipeline
@@ -90,7 +91,7 @@ def write_video(
     """Render every frame of `sound` and write them with it; demo: with the demo's prompts.
 
     Returns the file, which is numbered if `output` exists, and its seconds. Raises only our own errors, and
-    KeyboardInterrupt; both leave the part, and log it.
+    KeyboardInterrupt, also for SIGTERM and a closed terminal; both leave the part, and log it.
     """
     fps = settings.record.fps
     size = parse_size(settings.record.resolution)
@@ -119,6 +120,7 @@ def write_video(
     length = 0
     try:
         with (
+            interrupting_signals(),
             closing(render_frames(settings, snapshot, sound, fps, workers, shown)) as frames,
             writer,
             Progress(output.name, count) as progress,

@@ -35,6 +35,26 @@ def stop_signals() -> Iterator[StopEvent]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def interrupting_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal raise KeyboardInterrupt, as Ctrl-C does: a file that is written gets its end. On
+    another thread than the main one, which gets no signals, nothing changes."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    others = [number for number in ending_signals() if number is not signal.SIGINT]
+    before = {number: signal.signal(number, interrupt) for number in others}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def ending_signals() -> list[signal.Signals]:
     """Those of this system that end a show: a closed terminal too, unless `nohup` says that it shall not."""
     found = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
