@@ -177,7 +177,7 @@ class Show:
     def image(self) -> SourceImage | None:
         return self.source.image(at(time.monotonic() - self.begin), self.store.snapshot(), SIZE)
 
-    def until(self, wanted: Callable[[SourceImage | None], bool], seconds: float = 10.0) -> SourceImage | None:
+    def until(self, wanted: Callable[[SourceImage | None], bool], seconds: float = 40.0) -> SourceImage | None:
         while not wanted(image := self.image()):
             assert time.monotonic() - self.begin < seconds, self.source.line
             time.sleep(0.005)
