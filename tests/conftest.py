@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,10 @@ sys.dont_write_bytecode = False
 # librosa's compiled functions: two test processes that write one cache at the same time damage it, and Python crashes.
 os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="tpos-live-numba-")
 os.environ["NUMBA_OPT"] = "0"  # compiled in 11 s and not 19, for the few seconds of sound of a test
+# A run in the background, or behind nohup, ignores these, and so would each process that a test starts.
+for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if hasattr(signal, name) and signal.getsignal(signal.Signals[name]) is signal.SIG_IGN:
+        signal.signal(signal.Signals[name], handler)
 STATES = Path(tempfile.mkdtemp(prefix="tpos-live-state-"))
 """A folder of states for each test: no show finds the user's own, or one that another test has killed."""
 
