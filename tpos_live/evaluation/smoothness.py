@@ -114,9 +114,9 @@ def blends(pool: WorkerPool, renders: ReferenceStats, pairs: int) -> list[Figure
     blend, dissolve, mixed, keen, faded, alarm = (float(np.mean(column)) for column in zip(*found, strict=True))
     ceiling = renders.both(pool, pool.context.families, pairs)
     return [
-        Figure("blends in which the classifier finds both parents", blend, 0.8, unit="%", n=pairs,
-               note=f"dissolve: {100 * dissolve:.0f} %; mean conditioning: {100 * mixed:.0f} %; "
-               f"renders of both: {100 * ceiling:.0f} %; "
+        Figure("both parents found in blends / in renders of both", blend / max(ceiling, 1e-6), 0.8, unit="%", n=pairs,
+               note=f"found in {100 * blend:.0f} % of blends and {100 * ceiling:.0f} % of renders; dissolve: "
+               f"{100 * dissolve:.0f} %; mean conditioning: {100 * mixed:.0f} %; "
                f"not there, and found: {100 * alarm:.0f} %"),
         Figure("more than a dissolve shows, in points", blend - dissolve, 0.01, unit="%", n=pairs),
         Figure("sharpness of blends / of their ends", keen, 0.9, unit="%", n=pairs,
