@@ -18,11 +18,11 @@ from pathlib import Path
 import av
 import numpy as np
 from PIL import Image, ImageDraw
+from readme_images import SHARP
 
 from tpos_live.audio.demo import DEMO
 
 JELLYFISH = ("--prompt", "neon jellyfish", "--seed", "3")
-SHARP = ("--source", "scene:prompt", "--source-amount", "0.8")
 AROUND = 4.0
 """Seconds of demo.webp before and after the drop."""
 PROMPTS, PUNCHES = ("neon jellyfish", "calm sea at sunset"), (0.0, 0.5, 1.0)

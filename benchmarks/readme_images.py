@@ -16,7 +16,8 @@ from pathlib import Path
 
 from PIL import Image
 
-ROOT = Path(__file__).parent.parent
+from tpos_live.audio.demo import DEMO
+
 SHOWN = (
     "calm sea at dusk", "an inferno", "violet nebula", "emerald northern lights",
     "neon jellyfish", "golden mountains", "cyberpunk city in the rain", "savanna at sunset",
@@ -26,7 +27,6 @@ SHOWN = (
 HEARD = ("neon jellyfish", "cyberpunk city in the rain", "violet nebula")
 SOUNDS = ("rain", "fire", "sea", "helicopter")
 SHARP = ["--source", "scene:prompt", "--source-amount", "0.8"]
-TRACK = ROOT / "tpos_live" / "audio" / "demo.ogg"
 SIZE = (360, 202)
 LARGE = "720x404"
 
@@ -58,7 +58,7 @@ def main() -> None:
     sheet(options.folder / "shown.webp", [still(prompt) for prompt in SHOWN], 4)
     sheet(options.folder / "sharp.webp", [still(prompt, *SHARP) for prompt in SHOWN], 4)
     if options.sounds is not None:
-        files = [next(options.sounds.glob(f"{sound}.*")) for sound in SOUNDS] + [TRACK]
+        files = [next(options.sounds.glob(f"{sound}.*")) for sound in SOUNDS] + [DEMO]
         rows = [[still(prompt), *(still(prompt, "--audio", str(file)) for file in files)] for prompt in HEARD]
         sheet(options.folder / "heard.webp", [image for row in rows for image in row], 1 + len(files))
 

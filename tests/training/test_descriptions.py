@@ -105,7 +105,7 @@ def test_what_does_not_fit_the_engine_is_not_used(learned: dict[str, torch.Tenso
 
 def test_what_was_learned_is_added_as_far_as_a_text_has_words() -> None:
     """The first number of the vector, and the word `ember`, speak for fire."""
-    weights = features(torch.tensor([[2.0, 0.0]]), ["ember"])[0]
+    weights = features(torch.tensor([[2.0, 0.0]]), [{"ember"}])[0]
     learned = {"fire": torch.cat([weights, torch.tensor([0.5])]), "sea": torch.zeros(FITS), NONE: torch.zeros(FITS)}
     scores = SceneScores({"fire": [0], "sea": [1]}, learned, 2)
     vector, cosines = torch.tensor([1.0, 0.0]), torch.tensor([0.2, 0.6])

@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 
 FILE = "descriptions.safetensors"
 """In an engine folder: by family the weights of `features` and then one that is added, [dim + WORDS + 1]."""
+NONE = "none"
+"""In FILE, what was learned of texts that show none of the scenes."""
+SHARE = 0.2
+"""Of the classifier's logits in a score, beside the cosine."""
 WORDS = 4096
 """Numbers that words are hashed to; two words of a prompt seldom share one."""
 _EMPHASIS = 2.0
@@ -37,12 +41,6 @@ _TOGETHER = 3
 """Nearest phrases of a family whose mean cosine counts: a single one is often only spelled alike."""
 
 
-NONE = "none"
-"""In FILE, what was learned of texts that show none of the scenes."""
-SHARE = 0.2
-"""Of the classifier's logits in a score, beside the cosine."""
-
-
 class SceneScore(NamedTuple):
     """How well a text fits each family. scores: the higher the better. likely: that it shows it, by the classifier
     alone, in [0, 1]; what is left of the sum shows none."""
@@ -51,19 +49,20 @@ class SceneScore(NamedTuple):
     likely: dict[str, float]
 
 
-def features(vectors: torch.Tensor, texts: Sequence[str]) -> torch.Tensor:
+def features(vectors: torch.Tensor, words: Sequence[Collection[str]]) -> torch.Tensor:
     """What the classifier sees of texts: their sentence vectors, of unit length, and which words they have.
 
-    vectors: float [texts, dim]. Returns float [texts, dim + WORDS].
+    vectors: float [texts, dim]. words: `stems` of each text. Returns float [texts, dim + WORDS].
     """
-    words = torch.zeros(len(texts), WORDS)
-    for row, text in zip(words, texts, strict=True):
-        for stem in (stems := _stems(text)):
-            row[zlib.crc32(stem.encode()) % WORDS] = _EMPHASIS / len(stems) ** 0.5
-    return torch.cat([vectors, words], 1)
+    seen = torch.zeros(len(words), WORDS)
+    for row, found in zip(seen, words, strict=True):
+        for stem in found:
+            row[zlib.crc32(stem.encode()) % WORDS] = _EMPHASIS / len(found) ** 0.5
+    return torch.cat([vectors, seen], 1)
 
 
-def _stems(text: str) -> set[str]:
+def stems(text: str) -> set[str]:
+    """Its words, without small ones and without common endings."""
     return {_ENDING.sub("", word) for word in plain_words(text).split() if word not in SMALL_WORDS}
 
 
@@ -81,8 +80,9 @@ class SceneScores:
     def __call__(self, text: str, vector: torch.Tensor, cosines: torch.Tensor) -> SceneScore:
         """vector: float [dim], unit length, of the text. cosines: float [phrases], to every phrase."""
         near = [cosines[rows].topk(min(_TOGETHER, len(rows))).values.mean() for rows in self._rows.values()]
-        logits = self._weights @ features(vector[None], [text])[0] + self._bias
-        logits *= min(len(_stems(text)) / _ENOUGH, 1.0)
+        words = stems(text)
+        logits = self._weights @ features(vector[None], [words])[0] + self._bias
+        logits *= min(len(words) / _ENOUGH, 1.0)
         scores = torch.stack(near) + SHARE * logits[:-1]
         likely = logits.softmax(0)
         return SceneScore(*(dict(zip(self._rows, values.tolist(), strict=False)) for values in (scores, likely)))

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from tpos_live.conditioning.scene_scores import FILE, NONE, features
+from tpos_live.conditioning.scene_scores import FILE, NONE, features, stems
 from tpos_live.conditioning.sentence_vectors import Sentences, unit_vectors
 from tpos_live.core.atomic import atomic_write
 from tpos_live.core.errors import first_line
@@ -50,7 +50,8 @@ def learn(texts: Sequence[tuple[str, str]], sentences: Sentences) -> dict[str, t
     """As FILE has it: by family the weights, float16 [dim + WORDS + 1]. texts: (text, family)."""
     names = list(dict.fromkeys(family for _, family in texts))
     numbers = torch.tensor([names.index(family) for _, family in texts])
-    seen = features(unit_vectors(sentences, [text.lower() for text, _ in texts]), [text for text, _ in texts])
+    vectors = unit_vectors(sentences, [text.lower() for text, _ in texts])
+    seen = features(vectors, [stems(text) for text, _ in texts])
     layer = torch.nn.Linear(seen.shape[1], len(names))
     torch.nn.init.zeros_(layer.weight)
     torch.nn.init.zeros_(layer.bias)
