@@ -30,7 +30,7 @@ from tpos_live.core.port_claims import PortClaims
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.spare_show import SpareShow, import_show, wait_for_go
 from tpos_live.runtime.still_process import StillProcess
-from tpos_live.runtime.stop_signals import ending_signals
+from tpos_live.runtime.stop_signals import ENDING, ending_signals
 from tpos_live.web.access import new_token
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,6 @@ LOADED = 60
 """Looks with a frame of its engine, 2 s, after which a show that follows a death has a spare, if that is sooner: it is
 likelier to die soon, and a start without a spare takes twice as long."""
 _LOOK, _SELDOM = 0.05, 1.0
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ()
 
 
 @dataclass(frozen=True)
@@ -238,7 +237,7 @@ class Watchdog:
             if self._still is not None:
                 self._still.look_after()
             woken = select.select([self._wakeup], [], [], min(left, _SELDOM))[0]
-            if woken and set(os.read(self._wakeup, 64)) & set(_PASSED_ON):
+            if woken and set(os.read(self._wakeup, 64)) & set(ENDING):
                 return True
         return False
 
@@ -261,7 +260,7 @@ class Watchdog:
             starting = self._still is not None and (self._still.awaited or self._hide_at is not None)
             if select.select([self._wakeup], [], [], _LOOK if starting else _SELDOM)[0]:
                 for number in os.read(self._wakeup, 64):
-                    if number in _PASSED_ON:
+                    if number in ENDING:
                         self._ending = True
                         os.kill(show, number)
                         if self._still is not None:
