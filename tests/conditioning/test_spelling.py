@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tpos_live.conditioning.spelling import Spelling, whole_words
 from tpos_live.conditioning.vocabulary import load_vocabulary
+from tpos_live.conditioning.words import Spelling, whole_words
 from tpos_live.diffusion.model.engine import load_engine
 
 EMBER = Path(__file__).parents[2] / "engines" / "ember"

@@ -15,14 +15,12 @@ import pytest
 import torch
 from fakes.waiting import wait_until
 
-from tpos_live.conditioning.plain_letters import plain_letters
 from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.prompt_report import PromptReport
 from tpos_live.conditioning.prompt_syntax import PromptRewriter
-from tpos_live.conditioning.small_words import SMALL_WORDS
-from tpos_live.conditioning.spelling import whole_words
 from tpos_live.conditioning.vocabulary import MOST_WORDS, Vocabulary, load_vocabulary
 from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE
+from tpos_live.conditioning.words import SMALL_WORDS, plain_letters, whole_words
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.text.captions import vocabulary as phrases_of

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tpos_live.conditioning.scene_scores import FILE, NONE, SHARE, WORDS, SceneScores, features, read_learned
-from tpos_live.conditioning.sentence_vectors import Sentences
+from tpos_live.conditioning.scene_scores import FILE, NONE, SHARE, WORDS, SceneScores, Sentences, features, read_learned
 from tpos_live.conditioning.vocabulary import Vocabulary, load_vocabulary
 from tpos_live.core.tensor_file import read_tensors
 from tpos_live.diffusion.model.engine import load_engine

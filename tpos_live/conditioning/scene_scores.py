@@ -11,14 +11,13 @@ from __future__ import annotations
 import logging
 import re
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from tpos_live.conditioning.plain_letters import plain_words
-from tpos_live.conditioning.small_words import SMALL_WORDS
+from tpos_live.conditioning.words import SMALL_WORDS, plain_words
 from tpos_live.core.tensor_file import read_tensors
 
 log = logging.getLogger(__name__)
@@ -39,6 +38,10 @@ _ENOUGH = 4
 """Words from which the classifier has its whole say: it learned from descriptions, and `sun` alone is none."""
 _TOGETHER = 3
 """Nearest phrases of a family whose mean cosine counts: a single one is often only spelled alike."""
+_BATCH = 128
+
+Sentences = Callable[[list[str]], torch.Tensor]
+"""Texts to sentence vectors, float [texts, dim], by the engine's own text encoder."""
 
 
 class SceneScore(NamedTuple):
@@ -47,6 +50,12 @@ class SceneScore(NamedTuple):
 
     scores: dict[str, float]
     likely: dict[str, float]
+
+
+def unit_vectors(sentences: Sentences, texts: Sequence[str]) -> torch.Tensor:
+    """Sentence vectors of unit length on the CPU, float32 [texts, dim], encoded in batches."""
+    parts = [sentences(list(texts[at : at + _BATCH])).float().cpu() for at in range(0, len(texts), _BATCH)]
+    return torch.nn.functional.normalize(torch.cat(parts), dim=-1)
 
 
 def features(vectors: torch.Tensor, words: Sequence[Collection[str]]) -> torch.Tensor:

@@ -21,15 +21,20 @@ from pathlib import Path
 
 import torch
 
-from tpos_live.conditioning.emoji import spelled_out
 from tpos_live.conditioning.implied_colours import implied_colour, is_of_one_thing
-from tpos_live.conditioning.plain_letters import plain_letters, plain_words
 from tpos_live.conditioning.prompt_match import PromptMatch
-from tpos_live.conditioning.scene_scores import SceneScores, best, read_learned
-from tpos_live.conditioning.sentence_vectors import Sentences, unit_vectors
-from tpos_live.conditioning.small_words import JOINTS, PREPOSITIONS, SMALL_WORDS
-from tpos_live.conditioning.spelling import Spelling, whole_words
+from tpos_live.conditioning.scene_scores import SceneScores, Sentences, best, read_learned, unit_vectors
 from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE, read_phrases
+from tpos_live.conditioning.words import (
+    JOINTS,
+    PREPOSITIONS,
+    SMALL_WORDS,
+    Spelling,
+    plain_letters,
+    plain_words,
+    spelled_out,
+    whole_words,
+)
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from tpos_live.conditioning.scene_scores import FILE, NONE, features, stems
-from tpos_live.conditioning.sentence_vectors import Sentences, unit_vectors
+from tpos_live.conditioning.scene_scores import FILE, NONE, Sentences, features, stems, unit_vectors
 from tpos_live.core.atomic import atomic_write
 from tpos_live.core.errors import first_line
 from tpos_live.core.paths import shipped

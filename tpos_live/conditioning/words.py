@@ -1,0 +1,149 @@
+"""The words of a prompt: pictures as their names, letters as they are looked up, small words, and typing errors.
+
+Emoji are read as their names in Unicode, `🔥` as `fire` and `🌊` as `water wave`. Words are looked up in lower case,
+without accents, with one kind of apostrophe.
+
+A word that the tokenizer does not know as a whole is taken for a word of the engine's scenes where one letter too many,
+one too few, one wrong or two exchanged make the difference, `tunel` for `tunnel` (Damerau, "A technique for computer
+detection and correction of spelling errors", 1964: 80 % of such errors). The first letter must be right, and no last
+letter is added or left out: `seams` are no `beams`, and `glassy` is no `glass`. A plural of a known word is no error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from string import ascii_lowercase
+
+SMALL_WORDS = frozenset([
+    "a", "an", "the", "and", "or", "of", "in", "on", "at", "over", "under", "with", "without", "to", "from", "into",
+    "by", "for", "is", "are", "very", "some", "my", "your", "its", "it", "this", "that", "picture", "view", "image",
+    "scene", "photo", "photograph", "cinematic", "beautiful", "through", "behind", "above", "below", "between",
+    "like", "as", "made", "out", "off", "up", "down", "near", "inside", "around", "while", "where", "during", "full",
+    "be", "are", "we", "i", "you", "he", "she", "they", "his", "her", "their", "our", "no", "not", "many", "more",
+])  # fmt: skip
+"""Words that name no subject, but say how subjects stand to each other."""
+PREPOSITIONS = frozenset([
+    "in", "on", "at", "over", "under", "into", "above", "below", "behind", "through", "beneath", "near",
+])  # fmt: skip
+"""Words behind which a prompt says where or when its subject is."""
+JOINTS = frozenset(["and", "with", "meets", "&", "+"])
+"""Words between two subjects."""
+SHORTEST = 5
+"""Letters of the shortest word that is corrected: shorter ones are near to too many others."""
+SHORTEST_WRONG = 7
+"""The same for a wrong letter: `flakes` are no `flames`."""
+
+_JOINER = "\u200d"
+"""Makes one picture of two."""
+_JOINERS = frozenset(_JOINER) | frozenset("\ufe0e\ufe0f\u20e3") | frozenset(map(chr, range(0xE0020, 0xE0080)))
+"""What joins emoji, or says how they are drawn: also a key's frame, and the letters behind a region's flag."""
+_SKIN = range(0x1F3FB, 0x1F400)
+"""Modifiers of the skin's colour."""
+_FLAGS = range(0x1F1E6, 0x1F200)
+"""Letters of which two are a flag."""
+_PICTURES = (
+    range(0x231A, 0x231C), range(0x23F0, 0x23F4), range(0x2600, 0x2800), range(0x2B1B, 0x2B1D), range(0x2B50, 0x2B56),
+    range(0x1F000, 0x20000),
+)  # fmt: skip
+"""Code points: not signs of text, such as ® and №."""
+_COLOURED = "⚪⚫⬛⬜🖤🤍🏴🏳"
+"""Are black or white."""
+_OF_SIGNS = ("black", "white", "heavy", "medium")
+"""Words of other names that say how the sign is drawn, filled or not: ❤ is "heavy black heart"."""
+_NEWER = {"\U0001fabc": "jellyfish"}
+"""Names that the Unicode of Python 3.11 does not have yet."""
+_LETTERS = str.maketrans({"’": "'", "‘": "'", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th",
+                         "ł": "l", "ı": "i"})  # fmt: skip
+"""Letters that Unicode does not take for one with an accent."""
+
+
+def spelled_out(prompt: str) -> str:
+    """`prompt` with every picture as its name, lower case, once, and `and` between two pictures; a text without any is
+    returned unchanged. A picture that this Python's Unicode does not know stays."""
+    if prompt.isascii():
+        return prompt
+    names = {letter: _name(letter) for letter in dict.fromkeys(prompt)}
+    if not any(names.values()):
+        return prompt
+    parts: list[str] = []
+    said: set[str] = set()
+    for before, letter in pairwise(f" {prompt}"):
+        if name := names[letter]:
+            joint = "" if not said or name.isspace() or before == _JOINER else "and "
+            parts.append(" " if name in said else f" {joint}{name} ")
+            said.add(name)
+        elif letter not in _JOINERS:
+            parts.append(letter)
+    return " ".join("".join(parts).split())
+
+
+def _name(letter: str) -> str:
+    if not any(ord(letter) in pictures for pictures in _PICTURES):
+        return ""
+    if ord(letter) in _SKIN:
+        return " "
+    if ord(letter) in _FLAGS:
+        return "flag"
+    words = (_NEWER.get(letter, unicodedata.name(letter, ""))).lower().replace("-", " ").split()
+    return " ".join(word for word in words if letter in _COLOURED or word not in _OF_SIGNS)
+
+
+def plain_letters(text: str) -> str:
+    """`Popocatépetl` as `popocatepetl`; other scripts stay as they are."""
+    text = text.lower()
+    if text.isascii():
+        return text
+    parts = unicodedata.normalize("NFKD", text.translate(_LETTERS))
+    return unicodedata.normalize("NFC", "".join(letter for letter in parts if not unicodedata.combining(letter)))
+
+
+def plain_words(text: str) -> str:
+    """The words of a text with one space between them and no punctuation."""
+    return " ".join(re.sub(r"[^\w\s]", " ", plain_letters(text)).split())
+
+
+class Spelling:
+    """Corrects single words. Immutable: any thread may call it."""
+
+    def __init__(self, texts: Iterable[str], written: Collection[str]) -> None:
+        """texts: what a prompt may mean, lower case; of two words that are as near, the first counts. written: words
+        that are never corrected, lower case; none means that nothing is corrected, as nothing tells errors from names.
+        """
+        words = (word for text in texts for word in re.findall(r"[a-z]+", text))
+        self._rank = {word: at for at, word in reversed(list(enumerate(words))) if len(word) >= SHORTEST}
+        self._longest = max(map(len, self._rank), default=0) + 1  # of a word with one letter too many
+        self._written = frozenset(written)
+
+    def __call__(self, word: str) -> str:
+        """`word`, lower case, or what it was to be."""
+        if not self._written or not SHORTEST <= len(word) <= self._longest or not re.fullmatch("[a-z]+", word):
+            return word
+        if any(form in self._written or form in self._rank for form in (word, word.removesuffix("s"))):
+            return word
+        return min((near for near in _one_edit(word) if near in self._rank), key=self._rank.__getitem__, default=word)
+
+
+def _one_edit(word: str) -> Iterator[str]:
+    for at in range(1, len(word)):
+        head, tail = word[:at], word[at:]
+        if len(tail) > 1:
+            yield head + tail[1:]
+            yield head + tail[1] + tail[0] + tail[2:]
+        for letter in ascii_lowercase:
+            yield head + letter + tail
+            if len(tail) > 1 and len(word) >= SHORTEST_WRONG:
+                yield head + letter + tail[1:]
+
+
+def whole_words(folder: Path) -> frozenset[str]:
+    """Words that the tokenizer of an engine folder (WordPiece, lower case) knows as a whole; none for another one."""
+    try:
+        model = json.loads((folder / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+        return frozenset(model["vocab"]) if model["type"] == "WordPiece" else frozenset()
+    except (OSError, ValueError, KeyError, TypeError):
+        return frozenset()
