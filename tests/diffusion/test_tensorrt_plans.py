@@ -172,7 +172,7 @@ def test_a_real_plan_is_built_without_a_card(cache: Path, turbo_folder: Path, me
         reason = "needs the extra tpos-live[tensorrt-rtx]"
         (pytest.fail if os.environ.get("NEEDS_TENSORRT") else pytest.skip)(reason)
     engine = load_engine(turbo_folder, "cpu")
-    rows = UnetTokens(engine).count
+    rows = UnetTokens(engine).sequence_length
     place = compile_plan("tensorrt-rtx", BackendRequest(engine, SIZE, rows), CARD)
     assert [path.name for path in (cache / "tensorrt-rtx").iterdir()] == [place.name]
     assert sorted(path.name for path in place.iterdir()) == ["decoder.plan", SIDECAR, "unet.plan"]

@@ -23,7 +23,7 @@ from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.model.unet_inputs import WAVES, ExtraInputs, Layout, extra_channels, pack, positions, summary
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.diffusion.sampling.noise_field import NoiseField
-from tpos_live.diffusion.sampling.prompt_pair import paired as pair
+from tpos_live.diffusion.sampling.unet_tokens import paired as pair
 from tpos_live.evaluation.harness.sampler import SamplerHarness
 
 
@@ -173,7 +173,7 @@ def test_it_converts_for_openvino(paired: Engine, tmp_path: Path) -> None:
     from tpos_live.diffusion.backends.openvino import OpenVinoBackend, convert
     from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
-    rows = UnetTokens(paired).count
+    rows = UnetTokens(paired).sequence_length
     convert(BackendRequest(paired, size, rows), tmp_path)
     runner = OpenVinoBackend(tmp_path, "f32")
     noise = torch.randn(1, 8, size[1] // 16, size[0] // 16)

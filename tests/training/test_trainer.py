@@ -22,8 +22,8 @@ from safetensors.torch import load_file
 from tpos_live.cli.main import cli
 from tpos_live.core.paths import shipped
 from tpos_live.diffusion.model.engine import load_engine
-from tpos_live.diffusion.sampling.prompt_pair import paired
 from tpos_live.diffusion.sampling.region_blend import shares
+from tpos_live.diffusion.sampling.unet_tokens import paired
 from tpos_live.training.image_model import autoencoder, dataset
 from tpos_live.training.image_model import train as ember
 from tpos_live.training.image_model.dataset import LAYOUT, Pool, Renderer, RenderProcess, Words

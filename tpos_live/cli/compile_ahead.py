@@ -13,4 +13,4 @@ def backend_request(name: str, size: tuple[int, int] = (0, 0), threads: int = 0)
     torch's own number. Raises EngineError."""
     engine = load_engine(resolve_engine(name)[0])
     chosen = engine.nearest_size(size if size[0] else engine.metadata.size)
-    return BackendRequest(engine, chosen, UnetTokens(engine).count, threads)
+    return BackendRequest(engine, chosen, UnetTokens(engine).sequence_length, threads)

@@ -28,6 +28,7 @@ from tpos_live.diffusion.sampling.latent_feedback import LatentFeedback, feeds_b
 from tpos_live.diffusion.sampling.sampler import Sample, Sampler, SamplerInputs
 from tpos_live.diffusion.sampling.source_start import SourceStart, strength_beside
 from tpos_live.diffusion.sampling.stream_batch import StreamBatchSampler
+from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
 log = logging.getLogger(__name__)
 
@@ -90,11 +91,12 @@ class FrameGenerator:
         if self.size != wanted:
             log.warning("{} cannot draw {}x{}; drawing {}x{}".format(engine.name, *wanted, *self.size))
         shape, device = engine.latent_shape(self.size), engine.device
-        self.conditioner = FrameConditioner(engine, shape, options.audio_tokens, options.residual_guidance)
-        self.prompt_length = self.conditioner.prompt_length
+        tokens = UnetTokens(engine, options.audio_tokens)
+        self.prompt_length = tokens.prompt_length
         """Rows that a request has in its prompt_embeds."""
-        rows = self.conditioner.sequence_length
-        self.request = BackendRequest(engine, self.size, rows, options.threads, openvino_device=options.openvino_device)
+        self.conditioner = FrameConditioner(engine, shape, tokens, options.residual_guidance)
+        rows, openvino_device = tokens.sequence_length, options.openvino_device
+        self.request = BackendRequest(engine, self.size, rows, options.threads, openvino_device=openvino_device)
         """What its backend is chosen for, for `prepare_better`."""
         self.backend: Backend = choose(backend, self.request, options.fast_start)
         self._timer = StageTimer(device, (CONDITIONING, NOISE, ENCODE, UNET, DECODE))
@@ -214,7 +216,7 @@ class FrameGenerator:
         alone = 1 if self.on_card else self._threads
         torch.set_num_threads(self.backend.torch_threads or alone)
         use_low_priority_stream(self.engine.device)
-        if not self._options.wait_for_compile and not self.conditioner.pairs and not self._in_turn:
+        if not self._options.wait_for_compile and not self.engine.draws_pairs and not self._in_turn:
             self.backend.prepare_batch_size(2)  # for the first change of the prompt
 
     def _set_backend(self, backend: Backend) -> None:
@@ -274,7 +276,7 @@ class FrameGenerator:
 
     def _prepare_batch(self, inputs: SamplerInputs) -> None:
         """Make room for one prompt more, and log what semantic guidance costs."""
-        composition, pairs = inputs.conditioning.composition, self.conditioner.pairs
+        composition, pairs = inputs.conditioning.composition, self.engine.draws_pairs
         later = self._options.wait_for_compile or (self._in_turn and len(inputs.plan.steps) == 1)
         if not later and (pairs or 1 < composition.regions < MAX_REGIONS):
             # For a prompt that comes while a sound grows. Pairs seldom need a third row, and each takes 65 MB.

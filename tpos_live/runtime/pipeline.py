@@ -138,7 +138,7 @@ class Pipeline:
         self._prompt_report = self._stack.enter_context(PromptReport(self._known, synchronous=not self._live))
         follow = self._prompt_report.follow
         phrases, report = read_phrases(path), self._prompt_report
-        offered, pairs = phrases["family"] if phrases else None, self.generator.conditioner.pairs
+        offered, pairs = phrases["family"] if phrases else None, engine.draws_pairs
         self.suited = beside = BesidePrompt(offered, lambda: report.families, pairs)
         self.builder = ConditioningBuilder(
             PromptBank(texts), self._audio_conditioner(), DirectedScene(scenes), rows, self.engine.trained_with_audio,

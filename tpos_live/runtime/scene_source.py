@@ -83,9 +83,9 @@ class SceneReader(Reader):
         params, snapshot, (width, height), texts = self._wanted
         if not (scenes := tuple(self._choose(texts))):
             return None
-        seed, look = int(snapshot["seed"]), params.cut_index
-        values = self._scalars.at(seed, look, params.noise_position, params.intensity, palette=params.direction.palette)
-        direction, noise_at = params.direction, (seed, look, params.noise_position, params.pan_x, params.pan_y)
+        seed, cut = int(snapshot["seed"]), params.cut_index
+        values = self._scalars.at(seed, cut, params.noise_position, params.intensity, palette=params.direction.palette)
+        direction, noise_at = params.direction, (seed, cut, params.noise_position, params.pan_x, params.pan_y)
         place = direction.across, direction.down, direction.aside
         moment = (*noise_at, *values, width, height, scenes, place)
         if moment == self._moment:

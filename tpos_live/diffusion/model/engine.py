@@ -98,6 +98,11 @@ class Engine:
         return _layout(self.metadata, self.texts.rows)
 
     @property
+    def draws_pairs(self) -> bool:
+        """Whether the UNet draws two prompts in one pass."""
+        return self.metadata.unet_inputs is not None
+
+    @property
     def token_dim(self) -> int:
         return int(self.networks.configs["unet"]["cross_attention_dim"])
 

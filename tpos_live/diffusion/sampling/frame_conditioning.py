@@ -12,18 +12,17 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.sampling.prompt_pair import paired, rows_of_pairs
 from tpos_live.diffusion.sampling.sampler import Edit, FrameConditioning
 from tpos_live.diffusion.sampling.semantic_guidance import SemanticGuide, warm_steps
-from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
+from tpos_live.diffusion.sampling.unet_tokens import UnetTokens, paired, rows_of_pairs
 
 
 @dataclass(frozen=True)
 class FrameRequest:
     """One frame to generate.
 
-    conditioning: of `prompt_length` rows, from the conditioning builder. source: the newest image of a source, None
-    without one.
+    conditioning: of `UnetTokens.prompt_length` rows, from the conditioning builder. source: the newest image of a
+    source, None without one.
     """
 
     params: FrameParams
@@ -38,24 +37,16 @@ class FrameRequest:
 
 
 class FrameConditioner:
-    """Makes the conditioning of one frame after the other. Belongs to the render thread.
-
-    prompt_length: rows of a request's prompt_embeds. sequence_length: rows of all kinds together.
-    """
+    """Makes the conditioning of one frame after the other. Belongs to the render thread."""
 
     def __init__(
-        self, engine: Engine, latent_shape: tuple[int, int, int, int], audio_tokens: int | None, residual: bool
+        self, engine: Engine, latent_shape: tuple[int, int, int, int], unet_tokens: UnetTokens, residual: bool
     ) -> None:
-        """audio_tokens: rows of what is heard; None = what the engine's metadata says. residual: guidance by
-        `SamplingSchedule.led`, which every engine has."""
-        self._engine = engine
-        self._unet_tokens = UnetTokens(engine, audio_tokens)
-        self.prompt_length, self.sequence_length = self._unet_tokens.given, self._unet_tokens.count
-        self.pairs = self._unet_tokens.pairs
-        """Whether the UNet takes two prompts in one pass."""
+        """residual: guidance by `SamplingSchedule.with_rcfg`, which every engine has."""
+        self._engine, self._unet_tokens = engine, unet_tokens
         self.residual = residual
         """May be changed between two frames."""
-        self.tokens = torch.zeros(1, self.sequence_length, engine.token_dim, device=engine.device)
+        self.tokens = torch.zeros(1, unet_tokens.sequence_length, engine.token_dim, device=engine.device)
         """Of the newest frame's own prompt."""
         self._negative = torch.zeros_like(self.tokens)
         self._negative_text: str | None = None
@@ -69,7 +60,7 @@ class FrameConditioner:
     def update(self, request: FrameRequest, steps: int, share_frame: bool) -> FrameConditioning:
         """The conditioning of a frame of so many steps. share_frame: whether regions may share it."""
         params, regions = request.params, request.conditioning.regions
-        in_one_pass = regions is not None and self.pairs and len(regions.weights) == 2
+        in_one_pass = regions is not None and self._engine.draws_pairs and len(regions.weights) == 2
         if regions is not None and in_one_pass:
             first, second = regions.prompt_embeds
             self._write(self.tokens, request, *paired(first, second, regions.weights[1]))
@@ -81,7 +72,7 @@ class FrameConditioner:
         if not self.residual and self._engine.metadata.guidance and params.guidance > 1.0:
             found = replace(found, negative=self._avoid(request.snapshot), guidance=params.guidance)
         if regions is not None and share_frame and not in_one_pass:
-            prompts, weights = self._in_pairs(request, regions) if self.pairs else self._one_each(regions)
+            prompts, weights = self._in_pairs(request, regions) if self._engine.draws_pairs else self._one_each(regions)
             found = replace(found, prompts=prompts, weights=weights)
         return found
 
@@ -89,7 +80,7 @@ class FrameConditioner:
         """A row of the UNet for each region."""
         count = len(regions.weights)
         self._regions[:count] = self.tokens  # the engine's scalars, in the last rows
-        self._regions[:count, : self.prompt_length].copy_(regions.prompt_embeds)
+        self._regions[:count, : self._unet_tokens.prompt_length].copy_(regions.prompt_embeds)
         return self._regions[:count], regions.weights
 
     def _in_pairs(self, request: FrameRequest, regions: Regions) -> tuple[torch.Tensor, tuple[float, ...]]:
@@ -116,7 +107,7 @@ class FrameConditioner:
 
     def _avoid(self, snapshot: Snapshot) -> torch.Tensor:
         """The negative prompt; it is encoded when its text has changed."""
-        text, length = plain(str(snapshot["prompt.negative"])).text, self.prompt_length
+        text, length = plain(str(snapshot["prompt.negative"])).text, self._unet_tokens.prompt_length
         if self._negative_text != text:
             states = self._engine.avoid(text)
             rows = len(states)

@@ -27,7 +27,7 @@ class FrameInputs:
         self.noise_field, self._fresh_field = (
             NoiseField(*shape[1:], stream, engine.device, engine.packing) for stream in (0, 1)
         )
-        self._place = ScenePlace(shape, engine.packing, engine.device) if conditioner.pairs else None
+        self._place = ScenePlace(shape, engine.packing, engine.device) if engine.draws_pairs else None
         self._steps = sorted(set(engine.metadata.steps) & {1, 2, 3, 4}) or [1]
 
     def of(self, request: FrameRequest, share_frame: bool) -> SamplerInputs:

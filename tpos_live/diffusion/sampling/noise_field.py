@@ -3,10 +3,10 @@
 The noise a frame is drawn from must be white Gaussian noise at every moment (the model has seen
 nothing else), must move smoothly, and must move with the camera. All three hold exactly:
 
-* Walk. The field is a sum of four neighbouring keyframes of independent white noise, with weights
+* Trajectory. The field is a sum of four neighbouring keyframes of independent white noise, with weights
   k(u) = (1 + cos(pi u / 2)) / sqrt(6) for |u| < 2, u the distance to a keyframe. Their squares sum to
   one for every position, so the sum is white, with unit variance; they have a continuous derivative, and
-  the squares of the derivatives sum to a constant: the walk has constant speed and no kink at a keyframe.
+  the squares of the derivatives sum to a constant: the field moves at constant speed and no kink at a keyframe.
 * Pan. A translation by any fraction of a latent pixel is a phase ramp on the field's Fourier
   coefficients (the shift theorem): it keeps each coefficient's power, so the noise stays white, where
   interpolation would blur it. Three coefficients of a real field are their own conjugates and cannot
@@ -27,8 +27,8 @@ from tpos_live.diffusion.cuda.graphs import GraphCache
 from tpos_live.diffusion.cuda.pinned_scalars import PinnedScalars
 from tpos_live.diffusion.model.unet_inputs import pack
 
-KEYFRAMES_PER_WALK = 2.0
-"""Keyframes along one unit of walk: fields one unit apart correlate by 1/6, two units apart not at all."""
+KEYFRAMES_PER_UNIT = 2.0
+"""Keyframes along one unit of the trajectory: fields one unit apart correlate by 1/6, two units apart not at all."""
 _SPAN = 4
 _MASK = 2**64 - 1
 
@@ -40,22 +40,22 @@ def kernel(position: float) -> tuple[int, list[float]]:
     return first, weights
 
 
-def _noise(seed: int, look: int, stream: int, number: int, count: int) -> np.ndarray:
+def _noise(seed: int, cut_index: int, stream: int, number: int, count: int) -> np.ndarray:
     """float32 [count] of standard normal noise that depends on the arguments alone."""
-    key = np.array([(seed << 8 | stream) & _MASK, look & _MASK], dtype=np.uint64)
+    key = np.array([(seed << 8 | stream) & _MASK, cut_index & _MASK], dtype=np.uint64)
     counter = np.array([0, 0, number & _MASK, 0], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter)).standard_normal(count, np.float32)
 
 
 @lru_cache(maxsize=64)
-def few(seed: int, look: int, stream: int, number: int, count: int) -> tuple[float, ...]:
+def few(seed: int, cut_index: int, stream: int, number: int, count: int) -> tuple[float, ...]:
     """A few standard normal numbers that depend on the arguments alone, remembered: neighbouring frames want the same
     ones, and making a generator asks the system for entropy each time."""
-    return tuple(_noise(seed, look, stream, number, count).tolist())
+    return tuple(_noise(seed, cut_index, stream, number, count).tolist())
 
 
 class NoiseField:
-    """White Gaussian noise [1, channels, height, width] that walks and pans. Belongs to one thread.
+    """White Gaussian noise [1, channels, height, width] that moves and pans. Belongs to one thread.
 
     The result depends on the arguments of `at` alone, not on what was asked before; keyframes are
     remembered only because they are asked for again. On a card one launch makes it (see `recording`).
@@ -89,16 +89,17 @@ class NoiseField:
         self._scalars = PinnedScalars(_SPAN + 2, device=device, dtype=torch.complex64)
         self._graphs = GraphCache(device)
 
-    def at(self, seed: int, look: int, walk: float, pan_x: float = 0.0, pan_y: float = 0.0) -> torch.Tensor:
+    def at(self, seed: int, cut_index: int, position: float, pan_x: float = 0.0, pan_y: float = 0.0) -> torch.Tensor:
         """The field at one moment: a buffer of this object, valid until the next call.
 
-        look: `FrameParams.cut_index`. walk: position on the noise trajectory. pan_x, pan_y: drift to the right and
+        position: on the noise trajectory; it and cut_index as of `FrameParams`. pan_x, pan_y: drift to the right and
         upwards, in frame widths and heights (see FrameParams).
         """
-        first, weights = kernel(walk * KEYFRAMES_PER_WALK)
+        first, weights = kernel(position * KEYFRAMES_PER_UNIT)
         numbers = [0.0] * _SPAN
         for number, weight in enumerate(weights, first):
-            place, key = number % _SPAN, (seed, look, number)  # a place of its own, so that only the new one is copied
+            place = number % _SPAN  # of its own, so that only the new keyframe is copied
+            key = seed, cut_index, number
             numbers[place] = weight
             if self._keys[place] != key:
                 self._spectra[place].copy_(self._keyframe(*key), non_blocking=True)
@@ -120,21 +121,21 @@ class NoiseField:
             self._packed.copy_(pack(self._field, self._packing))
 
     def look_ahead(self) -> None:
-        """Make the keyframe that the walk wants next, while a card draws: it takes as long as a small frame."""
+        """Make the keyframe that the trajectory wants next, while a card draws: it takes as long as a small frame."""
         known = [key for key in self._keys if key is not None]
         if known:
-            seed, look, newest = max(known, key=lambda key: key[2])
-            self._keyframe(seed, look, newest + 1)
+            seed, cut_index, newest = max(known, key=lambda key: key[2])
+            self._keyframe(seed, cut_index, newest + 1)
 
-    def _keyframe(self, seed: int, look: int, number: int) -> torch.Tensor:
+    def _keyframe(self, seed: int, cut_index: int, number: int) -> torch.Tensor:
         """The spectrum of one keyframe, with a second noise as imaginary part where it must be real."""
-        key = (seed, look, number)
+        key = (seed, cut_index, number)
         if (known := self._cache.get(key)) is not None:
             self._cache.move_to_end(key)
             return known
         channels, height, width = self._shape
         count = channels * height * width
-        values = torch.from_numpy(_noise(seed, look, self._stream, number, count + 4 * channels))
+        values = torch.from_numpy(_noise(seed, cut_index, self._stream, number, count + 4 * channels))
         spectrum = torch.fft.rfft2(values[:count].reshape(self._shape), norm="ortho")
         spare = values[count:].reshape(channels, 4)
         for n, (row, column) in enumerate(self._shift.real_bins):

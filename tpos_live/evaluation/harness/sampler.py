@@ -14,9 +14,8 @@ from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.eager import SamplingLoop
 from tpos_live.diffusion.sampling.noise_field import NoiseField
-from tpos_live.diffusion.sampling.prompt_pair import rows_of_pairs
 from tpos_live.diffusion.sampling.region_blend import RegionBlender
-from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
+from tpos_live.diffusion.sampling.unet_tokens import UnetTokens, rows_of_pairs
 
 
 class SamplerHarness:
@@ -29,7 +28,7 @@ class SamplerHarness:
         self.engine = engine
         self.size = engine.nearest_size(size or engine.metadata.size)
         self._rows = UnetTokens(engine)
-        rows = self._rows.count
+        rows = self._rows.sequence_length
         request = BackendRequest(engine, self.size, rows, threads)
         self.backend = choose(accelerator, request)
         if self.backend.name in INTERIM:
@@ -71,7 +70,7 @@ class SamplerHarness:
         parts: states and weights, at most MAX_REGIONS, one in sum; those of no weight are left out.
         """
         parts = [part for part in parts if part[1] > 0]
-        if self._rows.pairs and len(parts) > 1:
+        if self.engine.draws_pairs and len(parts) > 1:
             pairs, weights = rows_of_pairs([states for states, _ in parts], [weight for _, weight in parts])
             conditions = [self._condition(first, scalars, second, share) for first, second, share in pairs]
         else:
@@ -96,15 +95,17 @@ class SamplerHarness:
         self, states: torch.Tensor, scalars: Sequence[float], second: torch.Tensor | None = None, share: float = 0.0
     ) -> torch.Tensor:
         """Tokens [1, rows, dim] of a prompt in silence, and of a second one."""
-        heard = self._rows.given - len(states)
+        heard = self._rows.prompt_length - len(states)
         rest = (
             states.new_zeros(heard, states.shape[1])
             if self.engine.trained_with_audio
             else states[len(states) - heard :]
         )
-        values = list(scalars)[: len(self._rows.scalars.scalars) - self._rows.pairs]
+        values = list(scalars)[: len(self._rows.scalars.scalars)]
+        if self.engine.draws_pairs:
+            values[len(self._rows.scalars.scalars) - 1 :] = [share]
         tokens = torch.zeros_like(self._tokens)
-        self._rows.fill(tokens, torch.cat([states, rest]), [*values, *([share] if self._rows.pairs else [])], second)
+        self._rows.fill(tokens, torch.cat([states, rest]), values, second)
         return tokens
 
 

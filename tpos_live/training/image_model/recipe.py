@@ -39,7 +39,7 @@ ALIKE = 0.06
 PAIRS = 0.45
 """Images whose kind is below this show two prompts, or a prompt and a sound."""
 FADES = 0.7
-"""Part of the images of two prompts that are told as a fade tells them (see `diffusion.sampling.prompt_pair`). A share
+"""Part of the images of two prompts that are told as a fade tells them (see `diffusion.sampling.unet_tokens`). A share
 of the area alone says nothing of the ends of a fade, where one prompt comes or goes."""
 
 
