@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
+import torch
+
 from tpos_live.audio_encoder.checkpoint import EncoderError, text_hash
 from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
@@ -39,6 +41,7 @@ from tpos_live.diffusion.hub.resolve import BUILT_IN, resolve_engine
 from tpos_live.diffusion.keyframes.offline import OfflineKeyframes
 from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.diffusion.model.frame_size import affordable_size
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.image_source.live_source import LiveSource
 from tpos_live.image_source.open import why_refused
@@ -113,7 +116,8 @@ class Pipeline:
         except Exception as error:
             why = f"{path}: cannot draw ({first_line(error)}); fetch or install the engine again"
             if classify_failure(error) is FailureKind.MEMORY:
-                self.refused = f"{path.name} does not fit into the card's memory"
+                whose = "the card's memory" if torch.cuda.is_available() else "the memory"
+                self.refused = f"{path.name} does not fit into {whose}"
             elif self._live and chosen.name and path.exists():
                 self.refused = first_line(error, 400) if isinstance(error, EngineError) else why
             elif type(error).__module__.startswith("tpos_live."):
@@ -128,7 +132,8 @@ class Pipeline:
         self._path, self._device = path, device
         self.offered = offered_scenes(path)
         self.engine = engine = load_engine(path, device=device, lazy=True)
-        self.generator = self._make_generator(size if size[0] else self._own_size(), backend)
+        size = affordable_size(engine, size, self._own_size(), self._live)
+        self.generator = self._make_generator(size, backend)
         # Read once, by whichever of the threads comes first; cheap enough to be read twice if two come at once.
         self._known = cache(lambda: load_vocabulary(path, engine.sentences))
         rewriter = PromptRewriter(self._known)
