@@ -74,6 +74,24 @@ def test_a_mistake_names_the_help_that_has_the_option(
     assert ended.value.code == 2 and capsys.readouterr().err.rstrip().endswith(end)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--sekunden", "3"], "No such option '--sekunden'. (see"),
+        (["--seconda", "3"], "No such option '--seconda'. Did you mean --seconds? (see"),
+        (["stil"], "Did you mean still? (see"),
+        (["still", "-o", "a.png", "--accelerator", "opnvino"], 'there is no accelerator "opnvino"; choose auto, eager'),
+    ],
+)
+def test_only_a_name_that_is_near_is_offered(
+    arguments: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "leave", sys.exit)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2 and line in capsys.readouterr().err
+
+
 def test_an_empty_value_may_take_away_what_a_settings_file_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

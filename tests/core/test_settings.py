@@ -62,6 +62,8 @@ def test_nested_and_quoted_parameter_names(tmp_path: Path) -> None:
         ("[foo]\na = 1", 1, ["foo", "unknown key", "sound, engine"]),
         ("[recrod]\nfile = 'x'", 1, ["recrod", "did you mean record?"]),
         ("[osc]\nprot = 1", 2, ["osc.prot", "did you mean port?"]),
+        ("sekunden = 9", 1, ["sekunden", "allowed here: sound, engine"]),
+        ("[engine]\naccelerator = 'x'", 2, ["engine.accelerator", 'no accelerator "x"; choose auto']),
         ("second = 9", 1, ["second", "did you mean seconds?"]),
         ("[audio]\ndevice = 'mic'", 1, ["audio", "[parameters]", "sound, engine"]),
         ("[record]\nfile = 12", 2, ["record.file", "a text in quotes, not 12"]),

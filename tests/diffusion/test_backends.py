@@ -16,11 +16,12 @@ from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.setting_values import ACCELERATORS
 from tpos_live.diffusion.backends import cache as caches
 from tpos_live.diffusion.backends import openvino, registry, torch_compile
 from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import MIN_PSNR
-from tpos_live.diffusion.backends.registry import choose, is_available, prepare_better
+from tpos_live.diffusion.backends.registry import NAMES, choose, is_available, prepare_better
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest, write_pixels
 from tpos_live.diffusion.model.engine import Engine, load_engine
@@ -36,6 +37,10 @@ SIZE = (64, 64)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(caches, "cache_dir", lambda: tmp_path)
     return tmp_path
+
+
+def test_the_settings_know_every_backend() -> None:
+    assert ("auto", *NAMES) == ACCELERATORS
 
 
 def test_a_name_that_does_not_exist(flow: Engine) -> None:

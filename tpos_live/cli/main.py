@@ -5,6 +5,7 @@ Only light modules are imported here, so that help, errors and a first sign of l
 
 from __future__ import annotations
 
+import difflib
 import logging
 import re
 import sys
@@ -178,7 +179,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         click.echo(error.format_message(), err=True)
         code = error.exit_code
     except click.ClickException as error:
-        click.echo(f"tpos-live: {_plain(error.format_message())}{_help_hint(error)}", err=True)
+        click.echo(f"tpos-live: {_plain(_message(error))}{_help_hint(error)}", err=True)
         code = error.exit_code
     except KeyboardInterrupt:
         code = 130
@@ -191,6 +192,17 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             sys.excepthook(*sys.exc_info())
         code = 1
     leave(code if isinstance(code, int) else 0)
+
+
+def _message(error: click.ClickException) -> str:
+    """As click's, but only with the nearest name, and only if it is near: click lists up to three, dashes included."""
+    found = getattr(error, "possibilities", None)
+    if not found:
+        return error.format_message()
+    names = {name.lstrip("-"): name for name in found}
+    given = str(getattr(error, "option_name", None) or getattr(error, "command_name", ""))
+    near = difflib.get_close_matches(given.lstrip("-"), names, n=1, cutoff=0.65)
+    return f"{error.message} Did you mean {names[near[0]]}?" if near else error.message
 
 
 def _plain(message: str) -> str:

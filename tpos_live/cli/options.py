@@ -11,6 +11,7 @@ import click
 from tpos_live.cli.option_types import Number, PathName
 from tpos_live.core.output_names import parse_output
 from tpos_live.core.setting_values import (
+    parse_accelerator,
     parse_address,
     parse_channels,
     parse_network,
@@ -99,7 +100,11 @@ IMAGE = [
         help="Guidance without a second pass of the UNet.",
     ),
     click.option(
-        "--accelerator", "engine_accelerator", metavar="NAME", help="auto, or a backend that `tpos-live doctor` lists."
+        "--accelerator",
+        "engine_accelerator",
+        metavar="NAME",
+        callback=checked(lambda text: parse_accelerator(text or "auto")),
+        help="auto, or a backend that `tpos-live doctor` lists.",
     ),
     click.option(
         "--mode",

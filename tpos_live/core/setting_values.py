@@ -12,6 +12,9 @@ from tpos_live.core.output_names import parse_output
 from tpos_live.core.parameter import shorten, whole_number
 from tpos_live.core.parameters import TABLE
 
+ACCELERATORS = ("auto", "eager", "openvino", "cuda-graph", "compile", "tensorrt-rtx", "tensorrt")
+"""Those of `diffusion/backends/registry.py`, which needs PyTorch."""
+
 
 def parse_size(text: str) -> tuple[int, int]:
     """ "256" is (256, 256), "512x288" is (512, 288), "" is (0, 0). Raises ValueError."""
@@ -110,6 +113,14 @@ def parse_openvino_device(text: str) -> str:
     return device
 
 
+def parse_accelerator(text: str) -> str:
+    """A name of ACCELERATORS: "OpenVINO" is "openvino". Raises ValueError."""
+    name = text.strip().lower()
+    if name not in ACCELERATORS:
+        raise ValueError(f'there is no accelerator "{text}"; choose {", ".join(ACCELERATORS)}')
+    return name
+
+
 def _checked(parse: Any) -> AfterValidator:
     def check(text: str) -> str:
         parse(text)
@@ -126,4 +137,5 @@ Addresses = Annotated[list[Annotated[str, _checked(_reply)]], Field(max_length=1
 Networks = Annotated[list[Annotated[str, _checked(parse_network)]], Field(max_length=64), BeforeValidator(_several)]
 Outputs = Annotated[list[Annotated[str, _checked(parse_output)]], Field(max_length=16), BeforeValidator(_several)]
 OpenVinoDevice = Annotated[str, AfterValidator(parse_openvino_device)]
+Accelerator = Annotated[str, AfterValidator(parse_accelerator)]
 Channels = Annotated[list[int], AfterValidator(check_channels)]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tpos_live.core.parameter import Value
 from tpos_live.core.setting_values import (
+    Accelerator,
     Addresses,
     Channels,
     Host,
@@ -47,7 +48,7 @@ class EngineSettings(_Section):
         "auto", description='"auto", a name of `tpos-live engines list`, a folder, a .safetensors file, or a hub id'
     )
     size: Size = Field("", description='"256" or "512x288"; "" = the engine\'s own size that fits the screen')
-    accelerator: str = Field("auto", description='"auto", or one of those in docs/engines.md')
+    accelerator: Accelerator = Field("auto", description='"auto", or one of those in docs/engines.md')
     openvino_device: OpenVinoDevice = Field(
         "auto", description='what OpenVINO runs on: "CPU", "GPU", "NPU"; "auto" = the fastest, measured once'
     )

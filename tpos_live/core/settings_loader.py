@@ -123,7 +123,7 @@ def _explain(error: Any, path: list[str]) -> str:
         allowed = ", ".join(names)
         if path[-1] in TABLE or any(name.startswith(f"{path[-1]}.") for name in TABLE):
             return f"live parameters are written below [parameters]; allowed here: {allowed}"
-        near = difflib.get_close_matches(path[-1][:100], names, n=1)
+        near = difflib.get_close_matches(path[-1][:100], names, n=1, cutoff=0.75)
         return "unknown key; " + (f"did you mean {near[0]}?" if near else f"allowed here: {allowed}")
     if kind.endswith(("_type", "_parsing")):
         wanted = kind.removesuffix("_type").removesuffix("_parsing")
