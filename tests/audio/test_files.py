@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,7 @@ def _broken(folder: Path) -> list[tuple[str, str]]:
         (".", "folder, not a sound file"),
         ("text.wav", "cannot be read as sound"),
         ("empty.wav", "is empty"),
+        (os.devnull, "is a device or a pipe"),
         ("noise.mp3", "cannot be read as sound|no sound in it|damaged"),
         ("hollow.wav", "no sound in it"),
         ("header.flac", "cannot be read as sound"),

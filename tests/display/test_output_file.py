@@ -103,7 +103,13 @@ def test_what_is_read_is_never_written(tmp_path: Path) -> None:
 
 def test_bad_outputs_are_one_line_and_leave_nothing(tmp_path: Path) -> None:
     (tmp_path / "folder.mp4").mkdir()
-    for name, word in (("folder.mp4", "folder"), ("no/a.mp4", "does not exist"), ("a.wav", ".wav"), ("a.v2", ".v2")):
+    for name, word in (
+        ("folder.mp4", "folder"),
+        ("no/a.mp4", "does not exist"),
+        ("a.wav", ".wav"),
+        ("a.v2", ".v2"),
+        (".mp4", "NAME.mp4"),
+    ):
         with pytest.raises(DisplayError) as caught:
             check_output(tmp_path / name, VIDEO)
         assert word in str(caught.value) and "\n" not in str(caught.value)

@@ -73,9 +73,9 @@ def test_a_show_that_cannot_be_written_stops_no_later_one(
     assert read_show(path) == TWO and len(messages) == 1 and "MemoryError" in messages[0]
 
 
-@pytest.mark.parametrize("name", ["show.txt", "show"])
+@pytest.mark.parametrize("name", ["show.txt", "show", ".toml"])
 def test_another_kind_of_file_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SettingsError, match=r"ends in \.toml"):
+    with pytest.raises(SettingsError, match=r"ends in \.toml|name it NAME\.toml"):
         ShowKeeper(str(tmp_path / name))
 
 

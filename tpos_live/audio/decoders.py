@@ -241,6 +241,8 @@ def open_decoder(path: Path) -> Decoder:
     if path.is_dir() or not path.exists():
         raise AudioError(f'{"folder, not a sound file" if path.is_dir() else "no such sound file"}: "{path}"')
     try:
+        if not path.is_file():
+            raise AudioError(f'"{path}" is a device or a pipe; give a sound file')
         if path.stat().st_size == 0:
             raise AudioError(f'"{path}" is empty; give a sound file')
         with path.open("rb"):

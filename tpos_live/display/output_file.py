@@ -30,6 +30,8 @@ def check_output(path: Path, suffixes: Sequence[str], sources: Sequence[Path] = 
     path = Path(path)
     if is_folder(path):
         raise DisplayError(f"{path} is a folder; name a file")
+    if path.name.lower() in suffixes:
+        raise DisplayError(f"{path} has no name before {path.name}; name it NAME{path.name}")
     if not path.suffix:
         path = path.with_name(path.name + suffixes[0])
     if path.suffix.lower() not in suffixes:

@@ -24,6 +24,8 @@ SHIPPED = Path(look_player.__file__).with_name("looks.toml")
 
 def check_show_file(path: Path) -> None:
     """Raise SettingsError for what is no show file by its name alone. One that is missing is made, with its folder."""
+    if path.name.lower() == ".toml":
+        raise SettingsError(f"{path} has no name before .toml; name it NAME.toml")
     if path.suffix.lower() != ".toml":
         raise SettingsError(f"{path}: a show file ends in .toml")
     if is_folder(path):
