@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from images import field, flat, frame, snapshot
 
+from tpos_live.core.frame import mean_light
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.display.cpu_compositor import CpuCompositor
-from tpos_live.display.image_light import BRIGHTEST, COLOUR, bloom_share, mean_light
 from tpos_live.display.interpolator import FrameInterpolator
-from tpos_live.display.postfx import PostFxParams, postfx_params
+from tpos_live.display.postfx import BRIGHTEST, COLOUR, PostFxParams, bloom_share, postfx_params
 from tpos_live.evaluation.show import back_row
 
 QUIET = FrameParams(grain=0.0)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 
 from tpos_live.core.frame_params import FrameParams
+
+_SAMPLES = 48
+"""Samples along the shorter side of a frame."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,24 @@ class Frame:
         """Whether it is the last frame of the show before, which died."""
         return self.index < 0
 
+    @cached_property
+    def light(self) -> float:
+        """Its `mean_light`."""
+        return mean_light(self.pixels)
+
     @classmethod
     def of(cls, pixels: np.ndarray, index: int, params: FrameParams, drawn_at: float, detail: float) -> Self:
         """The frame that was drawn for the moment of `params`."""
         moment = params.time, params.heard_at, drawn_at
         return cls(pixels, index, *moment, params.pan_x, params.pan_y, params.cut_index, detail)
+
+
+def mean_light(pixels: np.ndarray) -> float:
+    """Mean light, 0 to 1, of each pixel's highest channel: it is the first to become white (`display/tone_mapping.py`).
+
+    pixels: uint8 [h, w, 3]. Measured on some 48 pixels in each direction, which takes 10 microseconds.
+    """
+    stride = max(1, min(pixels.shape[:2]) // _SAMPLES)
+    few = pixels[::stride, ::stride]
+    top = np.maximum(np.maximum(few[..., 0], few[..., 1]), few[..., 2])
+    return float(np.square(top, dtype=np.uint32).mean()) / 255**2

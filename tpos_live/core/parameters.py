@@ -109,7 +109,7 @@ MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
 Three pairs are more than a sum (`modulation/integrator.py`): drop and silence multiply the speed by 1 + their
 part, and the release of drop.speed is for 120 BPM (three time constants are 4 bars); a build-up moves the speed
 in pulses of 1, 1/2, 1/4 beat. Of a bright image saturation takes the place of a drop's light
-(`display/image_light.py`). Every stroke pushes the walk by its strength, which is what lets a picture be told from
+(`display/postfx.py`). Every stroke pushes the walk by its strength, which is what lets a picture be told from
 that of another sound (`tpos-live evaluate sync`): the level of the bass hardly does, for it lasts between the hits, and
 equal pushes do not tell one bar from the next.
 """

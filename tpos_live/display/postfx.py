@@ -1,4 +1,11 @@
-"""Post-processing parameters of one frame."""
+"""Post-processing parameters of one frame, by the sound, the parameters and the light of its image.
+
+A bright image gets less of a drop's exposure, and less bloom. Half a stop more makes cream of orange flames that fill
+the image. So the exposure of a drop is limited by the image's own light, and saturation takes the place of what is left
+out: it changes neither the luminance nor the white parts. Bloom, the glow around emitters, is a veil where most of the
+image emits. All of it is without state: each frame has the light that suits it, before a cut and after it, live and
+offline.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +18,6 @@ import numpy as np
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.display.image_light import COLOUR, bloom_share, mean_light, replaced_exposure
 
 Fit = Literal["cover", "contain", "mirror"]
 
@@ -28,6 +34,15 @@ EMITTER = 0.3
 """Light (coded value squared) above which an area emits bloom, increasingly."""
 GRAIN_RATE = 24
 """Grain patterns per second, as in film."""
+BRIGHTEST = 0.38
+"""Mean light, 0 to 1, of each pixel's highest channel up to which a drop lifts an image and bloom is whole. Ember's
+have 0.05 to 0.25 for most prompts, 0.3 for a sunset and 0.44 to 0.58 for a fire."""
+COLOUR = 0.8
+"""Saturation in place of a stop of exposure."""
+LEAST = 0.005
+"""Stops: a drop's exposure below this is left as it is."""
+VEIL = 3.0
+"""Power by which bloom falls with the light of an image above BRIGHTEST: to 0.44 at a mean of 0.5."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,7 @@ def postfx_params(
 
     engine_interval: measured seconds between engine frames. Events (zoom, rotate, exposure, bloom) are taken from
     `params` unsmoothed, so they show at the next refresh; level follows the fader at once even if the audio thread
-    stalls. What a bright frame does not take of bloom and of a drop's exposure is left out (`image_light.py`).
+    stalls. What a bright frame does not take of bloom and of a drop's exposure is left out.
 
     Interpolation: the previous frame fades into the newest during one engine interval. Both are moved to the current
     drift, so that moving fields align; frames with different cut_index or low similarity are cut. The average of two
@@ -126,8 +141,22 @@ def postfx_params(
 
 def _light(previous: Frame | None, newest: Frame | None, mix: float) -> float:
     """Mean light of the image, a blend of two frames."""
-    light = mean_light(newest.pixels) if newest is not None else 0.0
-    return light if previous is None or mix >= 1.0 else mix * light + (1.0 - mix) * mean_light(previous.pixels)
+    light = newest.light if newest is not None else 0.0
+    return light if previous is None or mix >= 1.0 else mix * light + (1.0 - mix) * previous.light
+
+
+def replaced_exposure(lift: float, exposure: float, light: float) -> float:
+    """Stops of a drop's `lift` that saturation replaces, 0 to `lift`. exposure: stops without the drop. light: the
+    image's (`Frame.light`)."""
+    if lift < LEAST:
+        return 0.0
+    room = math.log2(BRIGHTEST / max(light, 1e-3)) - exposure
+    return min(max(lift - room, 0.0), lift)
+
+
+def bloom_share(light: float) -> float:
+    """Share of the bloom that an image with this light (`Frame.light`) gets."""
+    return min(BRIGHTEST / max(light, 1e-3), 1.0) ** VEIL
 
 
 def _soften(distance: float) -> float:
