@@ -106,11 +106,11 @@ class KickResponse:
         stops = postfx.exposure - params.beat_light
         if self._shown is None or self._shown.cut_index != params.cut_index:
             zoom = max(postfx.zoom - params.kick_zoom, SMALLEST)
-            return self._zoomed(Composed(light(), postfx)(stops - postfx.exposure), zoom, postfx.place)
+            return zoomed(Composed(light(), postfx)(stops - postfx.exposure), zoom, postfx.place, self._part)
         shown = self._shown
         stops = max(stops, shown.postfx.exposure - shown.stops)
         before = Composed(shown.light(), replace(shown.postfx, exposure=stops))(shown.stops)
-        return self._zoomed(before, shown.postfx.zoom, shown.postfx.place)
+        return zoomed(before, shown.postfx.zoom, shown.postfx.place, self._part)
 
     def _choose(self, params: FrameParams, postfx: PostFxParams, light: Light, rising: bool) -> None:
         """Set the scale where the kick rises, and the stops that are taken off its light."""
@@ -122,10 +122,10 @@ class KickResponse:
         if rising:
             self.scale = self._scale(frame, mean, base, kick, place)
         zoom = base + self.scale * kick
-        first = more = _missing(mean, self._zoomed(frame, zoom, place))
+        first = more = _missing(mean, zoomed(frame, zoom, place, self._part))
         if more := _limited(more):
             # Luminance rises by nearly as many stops as the exposure: the second step is exact enough.
-            left = _missing(mean, self._zoomed(seen(more), zoom, place))
+            left = _missing(mean, zoomed(seen(more), zoom, place, self._part))
             slope = max((first - left) / more, 0.5)
             more = _limited(more + left / slope)
         self._kick, self._off = kick, beats - wanted - more
@@ -136,7 +136,7 @@ class KickResponse:
         changes: list[float] = []
         held = MOST_HELP
         for scale in SCALES:
-            after = self._zoomed(frame, base + scale * kick, place)
+            after = zoomed(frame, base + scale * kick, place, self._part)
             missing = _missing(mean, after)
             if changes and abs(missing) > held:
                 break
@@ -144,9 +144,6 @@ class KickResponse:
             changes.append(float(np.abs(_back_row(after * 2.0 ** _limited(missing)) - before).mean()))
         wanted = CHANGE * kick / KICK_ZOOM
         return float(np.interp(wanted, np.maximum.accumulate(changes), SCALES[: len(changes)]))
-
-    def _zoomed(self, frame: np.ndarray, zoom: float, place: tuple[float, float]) -> np.ndarray:
-        return zoomed(frame, zoom, place, self._part)
 
 
 def _missing(mean: float, frame: np.ndarray) -> float:
@@ -173,8 +170,11 @@ class Composed:
 
 def _back_row(frame: np.ndarray) -> np.ndarray:
     """CIE lightness [24, 24], 0 to 100 (CIE 15:2004 without its linear part near black), of luminance [48, 48],
-    blurred: about what the back row sees."""
-    return 116.0 * np.cbrt(np.clip(_blurred(means(frame, 2)), 0.0, 1.0) + 0.0026) - 16.0
+    blurred by a binomial of 3 by 3: about what the back row sees."""
+    padded = np.pad(means(frame, 2), 1, mode="edge")
+    rows = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
+    blurred = 0.25 * rows[:, :-2] + 0.5 * rows[:, 1:-1] + 0.25 * rows[:, 2:]
+    return 116.0 * np.cbrt(np.clip(blurred, 0.0, 1.0) + 0.0026) - 16.0
 
 
 def zoomed(light: np.ndarray, zoom: float, place: tuple[float, float], part: Part = WHOLE) -> np.ndarray:
@@ -188,10 +188,3 @@ def zoomed(light: np.ndarray, zoom: float, place: tuple[float, float], part: Par
         past = past[None, :] if axis else past[:, None]
         light = light.take(low, axis) * (1.0 - past) + light.take(low + 1, axis) * past
     return light
-
-
-def _blurred(values: np.ndarray) -> np.ndarray:
-    """A binomial blur of 3 by 3."""
-    padded = np.pad(values, 1, mode="edge")
-    rows = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
-    return 0.25 * rows[:, :-2] + 0.5 * rows[:, 1:-1] + 0.25 * rows[:, 2:]
