@@ -16,29 +16,22 @@ LONGEST_STEP = 0.1
 
 
 class FadeIn:
-    """Follows the engine frames. Thread contract: one thread; time is passed in."""
+    """One fade. Thread contract: one thread; time is passed in."""
 
-    def __init__(self) -> None:
-        self._kept: Frame | None = None
+    def __init__(self, kept: Frame) -> None:
+        """kept: the last frame of the show before."""
+        self._kept = kept
         self._done = 0.0
         self._at = 0.0
 
-    def take(self, before: Frame | None, frame: Frame) -> None:
-        """`frame` is the newest one now, after `before`.
+    @property
+    def over(self) -> bool:
+        """Whether its time is over."""
+        return self._done >= FADE
 
-        The fade ends with the first engine frame after its time: only then can frames be interpolated again without a
-        step back to the older one.
-        """
-        if before is not None and before.of_before and not frame.of_before:
-            self._kept, self._done, self._at = before, 0.0, 0.0
-        elif self._done >= FADE:
-            self._kept = None
-
-    def step(self, now: float, newest: Frame) -> tuple[Frame, float] | None:
+    def step(self, now: float, newest: Frame) -> tuple[Frame, float]:
         """The frame that fades out at `now` (seconds), in the shape of `newest`, and the weight of `newest`, 0 to 1.
-        None while there is no fade. Call it once for each frame shown, and `pause` where none is made."""
-        if self._kept is None:
-            return None
+        Call it once for each frame shown, and `pause` where none is made."""
         if self._at:
             self._done += min(max(now - self._at, 0.0), LONGEST_STEP)
         self._at = now

@@ -17,7 +17,7 @@ from tpos_live.display.fade_in import FadeIn
 from tpos_live.display.flash_limiter import FlashLimiter
 from tpos_live.display.kick_response import KickResponse
 from tpos_live.display.postfx import GRAIN_RATE, PostFxParams, postfx_params
-from tpos_live.display.tone_mapping import WHOLE, Part, noise_tile, shown_part
+from tpos_live.display.tone_mapping import noise_tile, shown_part
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class FrameInterpolator:
         self.interval = 0.0
         """Seconds between engine frames, smoothed; 0 until two have come."""
         self._held: DisplayFrame | None = None
-        self._fade = FadeIn()
+        self._fade: FadeIn | None = None
         self._limiter = FlashLimiter()
         self._kicks, self._kick_guard = KickResponse(), Guard(log, "the show")
 
@@ -66,46 +66,42 @@ class FrameInterpolator:
             step = frame.drawn_at - self.newest.drawn_at
             if 0 < step < LONGEST_INTERVAL:
                 self.interval += (step - self.interval) * (0.2 if self.interval else 1.0)
-        self._fade.take(self.newest, frame)
+        if self.newest is not None and self.newest.of_before and not frame.of_before:
+            self._fade = FadeIn(self.newest)
+        elif self._fade is not None and self._fade.over:
+            # Only now, with an engine frame: frames are interpolated again without a step back to the older one.
+            self._fade = None
         self.previous, self.newest = self.newest, frame
 
     def display_frame(self, now: float, params: FrameParams, snapshot: Snapshot) -> DisplayFrame:
         """What to show at `now`. Freeze holds the frame; level, blackout and the flash limiter still act."""
-        display_frame = self._display_frame(now, params, snapshot)
-        postfx, newest = display_frame.postfx, display_frame.newest
-        on, part = bool(snapshot["out.flash_limit"]), self._part(postfx, newest)
-        gain = self._limiter.step(now, postfx, newest, display_frame.previous, on, part)
-        return (
-            display_frame if gain == 1.0 else replace(display_frame, postfx=replace(postfx, level=gain * postfx.level))
-        )
+        shown = self._unlimited(now, params, snapshot)
+        part = shown_part(shown.postfx.fit, shown.newest.pixels.shape[1::-1], self.size)
+        on = bool(snapshot["out.flash_limit"])
+        gain = self._limiter.step(now, shown.postfx, shown.newest, shown.previous, on, part)
+        return shown if gain == 1.0 else replace(shown, postfx=replace(shown.postfx, level=gain * shown.postfx.level))
 
-    def _display_frame(self, now: float, params: FrameParams, snapshot: Snapshot) -> DisplayFrame:
+    def _unlimited(self, now: float, params: FrameParams, snapshot: Snapshot) -> DisplayFrame:
         if snapshot["out.freeze"] and self._held is not None:
-            self._fade.pause()
+            if self._fade is not None:
+                self._fade.pause()
             postfx = replace(self._held.postfx, level=snapshot["out.level"], blackout=snapshot["out.blackout"])
             return replace(self._held, postfx=postfx)
         if self.newest is None:
             display_frame = DisplayFrame(_start_postfx(now, snapshot), start_frame(), started=False)
         else:
-            fade = self._fade.step(now, self.newest)
-            previous = self.previous if fade is None else None
+            previous = self.previous if self._fade is None else None
             postfx = postfx_params(params, snapshot, previous, self.newest, now, self.interval)
-            if fade is not None:
-                previous, weight = fade
+            if self._fade is not None:
+                previous, weight = self._fade.step(now, self.newest)
                 postfx = _faded(postfx, postfx_params(params, snapshot, None, previous, now, 0.0), weight)
             light = partial(self._limiter.light, postfx, self.newest, previous)
+            part = shown_part(postfx.fit, self.newest.pixels.shape[1::-1], self.size)
             with self._kick_guard:  # an effect: without it a frame is as good as with it
-                postfx = self._kicks.step(now, params, postfx, light, self._part(postfx, self.newest))
+                postfx = self._kicks.step(now, params, postfx, light, part)
             display_frame = DisplayFrame(postfx, self.newest, previous)
         self._held = display_frame
         return display_frame
-
-    def _part(self, postfx: PostFxParams, frame: Frame) -> Part:
-        """What the output shows of the frame without zoom."""
-        if self.size is None:
-            return WHOLE
-        height, width = frame.pixels.shape[:2]
-        return shown_part(postfx.fit, (width, height), self.size)
 
 
 def _faded(new: PostFxParams, old: PostFxParams, weight: float) -> PostFxParams:

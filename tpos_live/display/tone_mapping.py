@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -142,8 +142,11 @@ def place_image(postfx: PostFxParams, image: tuple[int, int], output: tuple[int,
     return ImagePlacement((output[0] - width) // 2, (output[1] - height) // 2, width, height, (a, b, c, d), shift)
 
 
-def shown_part(fit: Fit, image: tuple[int, int], output: tuple[int, int]) -> Part:
-    """What an output of (width, height) shows of an image of (width, height)."""
+@lru_cache(maxsize=16)
+def shown_part(fit: Fit, image: tuple[int, int], output: tuple[int, int] | None) -> Part:
+    """What an output of (width, height) shows of an image of (width, height); all of it where the output is None."""
+    if output is None:
+        return WHOLE
     placed = place_image(PostFxParams(fit=fit), image, output)
     return placed.matrix[0] * placed.width, placed.matrix[3] * placed.height
 
