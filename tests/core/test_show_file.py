@@ -24,8 +24,8 @@ SHOW = Show(
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     write_show(tmp_path / "show.toml", SHOW)
     assert read_show(tmp_path / "show.toml") == SHOW
-    write_show(tmp_path / "empty.toml", Show())
-    assert read_show(tmp_path / "empty.toml") == Show()
+    write_show(tmp_path / "empty.toml", Show(had_number=True))
+    assert read_show(tmp_path / "empty.toml") == Show(had_number=True)
 
 
 def test_a_look_of_everything_that_can_be_set(tmp_path: Path) -> None:
@@ -167,3 +167,12 @@ def test_as_many_looks_as_can_be_stored_are_read_again(tmp_path: Path) -> None:
     looks = tuple(Look(f"look {n}", {"prompt": "x" * 3000}) for n in range(MOST_LOOKS))
     write_show(path, Show(looks))
     assert path.stat().st_size > 1 << 20 and read_show(path).looks == looks
+
+
+def test_a_number_stays_a_name_after_the_look_was_deleted_and_the_file_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "show.toml"
+    show = Show((Look("a", {}), Look("b", {}), Look("2", {})))
+    write_show(path, show.without(show.looks[2]))
+    assert read_show(path).find("2") is None
+    write_show(path, Show(show.looks[:2]))
+    assert read_show(path).find("2") == show.looks[1]

@@ -29,6 +29,7 @@ from tpos_live.core.settings_file import SettingsError, read_toml
 log = logging.getLogger(__name__)
 
 FORMAT = 1
+HAD_NUMBER = "had_number"
 LONGEST_FADE = 60.0
 MOST_BYTES = 8 << 20
 """Of the file: room for MOST_LOOKS looks that set every parameter."""
@@ -40,18 +41,21 @@ def read_show(path: Path) -> Show:
     Parameters of a newer version are kept and have no effect; a warning names them once.
     """
     data, _ = read_toml(path, MOST_BYTES)
-    strange = sorted(set(data) - {"format", "look", "cue", "midi"})
+    strange = sorted(set(data) - {"format", HAD_NUMBER, "look", "cue", "midi"})
     if strange:
         raise SettingsError(f"{path}: {strange[0]}: a show file has format, [[look]], [[cue]] and [[midi]]")
     version = data.get("format", FORMAT)
     if not isinstance(version, int) or isinstance(version, bool):
         raise SettingsError(f"{path}: format is a whole number, not {version!r}")
+    had_number = data.get(HAD_NUMBER, False)
+    if not isinstance(had_number, bool):
+        raise SettingsError(f"{path}: {HAD_NUMBER} is true or false, not {shorten(had_number)}")
     looks = tuple(_look(path, n, entry) for n, entry in enumerate(_tables(path, data, "look", MOST_LOOKS), 1))
     names = [look.name.lower() for look in looks]
     for look in looks:
         if names.count(look.name.lower()) > 1:
             raise SettingsError(f"{path}: two looks are called {look.name}; rename one")
-    show = Show(looks)
+    show = Show(looks, had_number=had_number)
     cues = tuple(_cue(path, n, entry, show) for n, entry in enumerate(_tables(path, data, "cue", MOST_CUES), 1))
     midi = tuple(_mapping(path, n, entry) for n, entry in enumerate(_tables(path, data, "midi", MOST_MAPPINGS), 1))
     strangers = {mapping.target for mapping in midi if not is_target(mapping.target)}
@@ -59,7 +63,7 @@ def read_show(path: Path) -> Show:
     if unknown:
         newer = " (the file is of a newer version)" if version > FORMAT else ""
         log.warning(f"{path}: not known here, kept and left alone: {', '.join(unknown[:5])}{newer}")
-    return Show(looks, cues, midi)
+    return Show(looks, cues, midi, had_number)
 
 
 def write_show(path: Path, show: Show, private: bool = False) -> None:
@@ -68,6 +72,8 @@ def write_show(path: Path, show: Show, private: bool = False) -> None:
     Raises OSError, and ValueError for one that could not be read again.
     """
     lines = ["# Looks and cues of tpos-live. A look holds what differs from the defaults.", f"format = {FORMAT}"]
+    if show.had_number:
+        lines += ["# A look that was deleted had a number for its name.", f"{HAD_NUMBER} = true"]
     for look in show.looks:
         lines += ["", "[[look]]", f"name = {_toml(look.name)}", "[look.parameters]"]
         values = {name: _short(value) for name, value in look.values.items()}
