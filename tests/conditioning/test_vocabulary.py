@@ -251,6 +251,22 @@ def test_two_subjects_with_an_and_between_them_are_two_scenes(
     assert set(vocabulary.match(prompt).families) == families
 
 
+@pytest.mark.parametrize(
+    ("prompt", "named", "drawn"),
+    [
+        ("orcas and a volcano", "underwater + lava", "jellyfish and lava"),
+        ("a volcano and orcas", "lava + underwater", "lava and jellyfish"),
+        ("galaxy and jellyfish", "galaxy + underwater", "galaxy and jellyfish"),
+        ("\U0001f525\U0001f30a", "fire + ocean", "fire and ocean"),
+    ],
+)
+def test_two_scenes_are_named_and_drawn_in_the_order_of_the_prompt(
+    vocabulary: Vocabulary, prompt: str, named: str, drawn: str
+) -> None:
+    assert str(vocabulary.match(prompt)).startswith(f"{named} (")
+    assert vocabulary.rewrite(prompt) == drawn
+
+
 @pytest.mark.parametrize("word", ["scatter", "withering", "roaster", "sumer"])
 def test_a_word_is_no_typing_error_of_a_name(vocabulary: Vocabulary, word: str) -> None:
     assert vocabulary.match(word).instead
@@ -293,7 +309,7 @@ def test_what_is_no_english_is_said_to_be_missed_and_drawn_bright(vocabulary: Vo
         ("⭐", "nebula"),
         ("1️⃣🔥", "fire"),
         ("🇧🇷", "bright fire"),
-        ("(🔥:1.3) [🌊]", "ocean and fire"),
+        ("(🔥:1.3) [🌊]", "fire and ocean"),
         ("fire ®", "fire ®"),
     ],
 )

@@ -25,12 +25,14 @@ class PromptMatch:
     cut: bool = False
     instead: bool = False
     taught: bool = False
+    in_order: tuple[str, ...] = ()
+    """The families in the order in which the prompt names them."""
 
     def __str__(self) -> str:
         """One line: `city at night · neon (0.61); not understood: samurai`."""
         parts = []
-        if self.families:
-            names = " + ".join(name.replace("_", " ") for name in self.families)
+        if self.in_order:
+            names = " + ".join(name.replace("_", " ") for name in self.in_order)
             drawn = "drawn instead: " if self.instead else ""
             parts.append(f"{drawn}{' · '.join((names, *self.others))} ({self.near:.2f})")
         if self.missed:

@@ -149,7 +149,8 @@ class Vocabulary:
             found[kind][name] = max(near, found[kind].get(name, 0.0))
         written = self._written(matches)
         scores, likely = self._scores(whole, vectors[0], cosines[0])
-        for name in {name for _, name in written}:
+        listed = {name for _, name in written}
+        for name in listed:
             scores[name] += LISTED
         for name in (subjects := set(_subjects(written, bare))):
             scores[name] += SUBJECT
@@ -160,7 +161,7 @@ class Vocabulary:
         if not (taught := self._taught(said)):
             meant = " ".join(map(self._spelling, said.split()))
             joined = _joined(written, bare) | {name for name in self._plainest if self._is_named(name, meant)}
-            families, instead = self._drawn(families, found["family"], joined, cosines, scores, firm)
+            families, instead = self._drawn(families, found["family"], listed, joined, cosines, scores, firm)
             if not found["colour"] and (colour := implied_colour(bare, self._colours)):
                 found["colour"] = {colour: 1.0}
             if _BRIGHT in self._moods and not found["mood"] and (instead or families[0] not in self._clear):
@@ -174,7 +175,8 @@ class Vocabulary:
         ]
         others = [name.replace("_", " ") for kind in KINDS[1:] for name in found[kind]]
         near = min(float(cosines[0, self._rows[families[0]]].max()), 1.0)
-        return PromptMatch(families, tuple(others), near, tuple(dict.fromkeys(missed)), cut, instead, taught)
+        in_order = self._in_order(families, matches)
+        return PromptMatch(families, tuple(others), near, tuple(dict.fromkeys(missed)), cut, instead, taught, in_order)
 
     def _unread(self, words: list[str], cut: bool) -> PromptMatch:
         """Of a prompt in another script: the text encoder has no words for it, and its own image of that is dim."""
@@ -185,7 +187,9 @@ class Vocabulary:
         cosines = self._vectors @ vector
         family = best(self._scores("", vector, cosines).scores, self._clear)
         near = min(float(cosines[self._rows[family]].max()), 1.0)
-        return PromptMatch((family,), (_BRIGHT,) if _BRIGHT in self._moods else (), near, missed, cut, instead=True)
+        return PromptMatch(
+            (family,), (_BRIGHT,) if _BRIGHT in self._moods else (), near, missed, cut, True, False, (family,)
+        )
 
     def rewrite(self, prompt: str) -> str:
         """The prompt in words that the engine knows: `a hearth in neon` becomes `neon fire`.
@@ -196,7 +200,7 @@ class Vocabulary:
         understood = self.match(prompt)
         if not understood.families or understood.taught:
             return spelled_out(prompt)
-        return " ".join((*understood.others, " and ".join(self._plainest[name] for name in understood.families)))
+        return " ".join((*understood.others, " and ".join(self._plainest[name] for name in understood.in_order)))
 
     def _listed(self, text: str) -> int | None:
         """The entry of words that are listed, in the singular or in the plural."""
@@ -223,6 +227,7 @@ class Vocabulary:
         self,
         families: tuple[str, ...],
         named: dict[str, float],
+        listed: Collection[str],
         joined: Collection[str],
         cosines: torch.Tensor,
         scores: Mapping[str, float],
@@ -230,12 +235,13 @@ class Vocabulary:
     ) -> tuple[tuple[str, ...], bool]:
         """The families of a rewritten prompt, and whether they substitute for a prompt that is far from all.
 
-        joined: families that may be a second one. firm: how likely the first is, 1 for the subject.
+        listed: families that are written out. joined: those that may be a second one. firm: how likely the first is, 1
+        for the subject.
         """
         first = families[0]
         near = float(cosines[0, self._rows[first]].max())
         by_near = sorted(named, key=named.__getitem__, reverse=True)
-        written = [name for name in by_near if named[name] >= WRITTEN]
+        written = [name for name in by_near if name in listed]
         clear = [name for name in by_near if name in self._clear and named[name] >= NAMED]
         if near < NEAR and not written and not clear and firm < CONFIDENT:
             return (first if firm >= GUESS else best(scores, self._clear),), True
@@ -252,6 +258,12 @@ class Vocabulary:
         """The matches that are written out and name a family, and its name, in the order of the prompt."""
         named = [(match, *self._entries[match.entry]) for match in matches if match.near >= WRITTEN]
         return sorted(((m, name) for m, kind, name in named if kind == "family"), key=lambda each: each[0].end)
+
+    def _in_order(self, families: tuple[str, ...], matches: Sequence[_Match]) -> tuple[str, ...]:
+        """Families in the order of the prompt; one that no word of it names alone is that of the whole, and first."""
+        backwards = sorted(matches, key=lambda match: -match.start)
+        places = {self._entries[match.entry]: match.start for match in backwards}
+        return tuple(sorted(families, key=lambda name: places.get(("family", name), -1)))
 
     def _is_named(self, family: str, said: str) -> bool:
         return any(re.search(rf"\b{re.escape(n)}\b", said) for n in (self._plainest[family], family.replace("_", " ")))
