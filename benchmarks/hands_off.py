@@ -103,7 +103,7 @@ def watch(options: argparse.Namespace, seen: Seen) -> None:
     with Pipeline(settings, live=False, output=SIZE) as pipeline:
         improve(pipeline)
         classifier, _ = load_classifier(pipeline.engine.folder)
-        audio = AudioProcessor(pipeline.encoder, offered=pipeline.offered, suited=pipeline.suited)
+        audio = AudioProcessor(pipeline.encoder, offered=pipeline.offered, suited=pipeline.suited, turns=pipeline.turns)
         player.recall("1", 0.0, "now")
         for index, stereo in enumerate(endless(options.tracks or [DEMO])):
             if heard >= options.hours * 3600 * RATE:

@@ -85,6 +85,22 @@ def test_a_drop_changes_scene_palette_and_frame_in_one_hop() -> None:
     assert next(scene for scene in SCENES if scene.text == after.scene).energy >= 0.6
 
 
+def test_a_drop_turns_the_colours_and_the_next_one_or_a_calm_section_turns_them_back() -> None:
+    again = replace(song()[-1], drop=1.0)
+    hops = (*song(), again, *music(8.0, 120.01, energy=0.9), *music(30.0, 128.01, energy=0.2))
+    assert {one.hue for one in follow(hops, snapshot(seed=3))} == {0.0}, "the prompt names a colour"
+    found = follow(hops, snapshot(seed=3), turns=lambda: True)
+    assert at(found, 67.98).hue == 0.0 and at(found, 68.02).hue > 0.99 < at(found, 119.9).hue
+    assert at(found, 120.02).hue < 0.01
+    calm = (*song(), *music(30.0, 120.0, energy=0.2))
+    found = follow(calm, snapshot(seed=3), turns=lambda: True)
+    assert found[-1].section == BREAKDOWN and found[-1].hue < 0.01
+    assert max(abs(b.hue - a.hue) for a, b in pairwise(found[-3000:])) < 0.01
+    coloured = iter([True] * 300 + [False] * 9000)
+    found = follow(song(), snapshot(seed=3), turns=lambda: next(coloured))
+    assert at(found, 68.02).hue > 0.99 and at(found, 80.0).hue < 0.05, "another prompt, which names one"
+
+
 def test_without_drops_everything_but_the_fade_moves_smoothly() -> None:
     found = follow(music(120.0), snapshot(seed=1))
     for name in ("zoom", "x", "y", "area", "palette", "drift_x", "drift_y"):
@@ -162,7 +178,7 @@ def test_switched_off_in_a_show_the_frame_goes_back_without_a_jump() -> None:
     [
         ("framing", ("zoom", "x", "y", "roll", "across", "down", "aside")),
         ("camera", ("drift_x", "drift_y")),
-        ("palette", ("palette",)),
+        ("palette", ("palette", "hue")),
         ("scenes", ("scene", "changes")),
     ],
 )

@@ -41,6 +41,7 @@ def any_finish(random: np.random.Generator) -> PostFxParams:
         bloom=float(random.choice([0.0, 0.35, 1.5])),
         exposure=number(-2, 2),
         saturation=number(0, 1.6),
+        hue=float(random.choice([0.0, -45.0, 30.0])),
         level=number(0.1, 1),
         grain=number(0, 0.05),
         seed=int(random.integers(0, 2**31)),

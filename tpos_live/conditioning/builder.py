@@ -14,6 +14,7 @@ from tpos_live.conditioning.audio_conditioner import AudioConditioner
 from tpos_live.conditioning.beside import BesidePrompt
 from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, EditDirections, Regions, ShownText
 from tpos_live.conditioning.directed_scene import DirectedScene
+from tpos_live.conditioning.palette_span import PaletteSpan, Span
 from tpos_live.conditioning.prompt_bank import Part, PromptBank, blend, fold, slerp
 from tpos_live.core.envelope import ease
 from tpos_live.core.frame_params import FrameParams
@@ -71,11 +72,14 @@ class ConditioningBuilder:
         mode: str = "append",
         follow: Callable[[str], None] = lambda prompt: None,
         beside: BesidePrompt | None = None,
+        span: PaletteSpan | None = None,
     ) -> None:
         """sequence_length: rows of the result, the prompt's plus the audio's. trained_with_audio: the engine was
         trained with audio embeddings. mode: what AUTO means. follow: called with the prompt of each frame; must
-        return at once. scene: the sound's own, or the director's. beside: what suits beside the prompt."""
-        self._follow, self._beside = follow, beside or BesidePrompt()
+        return at once. scene: the sound's own, or the director's. beside: what suits beside the prompt. span: what of
+        the palette suits what is shown."""
+        self._follow, self._beside, self._find_span = follow, beside or BesidePrompt(), span or PaletteSpan()
+        self._span: Span | None = None
         self._scene = scene
         self._trained_with_audio = trained_with_audio
         self._own_mode = mode
@@ -111,7 +115,9 @@ class ConditioningBuilder:
         if self._audio is not None:
             self._audio.follow(embedding, now)
         self._scene.follow(params.direction, now)
-        self._fade(math.inf if self._now is None else max(now - self._now, 0.0) / MODE_FADE, self.mode(snapshot))
+        step = math.inf if self._now is None else max(now - self._now, 0.0) / MODE_FADE
+        self._fade(step, self.mode(snapshot))
+        self._follow_span(self._find_span(params.direction.scene), step)
         self._now = now
         if text is None:
             return None
@@ -127,7 +133,7 @@ class ConditioningBuilder:
         if shares.semantic > 0 and self._audio is not None:
             found = self._directions(int(snapshot["audio.guidance.directions"]))
             edits = self._edits(self._prompt_embeds, found, shares.semantic)
-        return Conditioning(self._prompt_embeds, regions, edits, self._bank.prompt, self._texts(shares))
+        return Conditioning(self._prompt_embeds, regions, edits, self._bank.prompt, self._texts(shares), self._span)
 
     def _shares(self, params: FrameParams) -> tuple[_Shares, list[Part]]:
         """The audio's shares, and the scenes of its region, weights of sum 1; none where it has no region."""
@@ -236,6 +242,13 @@ class ConditioningBuilder:
         for rows, (states, _) in zip(self._edit_embeds, found, strict=True):
             self._fill(rows, states.to(rows))
         return EditDirections(self._edit_embeds, tuple(weight for _, weight in found), share)
+
+    def _follow_span(self, goal: Span | None, step: float) -> None:
+        if goal is None or self._span is None:
+            self._span = goal
+        else:
+            low, high = (now + _limited(end - now, step) for now, end in zip(self._span, goal, strict=True))
+            self._span = low, high
 
     def _fade(self, step: float, mode: str) -> None:
         """Follow what suits the prompt, whether there is one, and the mode. step: of a fade from 0 to 1."""

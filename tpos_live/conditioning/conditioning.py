@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import torch
 
+from tpos_live.conditioning.palette_span import Span
+
 MAX_REGIONS = 3
 """Prompts that share a frame at once; each costs one row of the UNet's batch."""
 
@@ -53,7 +55,7 @@ class Conditioning:
     prompt_embeds: float [sequence length, dim], for samplers that draw one prompt. regions: None for a single prompt.
     edits: None without semantic guidance. label: the prompt that is shown or faded to. texts: what the frame shows, in
     words: scenes with weights of sum 1 where there are any, the sound's last, then moods with weights of sum 1 at most.
-    What a projection makes of a sound has no words.
+    What a projection makes of a sound has no words. span: what of the palette suits it (`palette_span.py`).
     """
 
     prompt_embeds: torch.Tensor
@@ -61,3 +63,4 @@ class Conditioning:
     edits: EditDirections | None = None
     label: str = ""
     texts: tuple[ShownText, ...] = ()
+    span: Span | None = None

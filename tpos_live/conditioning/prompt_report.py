@@ -11,6 +11,7 @@ from tpos_live.conditioning.prompt_syntax import plain
 from tpos_live.conditioning.vocabulary import Vocabulary
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.torch_threads import use_threads
+from tpos_live.scenes.palettes import HUES
 
 _PATIENCE = 5.0
 """Seconds between checks whether the session has ended."""
@@ -19,7 +20,7 @@ _PATIENCE = 5.0
 class PromptReport:
     """Analyses the newest prompt on a thread of its own.
 
-    Thread contract: one thread calls `follow`, which returns at once; any thread reads `line` and `families`.
+    Thread contract: one thread calls `follow`, which returns at once; any thread reads `line`, `families`, `colours`.
     """
 
     def __init__(self, vocabulary: Callable[[], Vocabulary | None], synchronous: bool = False) -> None:
@@ -36,6 +37,8 @@ class PromptReport:
         """
         self.families: tuple[str, ...] = ()
         """The families that the engine draws of the newest prompt, nearest first; none where `line` is ""."""
+        self.colours: tuple[str, ...] = ()
+        """The colours that it draws of it."""
 
     def __enter__(self) -> Self:
         if not self._synchronous:
@@ -73,6 +76,7 @@ class PromptReport:
             vocabulary, bare = self._vocabulary(), plain(prompt)
             match = vocabulary.match(bare.text) if vocabulary else None
             self.families = match.families if match else ()
+            self.colours = tuple(word for word in match.others if word in HUES) if match else ()
             self.line = "; ".join(filter(None, (bare.line, str(match or ""))))
         except Exception:  # the report is optional and must not stop the session
-            self.line, self.families = "", ()
+            self.line, self.families, self.colours = "", (), ()

@@ -31,6 +31,8 @@ class Direction:
     """Factor on the scene's area."""
     palette: float = 0.0
     """Turns of the palette, added to an engine's cyclic seed scalars."""
+    hue: float = 0.0
+    """How far the display turns the image's colours (`core/image_colour.py`): 0 not at all, 1 as at a drop."""
 
     across: float = 0.0
     down: float = 0.0

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.image_colour import turn_of
 
 _SAMPLES = 48
 """Samples along the shorter side of a frame."""
@@ -42,6 +43,11 @@ class Frame:
     def light(self) -> float:
         """Its `mean_light`."""
         return mean_light(self.pixels)
+
+    @cached_property
+    def turn(self) -> float:
+        """Its `turn_of`."""
+        return turn_of(self.pixels)
 
     @classmethod
     def of(cls, pixels: np.ndarray, index: int, params: FrameParams, drawn_at: float, detail: float) -> Self:

@@ -38,6 +38,7 @@ SCENE_SECONDS = (12.0, 24.0, 44.0)
 NAMED_SECONDS = 4.0
 """A scene that was chosen before it was clear which kind of music it is stays so long at least."""
 SCENE_FADE_BARS = 2.0
+CALM = (INTRO, BREAKDOWN, SILENCE)
 SHOT_BARS = 1.0
 """Length of the ease from one shot to the next."""
 KIND_SECONDS = 4.0
@@ -47,7 +48,9 @@ AREAS = {SILENCE: 0.5, INTRO: 0.5, BREAKDOWN: 0.6, MAIN: 0.72, BUILD_UP: 0.72, P
 no music has all of it."""
 AREA_SECONDS = 1.5
 PALETTE = {"section": 0.11, "drop": 0.37}
-"""Turns of the palette at a new section or phrase, and at a drop."""
+"""Turns of the palette at a new section or phrase, and at a drop. A drop also turns the colours of the image (`hue`),
+and the next drop, or the next calm section, turns them back: of a palette that ends near red, as a fire's, nobody sees
+the turn."""
 PALETTE_SECONDS = 2.0
 SWITCH_SECONDS = 1.0
 """Time in which the frame goes back where the director is turned off."""
@@ -60,8 +63,8 @@ DEPTH_SECONDS = 0.3
 class Director:
     """One step per hop; deterministic: the same features, labels and parameters give the same directions.
 
-    Thread contract: one thread calls `step`; another one may replace `offered` and `suited` and read `memory`, which is
-    replaced as a whole.
+    Thread contract: one thread calls `step`; another one may replace `offered`, `suited` and `turns`, and read
+    `memory`, which is replaced as a whole.
     """
 
     offered: Container[str] | None = None
@@ -69,6 +72,8 @@ class Director:
     suited: Callable[[], Container[str] | None] = lambda: None
     """Gives the texts of the scenes that suit beside the prompt that is shown, None where that is not known
     (`conditioning/beside.py`)."""
+    turns: Callable[[], bool] = lambda: False
+    """Gives whether the colours of what is shown may turn: the engine has a palette, and the prompt names no colour."""
     memory: DirectorMemory = field(default_factory=DirectorMemory)
     """What `resume` takes, of the newest decision."""
     _clock: BarClock = field(default_factory=BarClock)
@@ -89,6 +94,8 @@ class Director:
     _area: float | None = None
     _palette: float = 0.0
     _palette_goal: float = 0.0
+    _hue: float = 0.0
+    _hue_goal: float = 0.0
     _shots: int = 0
     _shot: Shot = OPENING
     _on: float = 0.0
@@ -106,6 +113,7 @@ class Director:
         self._scene_kind = memory.kind
         self._changes, self._shots, self._shot = memory.changes, memory.shots, memory.shot
         self._palette = self._palette_goal = memory.palette
+        self._hue = self._hue_goal = memory.hue
         self._framing.take(memory.shot, 0.0)
         self._choice.resume(memory.choices, memory.scene, self._time)
         self._on = float(snapshot["director"])
@@ -133,8 +141,9 @@ class Director:
 
     def _remember(self) -> None:
         self.memory = DirectorMemory(
-            self._scene, self._kind, self._palette_goal, self._shot, self._changes, self._choice.count, self._shots
-        )
+            self._scene, self._kind, self._palette_goal, self._shot, self._changes, self._choice.count, self._shots,
+            self._hue_goal,
+        )  # fmt: skip
 
     def _follow_depths(self, snapshot: Snapshot) -> dict[str, float]:
         """The depths, and whether there is a prompt; nothing is computed while the parameters stay."""
@@ -176,8 +185,9 @@ class Director:
         if depth["scenes"] > 0 and self._choose(features, seed, 0.0 if cut else 0.5 * self._clock.bar_seconds, 0.9):
             said.append(f"{'cut' if cut else 'blend'} to {self._scene}")
         self._palette_goal += PALETTE["drop"] * depth["palette"]
+        self._hue_goal = 1.0 - self._hue_goal
         if cut:
-            self._palette = self._palette_goal
+            self._palette, self._hue = self._palette_goal, self._hue_share(depth)
         self._take_shot(seed, 0.0 if cut else 0.5 * self._clock.bar_seconds)
         self._say("drop", said)
 
@@ -186,7 +196,7 @@ class Director:
         phrase = section or int(self._sections.bars + 0.5) % PHRASE_BARS == 0
         said = []
         if self._wants_scene(depth["scenes"], section, phrase):
-            calm = 2.0 if self._sections.name in (INTRO, BREAKDOWN, SILENCE) else 1.0
+            calm = 2.0 if self._sections.name in CALM else 1.0
             fade = calm * SCENE_FADE_BARS * self._clock.bar_seconds
             if self._choose(features, seed, fade, self._sections.energy):
                 said.append(f"blend to {self._scene}" if self._scene else "the sound's own scene")
@@ -194,6 +204,8 @@ class Director:
             self._palette_goal += PALETTE["section"] * depth["palette"] if self._kind else 0.0
         if phrase or said:
             self._take_shot(seed, SHOT_BARS * max(self._clock.bar_seconds, 1.5))
+        if section and self._sections.name in CALM:
+            self._hue_goal = 0.0
         if section or said:
             self._say(self._sections.name, said)
 
@@ -229,6 +241,10 @@ class Director:
         suited = self.suited()
         return suits_a_prompt(text) if suited is None else text in suited
 
+    def _hue_share(self, depth: dict[str, float]) -> float:
+        """Where the turn of the colours goes to."""
+        return self._hue_goal * depth["palette"] if self._hue_goal and self.turns() else 0.0
+
     def _take_shot(self, seed: int, seconds: float) -> None:
         self._shots += 1
         rng = random.Random(f"{seed} shot {self._shots}")
@@ -250,6 +266,7 @@ class Director:
         begins = area if self._area is None else self._area
         self._area = follow(begins, area, AREA_SECONDS, AREA_SECONDS, HOP_SECONDS)
         self._palette = follow(self._palette, self._palette_goal, PALETTE_SECONDS, PALETTE_SECONDS, HOP_SECONDS)
+        self._hue = follow(self._hue, self._hue_share(depth), PALETTE_SECONDS, PALETTE_SECONDS, HOP_SECONDS)
         if not on and self._on < 1e-3:
             return NO_DIRECTION
         frame, camera = self._on * depth["framing"], self._on * depth["camera"]
@@ -262,6 +279,7 @@ class Director:
             changes=self._changes,
             area=1.0 + (self._area - 1.0) * depth["area"],
             palette=self._palette * self._on,
+            hue=self._hue * self._on,
             zoom=shot.zoom * frame,
             x=shot.x * frame,
             y=shot.y * frame,

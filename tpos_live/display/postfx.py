@@ -51,9 +51,10 @@ class PostFxParams:
     fractions of the image to the right and down. rotate: degrees clockwise. mix: 0 shows the previous frame, 1 the
     newest. contrast, mean: contrast of the blend about its mean colour (sRGB 0 to 1), which compensates the loss by
     averaging. pan_old, pan_new: displacement of each frame's content, in fractions, to the right and down. bloom:
-    strength. exposure: stops. saturation: 1 = unchanged. level: master fade 0 to 1. grain: standard deviation, 1 = full
-    scale. seed: of grain and dither. detail: displacement by turbulence, standard deviation in engine pixels, where the
-    frame is enlarged. detail_turn: rotations of the turbulence so far. detail_at: its drift, as pan_new."""
+    strength. exposure: stops. saturation: 1 = unchanged. hue: degrees by which colours turn, from red to green.
+    level: master fade 0 to 1. grain: standard deviation, 1 = full scale. seed: of grain and dither. detail:
+    displacement by turbulence, standard deviation in engine pixels, where the frame is enlarged. detail_turn:
+    rotations of the turbulence so far. detail_at: its drift, as pan_new."""
 
     zoom: float = 1.0
     place: tuple[float, float] = (0.0, 0.0)
@@ -66,6 +67,7 @@ class PostFxParams:
     bloom: float = 0.0
     exposure: float = 0.0
     saturation: float = 1.0
+    hue: float = 0.0
     level: float = 1.0
     grain: float = 0.0
     seed: int = 0
@@ -128,6 +130,7 @@ def postfx_params(
         bloom=max(params.bloom, 0.0) * bloom_share(light),
         exposure=params.exposure - replaced,
         saturation=min(max(params.saturation, 0.0) + COLOUR * replaced, MOST_SATURATION),
+        hue=_hue(params.direction.hue, previous, newest, mix),
         level=min(params.level, snapshot["out.level"]),
         grain=max(params.grain, 0.0),
         seed=int(now * GRAIN_RATE) & 0x7FFFFFFF,
@@ -157,6 +160,14 @@ def replaced_exposure(lift: float, exposure: float, light: float) -> float:
 def bloom_share(light: float) -> float:
     """Share of the bloom that an image with this light (`Frame.light`) gets."""
     return min(BRIGHTEST / max(light, 1e-3), 1.0) ** VEIL
+
+
+def _hue(share: float, previous: Frame | None, newest: Frame | None, mix: float) -> float:
+    """Degrees by which the colours of a blend of two frames turn. share: of a whole turn."""
+    if share <= 0.0 or newest is None:
+        return 0.0
+    turn = newest.turn
+    return share * (turn if previous is None or mix >= 1.0 else mix * turn + (1.0 - mix) * previous.turn)
 
 
 def _soften(distance: float) -> float:

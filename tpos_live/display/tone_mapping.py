@@ -8,7 +8,7 @@ One pixel:
 
     v  = mean + (blend - mean) * contrast, at least 0
     l  = light(v);  l = l + bloom * bloom map * (1 - l)      a screen: large bright areas keep their colours
-    L  = colour * l                                          exposure and saturation in one matrix
+    L  = colour * l                                          exposure, saturation and hue in one matrix
     m  = the highest channel of L,  o = max(m - KNEE, 0)     the part above the knee ...
     lost = o * o * shoulder / (1 + o * shoulder)
     L  = L * (m - lost) / m                                  ... is compressed, in the same colour,
@@ -41,6 +41,9 @@ KNEE = 0.2
 SPILL = 0.06
 LUMA = (0.2126, 0.7152, 0.0722)
 """Luminance of linear RGB (ITU-R BT.709)."""
+KEPT = (np.array(LUMA) + 1.0 / 3.0) / 2.0
+"""Of linear RGB, what a turn of the hues leaves as it is: with the luminance kept violet is pale, with the mean it is
+dark; half of each is neither."""
 TILE = 512
 """Side of the noise tile in pixels; a power of two."""
 GRAIN_STEP = 40.0
@@ -86,14 +89,27 @@ class ToneMapping:
     def of(cls, postfx: PostFxParams) -> ToneMapping:
         exposure = 2.0**postfx.exposure
         grey = 1.0 - postfx.saturation
-        colour = tuple(
-            exposure * (grey * LUMA[j] + (postfx.saturation if i == j else 0.0)) for i in range(3) for j in range(3)
-        )
+        rows = [
+            [exposure * (grey * LUMA[j] + (postfx.saturation if i == j else 0.0)) for j in range(3)] for i in range(3)
+        ]
+        if postfx.hue:
+            rows = (np.array(rows) @ hue_matrix(postfx.hue)).tolist()
+        colour = tuple(value for row in rows for value in row)
         brightest = exposure * max(postfx.bloom, 1.0)
         shoulder = 0.0
         if brightest > 1.0:
             shoulder = (brightest - 1.0) / ((1.0 - KNEE) * (brightest - KNEE))
         return cls(colour, shoulder, postfx.bloom)
+
+
+def hue_matrix(degrees: float) -> np.ndarray:
+    """3x3 on light: turns hues from red towards green, and leaves grey and KEPT as they are."""
+    angle = math.radians(degrees)
+    axis = np.full(3, 1.0 / math.sqrt(3.0))
+    across = np.array(((0.0, -1.0, 1.0), (1.0, 0.0, -1.0), (-1.0, 1.0, 0.0))) / math.sqrt(3.0)
+    turn = math.cos(angle) * np.eye(3) + math.sin(angle) * across + (1.0 - math.cos(angle)) * np.outer(axis, axis)
+    upright = np.outer(np.ones(3), KEPT - 1.0 / 3.0)  # shears the plane of equal KEPT to that of equal sums
+    return np.asarray((np.eye(3) - upright) @ turn @ (np.eye(3) + upright))
 
 
 def toned(light: np.ndarray, spilled: np.ndarray, tone: ToneMapping) -> np.ndarray:

@@ -41,8 +41,8 @@ class AudioProcessor:
     """Processes chunks of audio and publishes the results.
 
     Thread contract: one thread calls `process`; `params`, `frame_params`, `embedding` and `features` hold the newest
-    records and may be read from anywhere, and `tagger.name` too; another thread may replace `director.offered` and
-    `director.suited`, and read `director.memory`. Nothing depends on the size of the chunks.
+    records and may be read from anywhere, and `tagger.name` too; another thread may replace `director.offered`,
+    `director.suited` and `director.turns`, and read `director.memory`. Nothing depends on the size of the chunks.
     """
 
     def __init__(
@@ -52,10 +52,11 @@ class AudioProcessor:
         offered: Container[str] | None = None,
         beat_source: BeatSource | None = None,
         suited: Callable[[], Container[str] | None] = lambda: None,
+        turns: Callable[[], bool] = lambda: False,
     ) -> None:
         """delay: seconds from sound in the room to light on the screen; called for each chunk. offered: scenes that the
         engine draws, None for all. beat_source: clocks of other programs, None for none. suited: gives the
-        scenes that suit beside the prompt, None where that is not known."""
+        scenes that suit beside the prompt, None where that is not known. turns: gives whether colours may turn."""
         self.encoder = encoder
         self.delay = delay
         self.frame_params: Mailbox[FrameParams] = Mailbox()
@@ -65,7 +66,7 @@ class AudioProcessor:
         self.features = Features()
         self.tagger = Tagger(encoder)
         self.beat_source = beat_source or BeatSource()
-        self.director = Director(offered, suited)
+        self.director = Director(offered, suited, turns)
         self._extractor = FeatureExtractor()
         self._integrator = ModulationIntegrator()
         self._labels: deque[tuple[float, str]] = deque()

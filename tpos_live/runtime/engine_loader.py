@@ -141,7 +141,7 @@ class EngineLoader:
 
         def direct() -> None:
             director = self._audio_processor.director
-            director.offered, director.suited = pipeline.offered, pipeline.suited
+            director.offered, director.suited, director.turns = pipeline.offered, pipeline.suited, pipeline.turns
 
         def fail_over(error: Exception, failures: int) -> FailoverResult | None:
             result = pipeline.fail_over(error, failures)

@@ -17,6 +17,7 @@ from tpos_live.conditioning.audio_conditioner import AudioConditioner, SentenceS
 from tpos_live.conditioning.beside import BesidePrompt
 from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.directed_scene import DirectedScene
+from tpos_live.conditioning.palette_span import PaletteSpan
 from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner, sound_phrases
 from tpos_live.conditioning.projection import ProjectedConditioner, ProjectionError, find_projection
 from tpos_live.conditioning.prompt_bank import PromptBank
@@ -102,6 +103,8 @@ class Pipeline:
         """Scenes that the engine draws, for the director; None for all."""
         self.suited: Callable[[], frozenset[str] | None] = lambda: None
         """Gives those of them that suit beside the prompt, for the director; None where that is not known."""
+        self.turns: Callable[[], bool] = lambda: False
+        """Gives whether the colours of what is shown may turn, for the director."""
 
     def __enter__(self) -> Self:
         """Raises EngineError. A live show goes on with the built-in engine where the chosen one is there, but cannot be
@@ -144,10 +147,12 @@ class Pipeline:
         follow = self._prompt_report.follow
         phrases, report = read_phrases(path), self._prompt_report
         offered, pairs = phrases["family"] if phrases else None, engine.draws_pairs
+        palette = any(scalar.cyclic and scalar.source == "seed" for scalar in engine.metadata.scalars)
+        self.turns = lambda: palette and not report.colours
         self.suited = beside = BesidePrompt(offered, lambda: report.families, pairs)
         self.builder = ConditioningBuilder(
             PromptBank(texts), self._audio_conditioner(), DirectedScene(scenes), rows, self.engine.trained_with_audio,
-            own, follow, beside,
+            own, follow, beside, PaletteSpan(offered, lambda: report.families, lambda: report.colours),
         )  # fmt: skip
         self._texts = texts
 

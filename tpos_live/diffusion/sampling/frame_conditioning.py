@@ -101,8 +101,9 @@ class FrameConditioner:
         """All rows of one prompt, or of two that the UNet takes at once. share: of the second one."""
         params, scalars, seed = request.params, self._unet_tokens.scalars, int(request.snapshot["seed"])
         values = scalars.at(
-            seed, params.cut_index, params.noise_position, params.intensity, share, params.direction.palette
-        )
+            seed, params.cut_index, params.noise_position, params.intensity, share, params.direction.palette,
+            request.conditioning.span,
+        )  # fmt: skip
         self._unet_tokens.fill(out, embeds, values, second)
 
     def _avoid(self, snapshot: Snapshot) -> torch.Tensor:

@@ -67,10 +67,12 @@ class SeedScalars:
         self._normal = NormalDist()
 
     def at(
-        self, seed: int, cut_index: int, position: float, intensity: float, share: float = 0.0, palette: float = 0.0
-    ) -> list[float]:
+        self, seed: int, cut_index: int, position: float, intensity: float, share: float = 0.0, palette: float = 0.0,
+        span: tuple[float, float] | None = None,
+    ) -> list[float]:  # fmt: skip
         """Values in the order of the metadata. position: on the noise trajectory. share: of a second prompt. palette:
-        turns to add to cyclic seed scalars.
+        turns to add to cyclic seed scalars. span: the part of -1 to 1 to which the sine of those is held, None for all
+        of the circle.
 
         A cyclic seed scalar goes round at its rate, from a place and in a direction of the seed. One that
         is not cyclic wanders: a Gaussian walk as smooth as the noise's, through the normal distribution
@@ -88,6 +90,7 @@ class SeedScalars:
             elif scalar.cyclic:
                 start, side = few(seed, cut_index, 255, n, 2)
                 value = (self._normal.cdf(start) + math.copysign(scalar.rate, side) * position + palette) % 1.0
+                value = value if span is None else _within(value, *span)
             else:
                 value = self._normal.cdf(self._wander(seed, cut_index, n, scalar.rate * position * 3.0))
             values.append(value)
@@ -131,3 +134,10 @@ def rows_of_pairs(
     rows = [paired(embeds[a], embeds[b], weights[b] / (weights[a] + weights[b])) for a, b in places]
     products = [weights[a] * weights[b] for a, b in places]
     return rows, tuple(product / sum(products) for product in products)
+
+
+def _within(turn: float, low: float, high: float) -> float:
+    """A turn whose sine goes from `low` to `high` as that of `turn` goes from -1 to 1; it stays on that half of the
+    circle where the sine rises. turn: 0 to 1."""
+    sine = low + (high - low) * (math.sin(2.0 * math.pi * turn) + 1.0) / 2.0
+    return math.asin(min(max(sine, -1.0), 1.0)) / (2.0 * math.pi) % 1.0
