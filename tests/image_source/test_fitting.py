@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
@@ -141,3 +143,13 @@ def test_pictures_that_share_their_scalers_are_the_same() -> None:
             shared = fitted(frame, how, 1, scalers=scalers)
             assert np.array_equal(shared.pixels, fitted(frame, how, 1).pixels)
             made += 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted on Linux")
+def test_scaling_starts_no_threads_beside_the_engine() -> None:
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    frame, scalers, before = frame_of(np.zeros((720, 1280, 3), np.uint8)), Scalers(), threads()
+    fitted(frame, Fitting(SIZE, blur=0.4), 1, scalers=scalers)
+    assert threads() == before

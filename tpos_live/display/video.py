@@ -117,7 +117,7 @@ def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     scale = min(size[0] / width, size[1] / height)
     inner = max(round(scale * width), 1), max(round(scale * height), 1)
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-    small = frame.reformat(width=inner[0], height=inner[1]).to_ndarray()
+    small = frame.reformat(width=inner[0], height=inner[1], threads=1).to_ndarray()
     out = np.zeros((size[1], size[0], 3), np.uint8)
     x, y = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
     out[y : y + inner[1], x : x + inner[0]] = small

@@ -58,14 +58,15 @@ class Fitting:
 
 class Scalers:
     """What scales the pictures of one source, by step; one thread at a time. A new one for each picture took two thirds
-    of the time of all (1.8 ms of processor time in place of 0.6, from 1280x720 to 320x192)."""
+    of the time of all (1.8 ms of processor time in place of 0.6, from 1280x720 to 320x192). PyAV's thread per core took
+    1.1 times the processor time of one, and waits for all cores: 3.1 ms in place of 0.6 beside other work."""
 
     def __init__(self) -> None:
         self._scalers: defaultdict[str, VideoReformatter] = defaultdict(VideoReformatter)
 
     def scale(self, step: str, frame: av.VideoFrame, size: tuple[int, int], kind: str, how: str) -> av.VideoFrame:
         """The frame at (width, height), in the format `kind`. how: the interpolation. Raises av.FFmpegError."""
-        return self._scalers[step].reformat(frame, *size, format=kind, interpolation=how)
+        return self._scalers[step].reformat(frame, *size, format=kind, interpolation=how, threads=1)
 
 
 def fitted(
@@ -126,5 +127,5 @@ def _inner(
 
 def _behind(frame: av.VideoFrame, size: tuple[int, int], blur: float) -> np.ndarray:
     """The same picture, blurred, over all of the frame; uint8 [height, width, 3]. Not turned yet, as `size` is not."""
-    flat = frame.reformat(frame.width, frame.height, format="rgb24")  # has no rotation of its own any more
+    flat = frame.reformat(frame.width, frame.height, format="rgb24", threads=1)  # has no rotation of its own any more
     return fitted(flat, Fitting(size, blur=max(blur, EDGES_BLUR)), 0).pixels
