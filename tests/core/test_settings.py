@@ -64,6 +64,13 @@ def test_nested_and_quoted_parameter_names(tmp_path: Path) -> None:
         ("[osc]\nprot = 1", 2, ["osc.prot", "did you mean port?"]),
         ("sekunden = 9", 1, ["sekunden", "allowed here: sound, engine"]),
         ("[engine]\naccelerator = 'x'", 2, ["engine.accelerator", 'no accelerator "x"; choose auto']),
+        ("[record]\nfile = 'a\\u0000.mp4'".replace("'", '"'), 2, ["record.file", "no NUL"]),
+        ("[output]\nto = ['a\\u0000.mp4']".replace("'", '"'), 2, ["output.to", "no NUL"]),
+        (f"[osc]\nallow = '{'y' * 5000}'", 2, ["osc.allow", "an address such as"]),
+        (f"[sound]\naudio = '{'y' * 5000}'", 2, ["sound.audio", "at most 4000 letters"]),
+        (f"[web]\nhost = '{'y' * 90}'", 2, ["web.host", "takes an address of this machine"]),
+        ("[parameters]\n'out.fit' = 7", 2, ["allowed is cover, contain, mirror, not 7"]),
+        ("[parameters]\npause = -1", 2, ["allowed is true or false, not -1"]),
         ("second = 9", 1, ["second", "did you mean seconds?"]),
         ("[audio]\ndevice = 'mic'", 1, ["audio", "[parameters]", "sound, engine"]),
         ("[record]\nfile = 12", 2, ["record.file", "a text in quotes, not 12"]),
@@ -79,6 +86,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, line: int, words: list[st
     message = str(caught.value)
     assert "bad.toml" in message and "\n" not in message
     assert all(word in message for word in words), message
+    assert len(message) < 300 + len(str(tmp_path)), "one line that can be read"
     assert f"line {line}" in message or "TOML" in message
 
 

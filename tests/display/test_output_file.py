@@ -109,6 +109,7 @@ def test_bad_outputs_are_one_line_and_leave_nothing(tmp_path: Path) -> None:
         ("a.wav", ".wav"),
         ("a.v2", ".v2"),
         (".mp4", "NAME.mp4"),
+        ("x" * 300 + ".mp4", "choose another name"),
     ):
         with pytest.raises(DisplayError) as caught:
             check_output(tmp_path / name, VIDEO)

@@ -82,7 +82,7 @@ def _kind(text: str) -> tuple[str, str]:
             return kind, text
     elif PurePath(text).suffix.lower() in VIDEO:
         return "file", text
-    raise ValueError(f'{FORMS}, not "{masked(text)}"')
+    raise ValueError(f'{FORMS}, not "{masked(text)[:100]}"')
 
 
 def masked(text: str) -> str:

@@ -75,11 +75,20 @@ class Parameter:
 
     def allows(self, value: Value) -> bool:
         """False for a number outside the range, which `parse` would clamp. value: one that `parse` takes."""
-        if self.kind not in ("int", "float"):
-            return True
         number = parse_number(value)
-        assert number is not None
-        return self.low <= number <= self.high or (self.off_below and number == 0)
+        if number is None or self.kind == "text":
+            return True
+        low, high = self.low, self.high
+        if self.kind not in ("int", "float"):
+            low, high = 0, max(len(self.choices), 2) - 1
+        return low <= number <= high or (self.off_below and number == 0)
+
+    @property
+    def allowed(self) -> str:
+        """The values, for a message."""
+        if self.kind in ("int", "float"):
+            return f"{self.low:.10g} to {self.high:.10g}"
+        return ", ".join(self.choices) or "true or false"
 
     def _text(self, value: object) -> str:
         """A lone float is what a fader sends: as a text it would replace a prompt by "0.216"."""

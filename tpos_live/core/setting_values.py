@@ -14,6 +14,16 @@ from tpos_live.core.parameters import TABLE
 
 ACCELERATORS = ("auto", "eager", "openvino", "cuda-graph", "compile", "tensorrt-rtx", "tensorrt")
 """Those of `diffusion/backends/registry.py`, which needs PyTorch."""
+MOST_LETTERS = 4000
+"""Of a text: no system takes a longer path."""
+
+
+def check_text(text: str) -> None:
+    """Raise ValueError for what no file and no address can be called."""
+    if "\0" in text:
+        raise ValueError("a text has no NUL character")
+    if len(text) > MOST_LETTERS:
+        raise ValueError(f"a text has at most {MOST_LETTERS} letters")
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -36,7 +46,7 @@ def parse_address(text: str) -> tuple[str, int]:
         return ("", 0)
     host, colon, port = text.rpartition(":")
     number = whole_number(port)
-    if not colon or not host or number is None or not 0 < number < 65536:
+    if not colon or not host or not _can_be_a_host(host) or number is None or not 0 < number < 65536:
         raise ValueError("a reply address is written HOST:PORT, for example 127.0.0.1:9001")
     return host, number
 
@@ -58,8 +68,16 @@ def _output_size(text: str) -> None:
 
 
 def _listening(text: str) -> None:
-    if not text.strip():
+    if not text.strip() or not _can_be_a_host(text):
         raise ValueError("takes an address of this machine: 127.0.0.1, or 0.0.0.0 for the whole network")
+
+
+def _can_be_a_host(text: str) -> bool:
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _reply(text: str) -> None:
@@ -79,7 +97,7 @@ def parse_network(text: str) -> None:
         ipaddress.ip_network(text, strict=False)
     except ValueError as error:
         raise ValueError(
-            f'an address such as 192.168.1.20 or a network such as 192.168.1.0/24, not "{text}"'
+            f'an address such as 192.168.1.20 or a network such as 192.168.1.0/24, not "{text[:60]}"'
         ) from error
 
 
@@ -117,7 +135,7 @@ def parse_accelerator(text: str) -> str:
     """A name of ACCELERATORS: "OpenVINO" is "openvino". Raises ValueError."""
     name = text.strip().lower()
     if name not in ACCELERATORS:
-        raise ValueError(f'there is no accelerator "{text}"; choose {", ".join(ACCELERATORS)}')
+        raise ValueError(f'there is no accelerator "{text[:60]}"; choose {", ".join(ACCELERATORS)}')
     return name
 
 

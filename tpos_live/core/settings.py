@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tpos_live.core.parameter import Value
 from tpos_live.core.setting_values import (
@@ -18,12 +18,21 @@ from tpos_live.core.setting_values import (
     OutputSize,
     ScreenName,
     Size,
+    check_text,
     parse_screen,
 )
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @field_validator("*")
+    @classmethod
+    def _texts(cls, value: object) -> object:
+        for text in value if isinstance(value, list) else (value,):
+            if isinstance(text, str):
+                check_text(text)
+        return value
 
 
 class SoundSettings(_Section):

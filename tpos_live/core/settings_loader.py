@@ -95,7 +95,7 @@ def _validate(data: dict[str, Any], where: str, text: str) -> dict[str, Any]:
         try:
             parsed[name] = parameter.parse(value)
             if not parameter.allows(value):
-                raise ParameterError(f"allowed is {parameter.low:.10g} to {parameter.high:.10g}, not {shorten(value)}")
+                raise ParameterError(f"allowed is {parameter.allowed}, not {shorten(value)}")
         except ParameterError as error:
             raise SettingsError(f"{place}: {error}") from error
     return {**data, "parameters": parsed} if parsed else data

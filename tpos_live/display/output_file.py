@@ -40,6 +40,7 @@ def check_output(path: Path, suffixes: Sequence[str], sources: Sequence[Path] = 
         raise DisplayError(f"{path} is the file that is read; name another one to write")
     if try_folder:
         check_folder(path.parent)
+        _check_name(path)
     elif not is_folder(path.parent):
         raise DisplayError(f"{path.parent} does not exist; make it first, or name another folder")
     return path
@@ -54,6 +55,16 @@ def check_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise DisplayError(f"cannot write into {folder}: {reason(error)}; choose another folder") from error
+
+
+def _check_name(path: Path) -> None:
+    """Raise DisplayError for a name that no file in this folder can have."""
+    try:
+        part_of(path).lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DisplayError(f"no file can be called {path.name[:60]}… ({reason(error)}); choose another name") from error
 
 
 def is_there(path: Path) -> bool:

@@ -81,7 +81,7 @@ def _values(given: Any) -> dict[str, Value]:
             raise RequestError(str(error)) from error
         if not parameter.allows(value):
             low = "0 or " if parameter.off_below else ""
-            raise RequestError(f"{name} takes {low}{parameter.low:g} to {parameter.high:g}, not {shorten(value, 20)}")
+            raise RequestError(f"{name} takes {low}{parameter.allowed}, not {shorten(value, 20)}")
         values[name] = " ".join(parsed.split()) if isinstance(parsed, str) else parsed
     return values
 
