@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tpos_live.conditioning.conditioning import ShownText
+from tpos_live.core.direction import Direction
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import EngineSettings, Settings
@@ -75,10 +76,11 @@ def test_the_sound_s_mood_moves_every_scene_by_its_weight(scenes: PromptScenes) 
     assert scenes([ShownText("dark", 1.0, mood=True)]) == ()
 
 
-def drawn(pipeline: Pipeline, prompt: str, amount: float) -> np.ndarray:
+def drawn(pipeline: Pipeline, prompt: str, amount: float, palette: float = 0.0) -> np.ndarray:
     """Pixels float [256, 256, 3] of one moment in silence."""
     store = ParameterStore({"prompt": prompt, "prompt.fade": 0.0, "source": "scene:prompt"})
-    params = FrameParams(time=1.0, noise_position=2.3, intensity=0.6, source_amount=amount)
+    direction = Direction(palette=palette)
+    params = FrameParams(time=1.0, noise_position=2.3, intensity=0.6, source_amount=amount, direction=direction)
     frame = pipeline.draw(params, None, store.snapshot(), 1.0)
     assert frame is not None
     return frame.pixels[..., :3].astype(np.float32)
@@ -101,6 +103,12 @@ def test_the_scene_has_the_shapes_and_colours_that_ember_draws_and_is_sharper(pi
     assert alike(soft, crisp) > 0.7 > alike(soft, other)
     soft_edges, crisp_edges = (steepness(image) for image in (soft, crisp))
     assert crisp_edges > 1.5 * soft_edges
+
+
+def test_the_scene_keeps_to_the_part_of_the_palette_that_suits_its_prompt(pipeline: Pipeline) -> None:
+    for palette in (0.0, 0.25, 0.5, 0.75):
+        soft, crisp = (drawn(pipeline, "an aurora", amount, palette).mean((0, 1)) for amount in (0.0, 1.0))
+        assert float(np.abs(soft / soft.sum() - crisp / crisp.sum()).max()) < 0.06, palette
 
 
 def test_no_prompt_in_silence_draws_as_without_a_source(pipeline: Pipeline) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tpos_live.conditioning.conditioning import ShownText
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.heap import give_back_later
@@ -78,13 +78,13 @@ class LiveSource(OwnThread):
         """What the source is and does, for the status; "" without one."""
 
     def image(
-        self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int], texts: tuple[ShownText, ...] = ()
+        self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int], conditioning: Conditioning | None = None
     ) -> SourceImage | None:
         """The newest picture; None without a source."""
         newest = self._images.latest()
         if newest is None and str(snapshot["source"]).strip() in NOTHING:
             return None
-        self._wanted.put(Wanted(params, snapshot, size, texts))
+        self._wanted.put(Wanted(params, snapshot, size, conditioning))
         return newest
 
     def _wake(self) -> None:

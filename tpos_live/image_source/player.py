@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 import av
 
-from tpos_live.conditioning.conditioning import ShownText
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.output_names import masked
@@ -29,9 +29,9 @@ class ImageProvider(Protocol):
     """What gives a frame its picture."""
 
     def image(
-        self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int], texts: tuple[ShownText, ...] = ()
+        self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int], conditioning: Conditioning | None = None
     ) -> SourceImage | None:
-        """The picture for a frame of (width, height) that shows `texts`; None without a source."""
+        """The picture for a frame of (width, height) of this conditioning; None without a source."""
         ...
 
 
@@ -97,14 +97,14 @@ class OfflineSource:
         """As `LiveSource.line`."""
 
     def image(
-        self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int], texts: tuple[ShownText, ...] = ()
+        self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int], conditioning: Conditioning | None = None
     ) -> SourceImage | None:
         """Raises SourceError for a source that cannot be read, and for one without a time of its own."""
         name = str(snapshot["source"]).strip()
         if name in NOTHING:
             return None
         player = self._player = self._open(name, float(snapshot["source.seconds"]))
-        return player.image(Wanted(params, snapshot, size, texts), 0.0)
+        return player.image(Wanted(params, snapshot, size, conditioning), 0.0)
 
     def check(self, snapshot: Snapshot) -> None:
         """Raise SourceError as `image` does, but for a scene, which only an engine can say whether it draws."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import av
 
-from tpos_live.conditioning.conditioning import ShownText
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 
@@ -17,12 +17,12 @@ class SourceError(Exception):
 
 
 class Wanted(NamedTuple):
-    """What a frame asks for: its parameters, its (width, height), and what it shows, in words."""
+    """What a frame asks for: its parameters, its (width, height), and what it is drawn from beside the source."""
 
     params: FrameParams
     snapshot: Snapshot
     size: tuple[int, int]
-    texts: tuple[ShownText, ...] = ()
+    conditioning: Conditioning | None = None
 
 
 class Reader(ABC):

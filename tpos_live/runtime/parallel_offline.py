@@ -164,7 +164,7 @@ def _work(job: _Job, rank: int, out: Any, ready: Any, parent: int) -> None:
                 ):
                     pipeline.generator.reset_feedback()
                     continue
-                image = pipeline.source.image(params, snapshot, pipeline.generator.size, built.texts)
+                image = pipeline.source.image(params, snapshot, pipeline.generator.size, built)
                 frame = pipeline.generator.generate(FrameRequest(params, built, snapshot, image))
                 if doing == "draw":
                     out.put(replace(frame, pixels=frame.pixels.copy()))

@@ -301,7 +301,7 @@ class Pipeline:
             raise EngineError(f"{self._path}: {self.problem}; fetch or install the engine again")
         if built is None:
             return None
-        image = self.source.image(params, snapshot, self.generator.size, built.texts)
+        image = self.source.image(params, snapshot, self.generator.size, built)
         request = FrameRequest(params, built, snapshot, image)
         if snapshot["engine.mode"] == "keyframes" and not self.generator.on_card:
             return self._keyframes.draw(self.generator, request)

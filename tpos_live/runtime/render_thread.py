@@ -210,7 +210,7 @@ class RenderThread(OwnThread):
         early = meanwhile if self._generator.on_card and not self._pace.capped else None
         image = None
         if self._source is not None:
-            image = self._source.image(params, snapshot, self._generator.size, built.texts)
+            image = self._source.image(params, snapshot, self._generator.size, built)
         request = FrameRequest(params, built, snapshot, image)
         with self.calls:
             if self._drawer is not None:

@@ -80,12 +80,15 @@ class SceneReader(Reader):
         that is shown leads to one."""
         if self._wanted is None:
             return None
-        params, snapshot, (width, height), texts = self._wanted
+        params, snapshot, (width, height), conditioning = self._wanted
+        texts, span = (conditioning.texts, conditioning.span) if conditioning is not None else ((), None)
         if not (scenes := tuple(self._choose(texts))):
             return None
         seed, cut = int(snapshot["seed"]), params.cut_index
-        values = self._scalars.at(seed, cut, params.noise_position, params.intensity, palette=params.direction.palette)
         direction, noise_at = params.direction, (seed, cut, params.noise_position, params.pan_x, params.pan_y)
+        values = self._scalars.at(
+            seed, cut, params.noise_position, params.intensity, palette=direction.palette, span=span
+        )
         place = direction.across, direction.down, direction.aside
         moment = (*noise_at, *values, width, height, scenes, place)
         if moment == self._moment:
