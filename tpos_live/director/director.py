@@ -125,9 +125,8 @@ class Director:
         section = self._sections.step(features, self._clock.bar_seconds)
         dropped = self._sections.dropped
         self._listen(label)
-        depth = self._follow_depths(snapshot)
+        depth = self._read(snapshot)
         on = bool(snapshot["director"])
-        self._note_next(snapshot)
         if on:
             if dropped and self._kind:
                 self._at_drop(features, depth, int(snapshot["seed"]))
@@ -136,20 +135,21 @@ class Director:
         else:
             self._scene, self._scene_at, self._decision = "", -math.inf, ""
         if self._scene != self.memory.scene or bar or section or dropped:
-            self._remember()
+            self.memory = DirectorMemory(
+                self._scene, self._kind, self._palette_goal, self._shot, self._changes, self._choice.count, self._shots,
+                self._hue_goal,
+            )  # fmt: skip
         return self._move(features, depth, on)
 
-    def _remember(self) -> None:
-        self.memory = DirectorMemory(
-            self._scene, self._kind, self._palette_goal, self._shot, self._changes, self._choice.count, self._shots,
-            self._hue_goal,
-        )  # fmt: skip
-
-    def _follow_depths(self, snapshot: Snapshot) -> dict[str, float]:
-        """The depths, and whether there is a prompt; nothing is computed while the parameters stay."""
+    def _read(self, snapshot: Snapshot) -> dict[str, float]:
+        """The depths; also whether there is a prompt, and whether another scene was asked for, which comes at the next
+        bar. Nothing is computed while the parameters stay."""
         if snapshot is not self._snapshot:
             self._snapshot = snapshot
             self._beside = bool(shown_text(snapshot).strip())
+            fired = snapshot.fired("director.next")
+            self._next = self._next or (self._nexts is not None and fired != self._nexts)
+            self._nexts = fired
             self._goals = {name: float(snapshot[f"director.{name}"]) for name in DEPTHS}
             if not self._depths:
                 self._depths = dict(self._goals)
@@ -158,13 +158,6 @@ class Director:
                 now = follow(self._depths[name], goal, DEPTH_SECONDS, DEPTH_SECONDS, HOP_SECONDS)
                 self._depths[name] = goal if abs(goal - now) < 1e-4 else now
         return self._depths
-
-    def _note_next(self, snapshot: Snapshot) -> None:
-        """`director.next` asks for another scene, at the next bar."""
-        fired = snapshot.fired("director.next")
-        if self._nexts is not None and fired != self._nexts:
-            self._next = True
-        self._nexts = fired
 
     def _listen(self, label: str) -> None:
         """Follow the kind of music; a moment of something else is none."""
@@ -179,35 +172,37 @@ class Director:
 
     def _at_drop(self, features: Features, depth: dict[str, float], seed: int) -> None:
         """Scene, palette and frame change together, at once."""
-        said = []
         rng = random.Random(f"{seed} cut {self._changes}")
         cut = rng.random() < depth["cuts"]
-        if depth["scenes"] > 0 and self._choose(features, seed, 0.0 if cut else 0.5 * self._clock.bar_seconds, 0.9):
-            said.append(f"{'cut' if cut else 'blend'} to {self._scene}")
+        seconds = 0.0 if cut else 0.5 * self._clock.bar_seconds
+        self._decision = "drop"
+        if depth["scenes"] > 0 and self._choose(features, seed, seconds, 0.9):
+            self._decision = f"drop: {'cut' if cut else 'blend'} to {self._scene}"
         self._palette_goal += PALETTE["drop"] * depth["palette"]
         self._hue_goal = 1.0 - self._hue_goal
         if cut:
             self._palette, self._hue = self._palette_goal, self._hue_share(depth)
-        self._take_shot(seed, 0.0 if cut else 0.5 * self._clock.bar_seconds)
-        self._say("drop", said)
+        self._take_shot(seed, seconds)
 
     def _on_bar(self, features: Features, depth: dict[str, float], seed: int, section: bool) -> None:
         """A bar or a section begins."""
         phrase = section or int(self._sections.bars + 0.5) % PHRASE_BARS == 0
-        said = []
+        changed = False
         if self._wants_scene(depth["scenes"], section, phrase):
             calm = 2.0 if self._sections.name in CALM else 1.0
             fade = calm * SCENE_FADE_BARS * self._clock.bar_seconds
-            if self._choose(features, seed, fade, self._sections.energy):
-                said.append(f"blend to {self._scene}" if self._scene else "the sound's own scene")
+            changed = self._choose(features, seed, fade, self._sections.energy)
         if phrase:
             self._palette_goal += PALETTE["section"] * depth["palette"] if self._kind else 0.0
-        if phrase or said:
+        if phrase or changed:
             self._take_shot(seed, SHOT_BARS * max(self._clock.bar_seconds, 1.5))
         if section and self._sections.name in CALM:
             self._hue_goal = 0.0
-        if section or said:
-            self._say(self._sections.name, said)
+        if changed:
+            scene = f"blend to {self._scene}" if self._scene else "the sound's own scene"
+            self._decision = f"{self._sections.name}: {scene}"
+        elif section:
+            self._decision = self._sections.name
 
     def _wants_scene(self, depth: float, section: bool, phrase: bool) -> bool:
         """Whether it is time for another scene."""
@@ -251,9 +246,6 @@ class Director:
         places = places_beside(self._scene)
         self._shot = draw(self._sections.name, self._shot, rng, places) if self._kind else OPENING
         self._framing.take(self._shot, seconds)
-
-    def _say(self, why: str, said: list[str]) -> None:
-        self._decision = ": ".join(filter(None, (why, ", ".join(said))))
 
     def _move(self, features: Features, depth: dict[str, float], on: bool) -> Direction:
         """What moves between two decisions."""

@@ -105,10 +105,8 @@ class Framing:
         if self._at < 1.0:
             self._at = min(self._at + HOP_SECONDS / self._seconds, 1.0)
         part = ease(self._at)
-        self.shown = _between(self._from, self._to, part) if part < 1.0 else self._to
+        self.shown = self._to
+        if part < 1.0:
+            both = zip(astuple(self._from), astuple(self._to), strict=True)
+            self.shown = Shot(*(a + (b - a) * part for a, b in both))
         return self.shown
-
-
-def _between(one: Shot, other: Shot, part: float) -> Shot:
-    pairs = zip(astuple(one), astuple(other), strict=True)
-    return Shot(*(a + (b - a) * part for a, b in pairs))
