@@ -12,12 +12,11 @@ from tpos_live.features.agc import AutomaticGain, SetUpGain
 from tpos_live.features.bands import RANGE_DB, TARGET_DB, BandLevels, LevelFollower, band_db, to_level
 from tpos_live.features.beat import Beat, BeatEvidence, TempoControl
 from tpos_live.features.beat_tracker import BeatTracker
-from tpos_live.features.drums import DrumDetector
 from tpos_live.features.features import HOP_SECONDS, Features
 from tpos_live.features.hpss import HarmonicPercussiveSeparator
 from tpos_live.features.mel import mel_power
 from tpos_live.features.noise_gate import NoiseGate, SpectrumChange
-from tpos_live.features.onset import Flux, OnsetStrength, PeakPicker
+from tpos_live.features.onset import DrumDetector, Flux, OnsetStrength, PeakPicker
 from tpos_live.features.section import SectionDetector, SectionInput
 from tpos_live.features.stft import BINS, ShortTimeSpectrum, decibels
 from tpos_live.features.structure import StructureDetector, StructureInput

@@ -102,10 +102,8 @@ class SpectrumChange:
         self._hop += 1
         if self._hop % _HOPS_PER_LOOK == 0:
             self._looks.append(10.0 * np.log10(self._power + FLOOR))
-            self.steady = len(self._looks) == SPECTRUM_LOOKS and self._range() < CHANGE_DB
+            levels = np.array(self._looks)
+            mean = levels.mean(axis=0)
+            ranges = np.ptp(levels[:, mean > mean.max() - LOUD_DB], axis=0)
+            self.steady = len(self._looks) == SPECTRUM_LOOKS and float(ranges.max()) < CHANGE_DB
         return self.steady
-
-    def _range(self) -> float:
-        levels = np.array(self._looks)
-        mean = levels.mean(axis=0)
-        return float(np.ptp(levels[:, mean > mean.max() - LOUD_DB], axis=0).max())

@@ -150,7 +150,8 @@ class SectionDetector:
         for new in (1, 2):
             if bars <= new:
                 return
-            change = _distance(beats[-new * BAR :].mean(axis=0), beats[: -new * BAR].mean(axis=0))
+            apart = beats[-new * BAR :].mean(axis=0) - beats[: -new * BAR].mean(axis=0)
+            change = math.sqrt(float(WEIGHTS @ apart**2))
             least = min(max(UNLIKE * self._usual_change, CHANGE_DB), MOST_CHANGE_DB)
             least *= ON_PHRASE if (bars - new) % PHRASE_BARS == 0 else OFF_PHRASE
             if new == 2:
@@ -169,8 +170,3 @@ class SectionDetector:
         self._section.clear()
         self._section.extend(beats)
         self._length = keep
-
-
-def _distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Weighted RMS difference in dB."""
-    return math.sqrt(float(WEIGHTS @ (one - other) ** 2))
