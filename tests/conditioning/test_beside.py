@@ -8,7 +8,7 @@ from fakes.made_states import encode, encode_all
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
-from tpos_live.conditioning.beside import CLEARER, SUITS, BesidePrompt
+from tpos_live.conditioning.beside import CLEARER, SMALLER, SUITS, BesidePrompt
 from tpos_live.conditioning.builder import DULL, ConditioningBuilder, region_area
 from tpos_live.conditioning.conditioning import Regions
 from tpos_live.conditioning.directed_scene import DirectedScene
@@ -46,11 +46,13 @@ def test_the_table_names_the_families_of_the_shipped_engine() -> None:
     assert all(set(others) < set(SUITS) and family not in others for family, others in SUITS.items())
 
 
-def regions(weight: float, own: str = "sunset", scene: str = "", in_one_pass: bool = True) -> Regions:
-    """After 6 s of fire at full density beside the prompt "sea". own: family of the scene of fire."""
+def regions(
+    weight: float, own: str = "sunset", scene: str = "", in_one_pass: bool = True, prompt: str = "sunset"
+) -> Regions:
+    """After 6 s of fire at full density beside the prompt "sea". own: family of the scene of fire. prompt: its own."""
     texts = TextCache(encode, synchronous=True)
     audio = PhraseBankConditioner(("rain", "fire"), encode_all, 4)
-    beside = BesidePrompt({own: ["fire"]}, lambda: ["sunset"], in_one_pass)
+    beside = BesidePrompt({own: ["fire"]}, lambda: [prompt], in_one_pass)
     builder = ConditioningBuilder(PromptBank(texts), audio, DirectedScene(texts), 28, True, "grow", beside=beside)
     params = FrameParams(audio_weight=weight, direction=Direction(scene=scene, fade=0.0))
     snapshot = ParameterStore({"prompt": "sea"}).snapshot()
@@ -68,6 +70,12 @@ def test_the_scene_beside_a_bright_prompt_is_drawn_more_clearly_in_one_pass() ->
     assert torch.allclose(regions(0.2, in_one_pass=False).prompt_embeds[1, :24], encode("fire"), atol=0.03)
     assert torch.allclose(regions(0.9, "fire").prompt_embeds[1, :24], encode("fire"), atol=0.03), "it fills the image"
     assert BesidePrompt({}, lambda: ["galaxy"], True).clearer() == 1.0
+
+
+def test_the_scene_beside_a_prompt_of_much_light_is_smaller() -> None:
+    whole, less = (regions(0.3, "ocean", "deep sea", prompt=prompt).weights[-1] for prompt in ("sunset", "fire"))
+    assert less == pytest.approx(SMALLER["fire"] * whole, abs=0.01)
+    assert BesidePrompt({}, lambda: ["fire"], False).smaller() == 1.0
 
 
 def test_a_sounds_own_scene_that_would_be_a_shadow_takes_less_of_the_image() -> None:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 SUITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "aurora": ("mountains", "nebula", "city_at_night", "tunnel", "fire"),
+        "aurora": ("mountains", "nebula", "city_at_night", "tunnel"),
         "city_at_night": ("aurora", "mountains", "nebula", "sunset", "tunnel", "fire", "lava"),
         "eclipse": ("aurora", "mountains", "nebula", "city_at_night", "fire", "lava"),
         "fire": ("aurora", "ocean", "tunnel"),
@@ -31,7 +31,7 @@ SUITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """By the family of the prompt: families of the scenes that suit beside it, at least six scenes of the director's. The
-sea is left out where others suit: it lightens dark images, but as a column of grey."""
+sea is left out where others suit: it lightens dark images, but as a column of grey. Fire takes an aurora's colours."""
 CLEARER: Mapping[str, float] = MappingProxyType(
     dict.fromkeys(("aurora", "city_at_night", "fire", "lava", "mountains", "ocean", "sunset", "tunnel"), 1.4)
 )
@@ -39,6 +39,9 @@ CLEARER: Mapping[str, float] = MappingProxyType(
 pale, a mean of what it could be, and dark in a bright image; with the factor it has the shapes and the light of a
 scene. Beside dark prompts it is seen without, and with it a galaxy or an eclipse would be lost."""
 
+SMALLER: Mapping[str, float] = MappingProxyType({"fire": 0.75, "lava": 0.75})
+"""By the family of the prompt: factor on the area of a scene beside it. These images are brighter than what comes
+beside them: it takes 0.07 to 0.35 stops of light from them, and with the factor half of that."""
 FEWEST = 3
 """Families of scenes that shall suit beside a prompt of several families; else those count that suit its nearest."""
 
@@ -63,6 +66,11 @@ class BesidePrompt:
         """Factor on the states of a scene beside the prompt."""
         families = self._families() if self._in_one_pass else ()
         return CLEARER.get(families[0], 1.0) if families else 1.0
+
+    def smaller(self) -> float:
+        """Factor on the area of a scene beside the prompt."""
+        families = self._families() if self._in_one_pass else ()
+        return SMALLER.get(families[0], 1.0) if families else 1.0
 
     def _texts_beside(self, families: tuple[str, ...]) -> frozenset[str] | None:
         known = [frozenset(SUITS[family]) for family in families if family in SUITS]

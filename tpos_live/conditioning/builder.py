@@ -94,9 +94,9 @@ class ConditioningBuilder:
         self._now: float | None = None
         self._promptless = 0.0
         """1 while there is no prompt."""
-        self._dull, self._clearer = 0.0, 1.0
-        """Share of the region that sounds' own scenes have that do not suit the prompt, and how clear scenes are made.
-        """
+        self._dull, self._clearer, self._smaller = 0.0, 1.0, 1.0
+        """Share of the region that sounds' own scenes have that do not suit the prompt, how clear scenes are made, and
+        how small."""
 
     def mode(self, snapshot: Snapshot) -> str:
         """The mode in use, one of MODES."""
@@ -152,7 +152,7 @@ class ConditioningBuilder:
             if promptless < 1.0:
                 scenes = [(blend(scenes), 1.0)]  # beside a prompt each scene more would cost a row of the UNet's batch
             area = min(region_area(share) * confidence * params.direction.area, 1.0)
-            area *= 1.0 - (1.0 - DULL) * self._dull * (1.0 - promptless)
+            area *= 1.0 - (1.0 - self._smaller * (1.0 - (1.0 - DULL) * self._dull)) * (1.0 - promptless)
             area = (area + (1.0 - area) * promptless * min(strength / ALONE, 1.0)) * modes["grow"]
             mood = strength * min(params.audio_weight / FULL_MOOD, 1.0) * modes["grow"]
         return _Shares(
@@ -258,6 +258,7 @@ class ConditioningBuilder:
             dull = own * sum(weight for text, weight in self._audio.scene_texts() if text not in suited)
         self._dull += _limited(dull - self._dull, step)
         self._clearer += _limited(self._beside.clearer() - self._clearer, step)
+        self._smaller += _limited(self._beside.smaller() - self._smaller, step)
         self._promptless += _limited(float(not self._bank.prompt.strip()) - self._promptless, step)
         for name, share in self._modes.items():
             self._modes[name] += _limited(float(name == mode) - share, step)
