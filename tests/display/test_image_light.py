@@ -97,3 +97,18 @@ def test_any_shape_has_a_light() -> None:
     red[..., 0] = 255
     assert mean_light(red) == 1.0, "a pure colour has as little room as white"
     assert 0.0 <= shown(DROP, red // 255).exposure <= 0.5
+
+
+def test_bright_images_of_an_engine_that_draws_them_pale_get_deeper_colours() -> None:
+    def of(pixels: np.ndarray, vivid: float) -> PostFxParams:
+        return postfx_params(QUIET, snapshot(), None, replace(frame(pixels, 1, 5.0), vivid=vivid), 5.0, 0.2)
+
+    def paleness(postfx: PostFxParams) -> float:
+        image = CpuCompositor((96, 96)).compose(postfx, frame(FLAMES)).astype(float)
+        return float((image.min(-1) / image.max(-1)).mean())
+
+    assert paleness(of(FLAMES, 1.0)) < 0.6 * paleness(of(FLAMES, 0.0))
+    assert of(flat(100), 1.0) == of(flat(100), 0.0), "a dark one stays"
+    assert of(flat(254), 1.0).saturation == pytest.approx(1.0, abs=0.02), "paper is white"
+    steps = np.array([(of(flat(level), 1.0).saturation, of(flat(level), 1.0).exposure) for level in range(256)])
+    assert np.abs(np.diff(steps, axis=0)).max() < 0.03 and of(flat(190), 0.5).exposure == steps[190, 1] / 2

@@ -135,7 +135,8 @@ class FrameGenerator:
             self._source.mix_pixels(pixels, source, request.params.source_amount, request.laid_over)
         done = timer.end()
         self.index += 1
-        return Frame.of(pixels, self.index - 1, sample.params, done, self.engine.metadata.detail)
+        about = self.engine.metadata
+        return Frame.of(pixels, self.index - 1, sample.params, done, about.detail, about.vivid)
 
     @first_frame_told
     @torch.inference_mode()

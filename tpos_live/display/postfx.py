@@ -1,10 +1,11 @@
 """Post-processing parameters of one frame, by the sound, the parameters and the light of its image.
 
 A bright image gets less of a drop's exposure, and less bloom. Half a stop more makes cream of orange flames that fill
-the image. So the exposure of a drop is limited by the image's own light, and saturation takes the place of what is left
-out: it changes neither the luminance nor the white parts. Bloom, the glow around emitters, is a veil where most of the
-image emits. All of it is without state: each frame has the light that suits it, before a cut and after it, live and
-offline.
+the image. So the exposure of a drop is limited by the image's own light, and saturation takes the place of what is
+left out: it changes neither the luminance nor the white parts. Bloom, the glow around emitters, is a veil where most
+of the image emits. Of an engine whose bright images are pale, one gets more saturation from VIVID on, and less
+exposure from BRIGHTEST on, but not where it is nearly white, as paper is. All of it is without state: each frame has
+the light that suits it, before a cut and after it, live and offline.
 """
 
 from __future__ import annotations
@@ -41,6 +42,14 @@ COLOUR = 0.8
 """Saturation in place of a stop of exposure."""
 LEAST = 0.005
 """Stops: a drop's exposure below this is left as it is."""
+VIVID = 0.22
+"""Light from which an image gets more saturation."""
+DEEPER, DARKER = 0.5, 0.5
+"""Saturation for each stop above VIVID, and exposure that is taken off for each above BRIGHTEST. Of a fire at full
+intensity 20 % of the pixels are pale, as opposed to 39 %."""
+MOST_DEEPER, MOST_DARKER = 0.6, 0.3
+PAPER = 0.6
+"""Light from which an image gets less of both, evenly, and nothing at 1."""
 VEIL = 3.0
 """Power by which bloom falls with the light of an image above BRIGHTEST: to 0.44 at a mean of 0.5."""
 
@@ -118,6 +127,7 @@ def postfx_params(
     light = _light(previous, newest, mix)
     steady = params.exposure - params.beat_light - params.drop_light
     replaced = replaced_exposure(params.drop_light, steady, light)
+    deeper, darker = depth(light, newest.vivid if newest is not None else 0.0)
     return PostFxParams(
         zoom=max(1.0 + params.zoom, 0.1),
         place=(params.direction.x, params.direction.y),
@@ -128,8 +138,8 @@ def postfx_params(
         pan_old=pan_old,
         pan_new=pan_new,
         bloom=max(params.bloom, 0.0) * bloom_share(light),
-        exposure=params.exposure - replaced,
-        saturation=min(max(params.saturation, 0.0) + COLOUR * replaced, MOST_SATURATION),
+        exposure=params.exposure - replaced - darker,
+        saturation=min(max(params.saturation, 0.0) * (1.0 + deeper) + COLOUR * replaced, MOST_SATURATION),
         hue=_hue(params.direction.hue, previous, newest, mix),
         level=min(params.level, snapshot["out.level"]),
         grain=max(params.grain, 0.0),
@@ -155,6 +165,14 @@ def replaced_exposure(lift: float, exposure: float, light: float) -> float:
         return 0.0
     room = math.log2(BRIGHTEST / max(light, 1e-3)) - exposure
     return min(max(lift - room, 0.0), lift)
+
+
+def depth(light: float, vivid: float) -> tuple[float, float]:
+    """Part by which an image with this light (`Frame.light`) gets more saturation, and stops of exposure less. vivid:
+    share of that, 0 to 1."""
+    whole = vivid * min((1.0 - light) / (1.0 - PAPER), 1.0)
+    above_vivid, above_bright = (max(math.log2(max(light, 1e-3) / start), 0.0) for start in (VIVID, BRIGHTEST))
+    return whole * min(DEEPER * above_vivid, MOST_DEEPER), whole * min(DARKER * above_bright, MOST_DARKER)
 
 
 def bloom_share(light: float) -> float:

@@ -35,4 +35,4 @@ class InbetweenDecoder:
         self._index += 1
         done = time.perf_counter()
         self.took = done - began
-        return Frame.of(pixels, self._index - 1, params, done, keyframe.detail)
+        return Frame.of(pixels, self._index - 1, params, done, keyframe.detail, keyframe.vivid)

@@ -19,13 +19,14 @@ little in common, and nothing would move between them, one image would only repl
 @dataclass(frozen=True)
 class Keyframe:
     """latent: float32 [1, C, h, w], not written again. params: the moment that it was drawn for. backend: decodes it,
-    to `size` (width, height). detail: see `Frame`."""
+    to `size` (width, height). detail, vivid: see `Frame`."""
 
     latent: torch.Tensor
     params: FrameParams
     backend: Backend
     size: tuple[int, int]
     detail: float = 0.0
+    vivid: float = 0.0
 
 
 class KeyframeGenerator:
@@ -43,8 +44,9 @@ class KeyframeGenerator:
         """The keyframe of one moment. Raises what the generator raises."""
         params = replace(request.params, noise_position=self._follow(request.params))
         sample = generator.sample(replace(request, params=params))
-        detail = generator.engine.metadata.detail
-        return Keyframe(sample.latent.clone(), sample.params, generator.backend, generator.size, detail)
+        about = generator.engine.metadata
+        shown = generator.backend, generator.size, about.detail, about.vivid
+        return Keyframe(sample.latent.clone(), sample.params, *shown)
 
     def _follow(self, params: FrameParams) -> float:
         """The position on the noise trajectory for a keyframe of this moment."""

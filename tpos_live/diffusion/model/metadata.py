@@ -114,6 +114,8 @@ class EngineMetadata(BaseModel):
     """Whether the UNet has learned audio tokens; a fetched engine has not, and gets them as more words."""
     detail: float = Field(default=0.0, ge=0.0, le=3.0)
     """Fine structure that the display adds where it enlarges a frame, in engine pixels: for one of soft images."""
+    vivid: float = Field(default=0.0, ge=0.0, le=1.0)
+    """How far the display deepens the colours of bright frames: for one whose bright images are pale."""
     audio_mode: AudioMode = "append"
     """How a sound's meaning enters where nobody says otherwise (`audio.mode` is auto)."""
     scalars: list[Scalar] = Field(default_factory=list)

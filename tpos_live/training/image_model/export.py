@@ -24,7 +24,7 @@ def metadata() -> EngineMetadata:
     """What Ember says of itself."""
     return EngineMetadata(
         name="ember", licence="see LICENSE of tpos-live", size=SIZES[0], sizes=SIZES, multiple=32,
-        steps=[1, 2, 4], guidance=False, audio_tokens=AUDIO_TOKENS, scalars=list(SCALARS), detail=DETAIL,
+        steps=[1, 2, 4], guidance=False, audio_tokens=AUDIO_TOKENS, scalars=list(SCALARS), detail=DETAIL, vivid=1.0,
         audio_mode="grow", unet_inputs=UnetInputs(packing=PACKING, fields=FIELDS, blurs=list(BLURS)),
     )  # fmt: skip
 
