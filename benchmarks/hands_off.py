@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tpos_live.audio.channels import Downmix
+from tpos_live.audio.conversion import Downmix
 from tpos_live.audio.demo import DEMO
 from tpos_live.audio.files import AudioClip
 from tpos_live.audio.source import RATE, Chunk

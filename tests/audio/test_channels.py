@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tpos_live.audio.channels import Downmix, StereoMix, select_channels
+from tpos_live.audio.conversion import Downmix, StereoMix, select_channels
 from tpos_live.audio.source import AudioError
 from tpos_live.core.setting_values import check_channels, parse_channels
 

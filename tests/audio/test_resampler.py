@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tpos_live.audio.resampler import Resampler
+from tpos_live.audio.conversion import Resampler
 
 RATES = [8_000, 16_000, 22_050, 32_000, 44_100, 88_200, 96_000, 192_000]
 

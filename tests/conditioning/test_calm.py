@@ -8,7 +8,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from tpos_live.audio.channels import Downmix
+from tpos_live.audio.conversion import Downmix
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.features.extractor import FeatureExtractor

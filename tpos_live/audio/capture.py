@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tpos_live.audio.channels import select_channels
+from tpos_live.audio.conversion import select_channels
 from tpos_live.audio.devices import Device, find_input
 from tpos_live.audio.portaudio import close_stream, portaudio, started
 from tpos_live.audio.ring_buffer import RingBuffer

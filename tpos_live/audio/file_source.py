@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from tpos_live.audio.channels import Downmix, select_channels
+from tpos_live.audio.conversion import Downmix, select_channels
 from tpos_live.audio.files import AudioFile, open_audio, stream_audio
 from tpos_live.audio.playback import Playback
 from tpos_live.audio.ring_buffer import RingBuffer

@@ -12,10 +12,9 @@ from typing import Self
 
 import numpy as np
 
-from tpos_live.audio.channels import StereoMix, select_channels
+from tpos_live.audio.conversion import Resampler, StereoMix, select_channels
 from tpos_live.audio.damage import DamageCheck
 from tpos_live.audio.decoders import DecodeError, Decoder, FFmpegDecoder, SndfileDecoder, open_decoder
-from tpos_live.audio.resampler import Resampler
 from tpos_live.audio.source import ABSURD, RATE, AudioError
 from tpos_live.core.errors import first_line
 from tpos_live.core.timing import hms

@@ -10,12 +10,11 @@ from typing import Self
 import numpy as np
 
 from tpos_live.audio.capture import Capture, DeviceCapture
-from tpos_live.audio.channels import Downmix, StereoMix
+from tpos_live.audio.conversion import Downmix, Resampler, StereoMix
 from tpos_live.audio.devices import find_input
 from tpos_live.audio.dropouts import DropoutMeter
 from tpos_live.audio.file_capture import FileCapture, names_a_file
 from tpos_live.audio.portaudio import rescan
-from tpos_live.audio.resampler import Resampler
 from tpos_live.audio.source import ABSURD, RATE, AudioError, Chunk, Losses, SourceState, SourceStatus
 from tpos_live.audio.supervisor import STALL, Supervisor
 from tpos_live.core.heap import give_back_later

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tpos_live.audio.channels import Downmix
+from tpos_live.audio.conversion import Downmix
 from tpos_live.audio.files import AudioClip
 from tpos_live.audio.source import RATE, Chunk
 from tpos_live.core.frame_params import FrameParams
