@@ -34,10 +34,13 @@ WAYS = {
 }
 """The functions that a way leads through, with all that they call."""
 BESIDE = {
+    "DropoutMeter.see": "what a device has lost",
+    "StageTimes.add": "how long it took",
     "LiveSession._refresh": "looks and devices",
     "StatusRegistry.status": "what the HUD says",
     "DisplayWindow._follow": "where the window is",
     "DisplayWindow._follow_visibility": "whether there is a window",
+    "DisplayWindow._feed_outputs": "other outputs",
     "DisplayWindow._write": "the HUD",
 }
 PORT = 9613
