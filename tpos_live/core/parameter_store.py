@@ -19,9 +19,10 @@ MOST_ORDERS = 64
 """That wait to be carried out; of more, as in a flood, the oldest are dropped."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Snapshot:
-    """All parameters at one moment. Immutable: keep it for a whole frame.
+    """All parameters at one moment. Immutable: keep it for a whole frame. Hashed by identity, so what is made of it can
+    be kept while the parameters stay.
 
     triggers counts how often each trigger has fired since the start, so that a reader that looks
     seldom misses none: it compares the count with the one it saw last.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -20,6 +21,7 @@ _SMALLEST = 0.01
 PLAIN = OutputView()
 
 
+@lru_cache(maxsize=2)
 def window_view(snapshot: Snapshot) -> OutputView:
     """Of the output window: from the parameters `out.window.*`."""
     cut = [float(snapshot[f"out.window.crop.{side}"]) for side in SIDES]
@@ -30,6 +32,7 @@ def window_view(snapshot: Snapshot) -> OutputView:
     return _adjusted(view, snapshot, "out.window")
 
 
+@lru_cache(maxsize=32)
 def wall_view(view: OutputView, snapshot: Snapshot, number: int) -> OutputView:
     """Of a screen: its words, adjusted by the parameters `out.wall.NUMBER.*`. From WALLS + 1 on it has words only."""
     return _adjusted(view, snapshot, f"out.wall.{number}") if number <= WALLS else view
