@@ -146,6 +146,18 @@ def test_fullscreen_lands_on_the_screen_that_was_asked_for() -> None:
         assert wait_until(lambda: not show.tell()["full"])
 
 
+@pytest.mark.display
+def test_full_screen_leaves_the_pointer_where_it_is() -> None:
+    """Without a window manager keys go to the window under it: pyglet's corner is outside of the window later."""
+    need("Xvfb", "xdotool")
+    with one_screen((900, 700)) as display, show_on(display) as show:
+        run(display, "xdotool", "mousemove", "200", "100")
+        for full in (True, False):
+            show.tell(f"set out.fullscreen {int(full)}")
+            assert wait_until(lambda: show.tell()["full"] is full)  # noqa: B023
+            assert run(display, "xdotool", "getmouselocation").startswith("x:200 y:100 ")
+
+
 def off(display: str, output: str) -> None:
     run(display, "xrandr", "--output", output, "--off")
 

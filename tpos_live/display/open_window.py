@@ -31,12 +31,20 @@ def open_window(
             *size, caption=title, resizable=True, vsync=vsync, config=config, visible=visible
         )
         release_replaced_windows(window.context)
+        _leave_the_pointer(window)
         return window
     except Exception as error:  # pyglet raises many kinds, down to missing libraries.
         raise DisplayError(
             f"no window can be opened here ({first_line(error)}); start it in a desktop session, install "
             "the graphics driver (Debian, Ubuntu: libgl1 libegl1 libgl1-mesa-dri), or run with --headless"
         ) from error
+
+
+def _leave_the_pointer(window: Any) -> None:
+    """On X11 pyglet puts the pointer into a corner of the screen that a window fills. There it is outside of the window
+    later, and without a window manager keys go to the window under the pointer."""
+    if hasattr(window, "_x_display"):
+        window.set_mouse_position = lambda x, y: None
 
 
 def describe_gl() -> str:
