@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from fakes.clips import number_of, numbered, write_clip
+from fakes.waiting import wait_until
 from PIL import Image
 
 from tpos_live.core.frame_params import FrameParams
@@ -119,7 +120,10 @@ class Numbers(Reader):
     live = True
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls, self.closed = 0, False
+
+    def close(self) -> None:
+        self.closed = True
 
     def at(self, seconds: float):
         import av
@@ -237,6 +241,29 @@ def test_live_a_name_of_nothing_keeps_the_source_and_says_so(clip: Path, message
         assert len(messages) == 3 and all(line.startswith("source ") for line in messages)
         show.store.set("source", str(clip))
         show.until(lambda image: image is not None and "fps" in source.line)
+
+
+def test_live_a_source_that_does_not_answer_is_left_for_the_next(
+    monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    monkeypatch.setattr(live_source, "PATIENCE", 0.05)
+    answer, late = threading.Event(), Numbers()
+
+    def opener(name: str, _each: float) -> Numbers:
+        if name == "camera":
+            assert answer.wait(20)
+            return late
+        return Numbers()
+
+    with LiveSource(opener=opener) as source:
+        show = Show(source, "camera")
+        show.image()
+        assert wait_until(lambda: source._opening is not None)
+        show.store.set("source", "film.mp4")
+        show.until(lambda image: image is not None)
+        assert messages == ["source camera: does not answer; left for another one"]
+        answer.set()
+        assert wait_until(lambda: late.closed), "what comes too late is closed"
 
 
 def test_live_without_a_source_nothing_runs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import subprocess
@@ -15,12 +16,16 @@ import pytest
 from fakes.clips import number_of, numbered, write_clip
 from PIL import Image
 
+from tpos_live.core.settings_file import SettingsError
+from tpos_live.display.errors import DisplayError
+from tpos_live.display.logo import Logo
 from tpos_live.image_source import clip as clip_module
 from tpos_live.image_source.camera import PATIENCE, STALLED, Attempt, Camera, address_of
 from tpos_live.image_source.clip import LONGEST_REST, Clip
 from tpos_live.image_source.open import open_source, why_refused
 from tpos_live.image_source.pictures import Pictures
 from tpos_live.image_source.reader import Reader, SourceError
+from tpos_live.runtime.show_keeper import check_show_file
 
 
 def number(reader: Reader, seconds: float) -> int:
@@ -149,6 +154,20 @@ def test_a_broken_picture_is_left_out_whichever_comes_first(tmp_path: Path, mess
     assert [number(forwards, n + 0.5) for n in range(4)] == [0, 1, 1, 3]
     assert number(at_once, 2.5) == 1
     assert len(messages) == 2 and all("2.png" in line for line in messages)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_no_picture_and_is_never_opened(tmp_path: Path) -> None:
+    """Without a program that writes into it, opening it waits for ever."""
+    os.mkfifo(tmp_path / "a.png")
+    for name, words in ((tmp_path, "has no pictures"), (tmp_path / "a.png", "device or a pipe"), ("/dev/zero", "pipe")):
+        with pytest.raises(SourceError, match=words):
+            open_source(str(name), 4.0)
+    with pytest.raises(DisplayError, match="a device or a pipe"):
+        Logo(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "a.toml")
+    with pytest.raises(SettingsError, match="a device or a pipe"):
+        check_show_file(tmp_path / "a.toml")
 
 
 def test_folders_without_pictures(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tpos_live.audio.ring_buffer import RingBuffer
 from tpos_live.audio.source import RATE, AudioError, Chunk, Losses, SourceState, SourceStatus
 from tpos_live.audio.supervisor import MESSAGE_SECONDS, STALL, START
 from tpos_live.core.errors import first_line
+from tpos_live.core.parameter import shorten
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ class FileSource:
 
     def reopen(self, device: str | int) -> None:
         """A file has no input to change: reports it, and continues."""
-        self._brief_message = f'"{self._path.name}" is playing; start the show with --device to hear "{device}"'
+        self._brief_message = f'"{self._path.name}" is playing; start the show with --device to hear {shorten(device)}'
         self._brief_until = perf_counter() + MESSAGE_SECONDS
 
     def _read(self) -> None:

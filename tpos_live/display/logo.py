@@ -43,6 +43,8 @@ class Logo:
         from PIL.Image import open as open_image
 
         try:
+            if path.exists() and not path.is_file():
+                raise DisplayError("a folder, a device or a pipe")
             with open_image(path) as image:
                 self._image: Image = image.convert("RGBA")
         except Exception as error:  # Pillow raises many kinds for damaged and for huge files

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from tpos_live.conditioning.conditioning import Conditioning
@@ -19,7 +20,7 @@ from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
 from tpos_live.core.timing import Rate
 from tpos_live.image_source.mask_file import MaskFile
-from tpos_live.image_source.open import NOTHING, Opener, is_gone, open_source
+from tpos_live.image_source.open import NOTHING, Opener, is_gone, open_source, short_name
 from tpos_live.image_source.player import SourcePlayer
 from tpos_live.image_source.reader import Reader, Wanted
 
@@ -35,6 +36,9 @@ threads as the engine has: at the same priority, engine frames took up to 5.5 ti
 On two cores that the engine keeps busy, clips of 1280x720 still come at 25 pictures a second (measured)."""
 
 
+PATIENCE = 5.0
+"""Seconds that a source may take to open before another one that is named takes its place: a disk of the network or the
+driver of a camera may never answer."""
 AGAIN = 0.5
 """Seconds between looks for a file or folder that went away while it was shown."""
 
@@ -43,6 +47,14 @@ def pause_before(interval: float, took: float) -> float:
     """Seconds to wait, after a frame has asked for a camera's picture, so that its newest one is ready just before the
     next frame begins. interval: seconds between the last two questions. took: seconds that a picture takes."""
     return min(max((1.0 - _EARLY) * interval - took, 0.0), _LOOK)
+
+
+@dataclass(frozen=True, eq=False)
+class _Opening:
+    """A source that is opened since `began`, by `time.perf_counter`."""
+
+    name: str
+    began: float
 
 
 class _Opened(NamedTuple):
@@ -70,7 +82,8 @@ class LiveSource(OwnThread):
         self._wanted: Mailbox[Wanted] = Mailbox()
         self._images: Mailbox[SourceImage | None] = Mailbox()
         self._opened: Mailbox[_Opened] = Mailbox()
-        self._opening = self._failed = self._lost = ""
+        self._opening: _Opening | None = None
+        self._failed = self._lost = ""
         self._sought_at = 0.0
         self._player: SourcePlayer | None = None
         self._rate = Rate()
@@ -130,7 +143,7 @@ class LiveSource(OwnThread):
     def _follow(self, name: str, each: float) -> None:
         """Open what `source` names, on a thread, and take it once it is open. each: seconds of a folder's pictures."""
         if (found := self._opened.take()) is not None:
-            self._opening = ""
+            self._opening = None
             if found.reader is None and found.name == self._lost:
                 self._failed = self._lost  # told already; it may be there in part
             elif found.reader is None:
@@ -150,20 +163,33 @@ class LiveSource(OwnThread):
         if name in NOTHING:
             self._replace(None)
             self._failed = ""
-        elif not self._opening and name != self._failed and (self._player is None or name != self._player.name):
-            if why := self._refused(name):
-                self._fail(name, why)
-                return
-            self._opening = name
-            threading.Thread(target=self._open, args=(name, each), name="open source", daemon=True).start()
+        elif name != self._failed and (self._player is None or name != self._player.name):
+            self._begin_to_open(name, each, time.perf_counter())
 
-    def _open(self, name: str, each: float) -> None:
+    def _begin_to_open(self, name: str, each: float, now: float) -> None:
+        """On a thread, once the one before is open, or does not answer."""
+        if self._opening is not None:
+            if name == self._opening.name or now - self._opening.began < PATIENCE:
+                return
+            log.warning(f"source {short_name(self._opening.name)}: does not answer; left for another one")
+            self._opening = None
+        if why := self._refused(name):
+            self._fail(name, why)
+            return
+        self._opening = _Opening(name, now)
+        threading.Thread(target=self._open, args=(self._opening, each), name="open source", daemon=True).start()
+
+    def _open(self, opening: _Opening, each: float) -> None:
         lower_this_thread(NICE)  # FFmpeg's threads inherit it
+        name = opening.name
         try:
             opened = _Opened(name, self._opener(name, each))
         except Exception as error:  # its line is all that can be done for it
             opened = _Opened(name, None, first_line(error, 200))
-        self._opened.put(opened)
+        if self._opening is opening:
+            self._opened.put(opened)
+        elif opened.reader is not None:  # it was left
+            opened.reader.close()
 
     def _fail(self, name: str, line: str) -> None:
         """Give a source up until another one is named."""

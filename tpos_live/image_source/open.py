@@ -21,7 +21,7 @@ Opener = Callable[[str, float], Reader]
 """
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """The end of a name, which of a path says most, for a line; of an address nothing that is secret."""
     name = masked(name)
     return name if len(name) <= 60 else f"...{name[-57:]}"
@@ -59,7 +59,7 @@ def why_refused(name: str, first: str, folder: Path) -> str:
             pass
     where = folder.resolve()
     reason = "the controls are open to the network"
-    return f"source {_short(name)}: {reason}, so only cameras, scenes and files in {where} are taken"
+    return f"source {short_name(name)}: {reason}, so only cameras, scenes and files in {where} are taken"
 
 
 def open_source(name: str, seconds_each: float) -> Reader:
@@ -77,10 +77,12 @@ def open_source(name: str, seconds_each: float) -> Reader:
             return Pictures(path, seconds_each)
         if path.is_file():
             return Clip(path)
+        if path.exists():
+            raise SourceError(f"source {short_name(name)}: is a device or a pipe; name a video, a picture or a folder")
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ of an unknown user
         why = getattr(error, "strerror", None) or str(error)
-        raise SourceError(f"source {_short(name)}: cannot be read ({why[:100]})") from error
+        raise SourceError(f"source {short_name(name)}: cannot be read ({why[:100]})") from error
     raise SourceError(
-        f"source {_short(name)}: there is no such file; "
+        f"source {short_name(name)}: there is no such file; "
         "use camera, camera:NAME, ndi:NAME, scene:NAME, a video, a picture, a folder or none"
     )

@@ -25,8 +25,8 @@ def read_picture(path: Path) -> av.VideoFrame:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """In the order of their names. Raises OSError."""
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    """In the order of their names; a pipe or a device of such a name is none. Raises OSError."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
 class Pictures(Reader):
@@ -66,7 +66,7 @@ class Pictures(Reader):
         """The picture at a place, or the nearest one before it that can be read, all round."""
         for back in range(len(self._files)):
             path = self._files[place - back]
-            if path in self._broken or not (path.exists() or len(self._files) == 1):
+            if path in self._broken or not (path.is_file() or len(self._files) == 1):
                 continue
             try:
                 return read_picture(path)

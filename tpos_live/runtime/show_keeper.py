@@ -14,7 +14,7 @@ from tpos_live.core.messages import NOTICE
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.show_file import read_show, write_show
-from tpos_live.display.output_file import is_folder, numbered
+from tpos_live.display.output_file import is_folder, is_there, numbered
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ def check_show_file(path: Path) -> None:
         raise SettingsError(f"{path}: a show file ends in .toml")
     if is_folder(path):
         raise SettingsError(f"{path} is a folder; name a file")
+    if is_there(path) and not path.is_file():
+        raise SettingsError(f"{path} is a device or a pipe; name a file")
 
 
 class ShowKeeper(OwnThread):
