@@ -236,6 +236,15 @@ def test_kicks_are_found_within_20_ms(bpm: int) -> None:
     assert np.mean(late) <= 0.015 and np.quantile(late, 0.95) <= 0.020
 
 
+def test_the_beating_of_deep_tones_is_no_kick() -> None:
+    t = np.arange(6 * RATE) / RATE
+    tones = ((55, 0.12), (61, 0.06), (220, 0.08), (226, 0.04))
+    sound = np.random.default_rng(0).normal(0, 3e-4, t.size) + sum(a * np.sin(2 * np.pi * f * t) for f, a in tones)
+    for beat in (1.0, 3.0, 5.0):
+        place(sound, 0.6 * kick(), beat)
+    assert [round(time) for time in hits(hear(sound.astype(np.float32)), "kick")] == [1, 3, 5]
+
+
 def test_hats_are_no_kicks() -> None:
     rng = np.random.default_rng(4)
     sound = rng.normal(0, 1e-4, 6 * RATE)
