@@ -6,7 +6,6 @@ buffer is the top of the image; it is flipped when shown.
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 from collections import deque
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from pyglet import gl
 from pyglet.graphics.shader import ShaderProgram
 
 from tpos_live.core.frame import Frame
-from tpos_live.display.gl_objects import FrameBuffer, Reader, Texture, blit, make_program, uniform_location
+from tpos_live.display.gl_objects import FrameBuffer, Reader, Texture, Triangle, blit, make_program, uniform_location
 from tpos_live.display.glsl import ENLARGE, compose_source
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.tone_mapping import (
@@ -48,8 +47,7 @@ class GlCompositor:
             switches: make_program(compose_source(*switches), _SHADER)
             for switches in itertools.product((False, True), repeat=3)
         }
-        self._array = gl.GLuint()
-        gl.glGenVertexArrays(1, ctypes.byref(self._array))
+        self._triangle = Triangle()
         self._noise = Texture(gl.GL_RGBA8, gl.GL_NEAREST)
         self._noise.upload(noise_tile())
         self._turbulence = Texture(gl.GL_RGBA32F, gl.GL_LINEAR, gl.GL_REPEAT)
@@ -102,7 +100,7 @@ class GlCompositor:
         program.use()
         self._set_uniforms(program, postfx, placement, tone, detail)
         self._bind(new, old, bloom=tone.bloom > 0, detail=detail is not None)
-        self._draw()
+        self._triangle.draw()
         program.stop()
 
     def _set_uniforms(
@@ -242,16 +240,9 @@ class GlCompositor:
             self._work_buffer.attach(target)
             self._work_buffer.begin(target.width, target.height)
             source.bind(0)
-            self._draw()
+            self._triangle.draw()
         program.stop()
         upscaled.has_bloom = False
-
-    def _draw(self) -> None:
-        gl.glDisable(gl.GL_BLEND)
-        gl.glDisable(gl.GL_SCISSOR_TEST)
-        gl.glBindVertexArray(self._array)
-        gl.glDrawArrays(gl.GL_TRIANGLES, 0, 3)
-        gl.glBindVertexArray(0)
 
 
 def renderer_name() -> str:

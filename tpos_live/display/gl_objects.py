@@ -77,6 +77,26 @@ class FrameBuffer:
         gl.glViewport(0, 0, width, height)
 
 
+class Triangle:
+    """One triangle over the whole viewport: what a program of `make_program` draws."""
+
+    def __init__(self) -> None:
+        self._array = gl.GLuint()
+        gl.glGenVertexArrays(1, ctypes.byref(self._array))
+
+    def draw(self, area: tuple[int, int, int, int] | None = None) -> None:
+        """area: left, bottom, width, height of the part that is drawn; None for all of it."""
+        gl.glDisable(gl.GL_BLEND)
+        gl.glDisable(gl.GL_SCISSOR_TEST)
+        if area is not None:
+            gl.glEnable(gl.GL_SCISSOR_TEST)
+            gl.glScissor(*area)
+        gl.glBindVertexArray(self._array)
+        gl.glDrawArrays(gl.GL_TRIANGLES, 0, 3)
+        gl.glBindVertexArray(0)
+        gl.glDisable(gl.GL_SCISSOR_TEST)
+
+
 Box = tuple[int, int, int, int]
 """left, top, right, bottom of a part of a frame, pixels."""
 

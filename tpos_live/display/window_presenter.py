@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 
 import numpy as np
 from pyglet import gl
 
 from tpos_live.core.output_view import OutputView
-from tpos_live.display.gl_objects import FrameBuffer, Texture, blit, make_program
+from tpos_live.display.gl_objects import FrameBuffer, Texture, Triangle, blit, make_program
 from tpos_live.display.glsl import PRESENT
 from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.patch import Patch
@@ -24,8 +23,7 @@ class WindowPresenter:
     def __init__(self) -> None:
         """Raises DisplayError if the shader does not compile."""
         self._program = make_program(PRESENT, "the window's shader")
-        self._array = gl.GLuint()
-        gl.glGenVertexArrays(1, ctypes.byref(self._array))
+        self._triangle = Triangle()
         self._over = Texture(gl.GL_RGBA8, gl.GL_LINEAR, gl.GL_CLAMP_TO_EDGE)
         self._uploaded: Patch | None = None
         self._frame = FrameBuffer()
@@ -63,22 +61,10 @@ class WindowPresenter:
         program["black"] = 0.0 if black else view.black
         frame.bind(0)
         self._over.bind(1)
-        self._draw(window, area)
-        program.stop()
-
-    def _draw(self, window: tuple[int, int], area: tuple[int, int, int, int] | None) -> None:
-        """area: left, bottom, width, height of the window's part that is drawn; None for all of it."""
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, 0)
         gl.glViewport(0, 0, *window)
-        gl.glDisable(gl.GL_BLEND)
-        gl.glDisable(gl.GL_SCISSOR_TEST)
-        if area is not None:
-            gl.glEnable(gl.GL_SCISSOR_TEST)
-            gl.glScissor(*area)
-        gl.glBindVertexArray(self._array)
-        gl.glDrawArrays(gl.GL_TRIANGLES, 0, 3)
-        gl.glBindVertexArray(0)
-        gl.glDisable(gl.GL_SCISSOR_TEST)
+        self._triangle.draw(area)
+        program.stop()
 
     def _upload(self, over: Patch) -> None:
         if over is not self._uploaded:
