@@ -36,36 +36,33 @@ class Problem(NamedTuple):
     text: str
 
 
-def read(datagram: bytes) -> tuple[list[Message], list[Problem]]:
-    """All messages of a datagram in their order, and what could not be parsed. Never raises."""
+def read(datagram: bytes, depth: int = 0) -> tuple[list[Message], list[Problem]]:
+    """All messages of a datagram in their order, and what could not be parsed. Never raises. depth: of the bundles that
+    it is in."""
+    if datagram.startswith(b"/"):
+        found = _message(datagram)
+        return ([found], []) if isinstance(found, Message) else ([], [found])
+    if not datagram.startswith(_BUNDLE):
+        return [], [Problem("", "a packet that is not OSC")]
+    if depth == _MAX_DEPTH:
+        return [], [Problem("", f"bundles nested more than {_MAX_DEPTH} deep")]
     messages: list[Message] = []
     problems: list[Problem] = []
-    _read(datagram, 0, messages, problems)
+    at = _HEADER
+    while at + 4 <= len(datagram):
+        (size,) = struct.unpack_from(">i", datagram, at)
+        if not 0 < size <= len(datagram) - at - 4:
+            break
+        inner = read(datagram[at + 4 : at + 4 + size], depth + 1)
+        messages += inner[0]
+        problems += inner[1]
+        at += 4 + size
+    if at != len(datagram):
+        problems.append(Problem("", "a bundle that is cut short"))
     return messages, problems
 
 
-def _read(element: bytes, depth: int, messages: list[Message], problems: list[Problem]) -> None:
-    if element.startswith(b"/"):
-        _read_message(element, messages, problems)
-    elif not element.startswith(_BUNDLE):
-        problems.append(Problem("", "a packet that is not OSC"))
-    elif depth == _MAX_DEPTH:
-        problems.append(Problem("", f"bundles nested more than {_MAX_DEPTH} deep"))
-    else:
-        at = _HEADER
-        while at + 4 <= len(element):
-            (size,) = struct.unpack_from(">i", element, at)
-            at += 4
-            if not 0 < size <= len(element) - at:
-                problems.append(Problem("", "a bundle that is cut short"))
-                return
-            _read(element[at : at + size], depth + 1, messages, problems)
-            at += size
-        if at != len(element):
-            problems.append(Problem("", "a bundle that is cut short"))
-
-
-def _read_message(element: bytes, messages: list[Message], problems: list[Problem]) -> None:
+def _message(element: bytes) -> Message | Problem:
     end = element.find(b"\0")
     address = element[: end if end >= 0 else len(element)].decode("utf-8", "replace")
     start = (end + 4) & ~3
@@ -74,17 +71,14 @@ def _read_message(element: bytes, messages: list[Message], problems: list[Proble
     unreadable = sorted(set(tags) - _READABLE)
     if unreadable:
         kinds = ", ".join(repr(chr(tag)) for tag in unreadable[:4])
-        problems.append(Problem(address, f"arguments of type {kinds} are not understood"))
-        return
+        return Problem(address, f"arguments of type {kinds} are not understood")
     if any(tag in b"ISc" for tag in tags):
         element = element[: start + 1] + tags.translate(_ALIKE) + element[stop:]
     try:
-        args = tuple(_flat(OscMessage(element).params, 0))
+        return Message(address, tuple(_flat(OscMessage(element).params, 0)))
     except Exception as error:  # a parser fed from the network: whatever it raises is the packet's fault
         why = "text that is not UTF-8" if isinstance(error, UnicodeDecodeError) else "a message that is cut short"
-        problems.append(Problem(address, why))
-    else:
-        messages.append(Message(address, args))
+        return Problem(address, why)
 
 
 def _flat(values: list[Any], depth: int) -> list[Any]:

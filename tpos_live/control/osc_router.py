@@ -146,7 +146,7 @@ class Router:
                 if self._buttons.setdefault(address, Button(target.name)).fires(args, now):
                     self._flush()
                     fire(self._store, target.name)
-                    self._note(target, now, "")
+                    self.applied[target.name], self.understood = now, target.address
             elif len(args) == 2 and (pad := _PAD_OF.get(target.name)):
                 self._move(target.address, pad, args, now)
             else:
@@ -162,7 +162,8 @@ class Router:
         if not self._is_held(parameter.address, args, now):
             self._pending.pop(parameter.name, None)  # so that the order is that of the newest values
             self._pending[parameter.name] = value
-            self._note(parameter, now, str(value))
+            self.applied[parameter.name] = now
+            self.understood = f"{parameter.address} {value}".rstrip()
             if parameter.name in ORDERS:  # each counts, with the values of this moment
                 self._flush()
 
@@ -174,10 +175,6 @@ class Router:
                 self._pending[name] = value
                 self.applied[name] = now
             self.understood = f"{address} {values[0]} {values[1]}"
-
-    def _note(self, parameter: Parameter, now: float, value: str) -> None:
-        self.applied[parameter.name] = now
-        self.understood = f"{parameter.address} {value}".rstrip()
 
     def _flush(self) -> None:
         if self._pending:
