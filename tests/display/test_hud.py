@@ -162,3 +162,9 @@ def test_a_value_is_cut_by_the_width_of_its_letters() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system takes each letter from a font that has it")
 def test_japanese_is_drawn_in_a_font_that_has_it() -> None:
     assert fonts_for("fire · שלום · مدينة") == FONTS and fonts_for("東京 neon")[: len(EAST_ASIAN)] == EAST_ASIAN
+
+
+@pytest.mark.parametrize(("backend", "row"), [("", "ember"), ("eager", "ember · 320x192 · eager")])
+def test_an_engine_that_is_loaded_has_no_size_yet(backend: str, row: str) -> None:
+    rows = {line.name: line.value for line in lines(Status(engine="ember", size=(320, 192), backend=backend), 60.0)}
+    assert rows["engine"] == row

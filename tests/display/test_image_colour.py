@@ -32,7 +32,7 @@ def shown_hue(pixels: np.ndarray, params: FrameParams) -> float:
 
 @pytest.mark.parametrize(
     ("colour", "low", "high"),
-    [((230, 120, 30), 320, 360), ((220, 190, 40), 0, 40), ((30, 200, 120), 170, 230), ((40, 110, 230), 240, 290)],
+    [((230, 120, 30), 305, 360), ((220, 190, 40), 0, 40), ((30, 200, 120), 170, 230), ((40, 110, 230), 240, 290)],
 )
 def test_colours_turn_to_violet_by_the_shorter_way(colour: tuple[int, int, int], low: float, high: float) -> None:
     hue = shown_hue(coloured(*colour), TURNED)

@@ -1,7 +1,7 @@
 """Which way the colours of an image turn where a drop changes them: towards violet, so that they stay beautiful.
 
 A turn of all hues by one angle suits no two images: it makes roses of a sunset one way and slime the other. Between
-orange and green lie the hues that look dirty, so an image turns away from them: flames to crimson, a green aurora to
+orange and green lie the hues that look dirty, so an image turns away from them: flames to magenta, a green aurora to
 blue, a blue tunnel to violet. What is violet already, or of all colours, or grey, stays.
 
 Without state: each frame turns as it needs, before a cut and after it, live and offline.

@@ -60,6 +60,7 @@ def lines(
     source = f" · {status.tempo_source}" if status.tempo_source not in ("", "audio") else ""
     tempo = f"{status.tempo:.1f} BPM{source} · {status.confidence:.0%} sure" if status.tempo > 0 else "listening"
     lost = status.samples_lost
+    drawn = (f"{status.size[0]}x{status.size[1]}", status.backend) if status.backend else ()  # not while it is loaded
     heard = f"{status.heard} · {status.density:.0%}" if status.heard else "-"
     rows = [
         *([Line("output", held, WARN)] if held else []),
@@ -78,7 +79,7 @@ def lines(
         *([Line("from", status.showing)] if status.showing != "prompt" else []),
         *_understood(status.understood),
         *([Line("source", status.source)] if status.source else []),
-        Line("engine", f"{status.engine or '-'} · {status.size[0]}x{status.size[1]} · {status.backend}"),
+        Line("engine", " · ".join((status.engine or "-", *drawn))),
         Line("sound", sound or "-", INK if well else WARN),
         *_outputs(status.outputs),
         *([Line("midi", status.midi)] if status.midi else []),

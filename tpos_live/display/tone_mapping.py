@@ -41,9 +41,9 @@ KNEE = 0.2
 SPILL = 0.06
 LUMA = (0.2126, 0.7152, 0.0722)
 """Luminance of linear RGB (ITU-R BT.709)."""
-KEPT = (np.array(LUMA) + 1.0 / 3.0) / 2.0
+KEPT = 0.25 * np.array(LUMA) + 0.75 / 3.0
 """Of linear RGB, what a turn of the hues leaves as it is: with the luminance kept violet is pale, with the mean it is
-dark; half of each is neither."""
+dark; this is neither."""
 TILE = 512
 """Side of the noise tile in pixels; a power of two."""
 GRAIN_STEP = 40.0
