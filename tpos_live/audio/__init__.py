@@ -1,1 +1,1 @@
-"""Audio in: microphone, file or the built-in track behind one protocol; the ring buffer; playback."""
+"""Audio input (microphone, file or the built-in track, behind one protocol), the ring buffer, and playback."""

@@ -17,12 +17,15 @@ from tpos_live.core.errors import first_line
 
 RING_SECONDS = 2.0
 BLOCKS_A_SECOND = 200
-"""Half a hop of the analysis. By default PulseAudio calls 480 times per second, which takes 3 % of a core and the
-interpreter's lock as often; this costs 1.2 ms of latency (both measured)."""
+"""Requested callbacks per second: one block is half a hop of the analysis. PulseAudio's default of 480 takes 3 % of a
+core, and the GIL 480 times; 200 adds 1.2 ms of latency (both measured)."""
 
 
 class Capture:
     """The audio of one open input.
+
+    name, full_name: as in `Device`. rate: samples per second. picked: the 0-based channels to use. opened_at:
+    perf_counter. latency: the device's buffering in seconds.
 
     Thread contract: the device's thread calls `deliver` and `finish`, one thread reads `ring`, one thread calls
     `close`; the other fields may be read from anywhere. `stamp` is replaced as a whole, so its two numbers always
@@ -30,7 +33,7 @@ class Capture:
     """
 
     on_portaudio = False
-    """Whether a rescan of PortAudio's devices ends it."""
+    """Whether a rescan of PortAudio's devices closes this stream."""
 
     def __init__(self, name: str, full_name: str, rate: float, picked: tuple[int, ...], opened_at: float) -> None:
         self.name = name
@@ -47,7 +50,8 @@ class Capture:
         self.finished = False
 
     def deliver(self, block: np.ndarray, now: float, overflow: bool) -> None:
-        """Take float32 [n, channels] from the device. Only copies."""
+        """Take a block, float32 [n, channels], that the device delivered at `now` (perf_counter). overflow: the device
+        reports lost samples. Only copies."""
         self.ring.write(block)
         if overflow:
             self.flagged += len(block)

@@ -11,14 +11,14 @@ from tpos_live.audio.decoders import DecodeError, open_container
 _MPEG1_KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MPEG2_KBITS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _SHORTEST_PAGE = 1000
-"""Samples missing at least where an Ogg page is lost."""
+"""Smallest gap in samples that counts as a lost Ogg page."""
 
 
 class DamageCheck:
-    """Scans an Ogg or MP3 file ahead of decoding: after damage libsndfile plays on, but too early."""
+    """Scans an Ogg or MP3 file ahead of decoding. libsndfile skips damaged parts, so all later audio would be early."""
 
     def __init__(self, path: Path) -> None:
-        """Raises DecodeError."""
+        """Raises DecodeError for a file that FFmpeg cannot open."""
         import av
 
         try:
@@ -26,12 +26,12 @@ class DamageCheck:
             stream = self._container.streams.audio[0]
         except (av.FFmpegError, OSError, IndexError) as error:
             raise DecodeError(str(error)) from error
-        self._ends = self._walk(stream, av.FFmpegError)
+        self._ends = self._packet_ends(stream, av.FFmpegError)
         self._checked = 0.0
         self.damage: float | None = None
-        """Seconds at which the first damage begins, once found."""
+        """Position of the first damage in seconds, None while none is found."""
 
-    def look(self, until: float) -> None:
+    def scan(self, until: float) -> None:
         """Scan up to `until` seconds."""
         while self.damage is None and self._checked < until:
             self._checked = next(self._ends, float("inf"))
@@ -39,7 +39,7 @@ class DamageCheck:
     def close(self) -> None:
         self._container.close()
 
-    def _walk(self, stream: Any, failure: type[Exception]) -> Iterator[float]:
+    def _packet_ends(self, stream: Any, failure: type[Exception]) -> Iterator[float]:
         """The end of each packet in seconds, up to the first damage."""
         is_mp3 = stream.codec_context.name.startswith("mp3")
         origin = float((stream.start_time or 0) * stream.time_base)

@@ -17,8 +17,8 @@ from tpos_live.core.errors import reason
 FORMATS = "WAV, FLAC, OGG, Opus, MP3, AIFF, M4A, MP4, WMA, WebM or MKV"
 _JITTER = 0.005
 """Seconds by which timestamps of two packets may disagree without a gap: WMA and MKV count in milliseconds."""
-_RUN_UP = 1.0
-"""Seconds decoded and dropped before a position, because frames depend on earlier ones."""
+_PRE_ROLL = 1.0
+"""Seconds decoded and dropped before a seek position, because frames depend on earlier ones."""
 _FADE = 0.003
 """Seconds of fade-in after a gap, so that damage is not heard as a click."""
 _MOST_FAILURES = 100
@@ -29,20 +29,20 @@ def open_container(path: Path) -> Any:
     """Open a file with PyAV, whatever the encoding of its tags. Raises av.FFmpegError, OSError and ValueError."""
     import av
 
-    if int(av.__version__.partition(".")[0]) < 19:  # from then on (Python 3.12) without the argument
+    if int(av.__version__.partition(".")[0]) < 19:  # later versions, for Python 3.12 and up, lack the argument
         return av.open(str(path), metadata_errors="replace")
     return av.open(str(path))
 
 
 class DecodeError(Exception):
-    """A decoder cannot continue at its position; one line."""
+    """A decoder cannot continue at its position. The text is one line."""
 
 
 class Decoder(Protocol):
     """An open file, read in order. One thread at a time.
 
     rate: samples per second. frames: the length by its header, 0 where unknown. holes: parts that could not be decoded
-    and are given as silence, as (start, length) in seconds; the reader clears it.
+    and were replaced by silence, as (start, length) in seconds; the caller clears the list.
     """
 
     rate: int
@@ -51,19 +51,19 @@ class Decoder(Protocol):
     holes: list[tuple[float, float]]
 
     def read(self, count: int) -> np.ndarray:
-        """Up to `count` frames, float32 [n, channels]; none at the end. Raises DecodeError."""
+        """Up to `count` frames, float32 [n, channels]; n is 0 at the end. Raises DecodeError."""
         ...
 
     def close(self) -> None: ...
 
 
 class SndfileDecoder:
-    """libsndfile: WAV, AIFF, FLAC, Ogg, MP3 and more, sample-exact. Damage ends it or shifts its time."""
+    """libsndfile: WAV, AIFF, FLAC, Ogg, MP3 and more, sample-exact. At damage it stops, or plays on too early."""
 
     def __init__(self, path: Path) -> None:
         """Raises DecodeError for a file that libsndfile cannot open."""
         try:
-            # As bytes, because soundfile does not take a name that is no UTF-8. Windows has none.
+            # As bytes: soundfile refuses a str that is not valid UTF-8. Windows has no such names.
             self._file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
         except (soundfile.SoundFileError, OSError, RuntimeError, TypeError) as error:
             raise DecodeError(str(error)) from error
@@ -71,7 +71,7 @@ class SndfileDecoder:
         self.frames = max(self._file.frames, 0)
         self.holes: list[tuple[float, float]] = []
         self.plays_on = self._file.format in ("OGG", "MP3", "MPEG")
-        """Whether it plays on after damage, too early and without an error."""
+        """Whether libsndfile skips damage in this format without an error, so that later audio is early."""
 
     def read(self, count: int) -> np.ndarray:
         try:
@@ -105,7 +105,7 @@ class FFmpegDecoder:
             if stream.codec_context.name == "flac":
                 # Otherwise a damaged frame is decoded as a burst of noise.
                 stream.codec_context.options = {"err_detect": "crccheck+explode"}
-            frames = self._dated(stream)
+            frames = self._timestamped(stream)
             first = next(frames, None)
             if first is None:
                 raise DecodeError("no frame of it can be decoded")
@@ -118,12 +118,12 @@ class FFmpegDecoder:
             self._origin = origin or 0.0
             if position:
                 samples = np.empty((0, self.channels), np.float32)
-                seconds = self._origin + max(position / self.rate - _RUN_UP, 0.0)
+                seconds = self._origin + max(position / self.rate - _PRE_ROLL, 0.0)
                 self._container.seek(round(seconds / float(stream.time_base)), stream=stream)
-                frames = self._dated(stream)
-                self._blocks = self._placed(frames, None, position)
+                frames = self._timestamped(stream)
+                self._blocks = self._without_gaps(frames, None, position)
             else:
-                self._blocks = self._placed(frames, first, 0)
+                self._blocks = self._without_gaps(frames, first, 0)
         except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
             self._container.close()
             raise DecodeError(reason(error)) from error
@@ -156,11 +156,11 @@ class FFmpegDecoder:
             raise DecodeError("FFmpeg does not know the format of its sound")
         return streams[0]
 
-    def _dated(self, stream: Any) -> Iterator[tuple[float | None, np.ndarray, int]]:
-        """Each decoded frame: its timestamp in seconds if it has one, its samples [n, c], its rate."""
+    def _timestamped(self, stream: Any) -> Iterator[tuple[float | None, np.ndarray, int]]:
+        """Each decoded frame: its timestamp in seconds (None if it has none), its samples [n, c], its rate."""
         packets = self._container.demux(stream)
-        # MP3 has no timestamps: FFmpeg counts frames, and takes several whose headers are damaged for one. Their size
-        # (smoothed: `size` bytes for `length` seconds) tells how many they were.
+        # MP3 has no timestamps: FFmpeg counts frames, and counts several frames with damaged headers as one. The size
+        # of the packet shows how many they were: a frame has `size` bytes (smoothed) and `length` seconds.
         size, length, late = 0.0, 0.0, 0.0
         failures, suspect, is_mp3 = 0, 0, stream.codec_context.name.startswith("mp3")
         while failures < _MOST_FAILURES:
@@ -186,22 +186,22 @@ class FFmpegDecoder:
                 if packet.size and packet.duration:
                     size += (packet.size - size) * (0.02 if size else 1.0)
                     length = float(packet.duration * packet.time_base)
-                # The first two depend on bits of lost frames and would be a loud crack.
+                # Two frames after the damage depend on bits of lost frames and would be a loud crack.
                 decoded, suspect = decoded[suspect:], max(suspect - len(decoded), 0)
             for frame in decoded:
                 if frame.samples and frame.sample_rate:
                     at = None if frame.pts is None else float(frame.pts * frame.time_base) + late
                     yield at, _samples(frame), frame.sample_rate
 
-    def _placed(
+    def _without_gaps(
         self, frames: Iterator[tuple[float | None, np.ndarray, int]], first: Any, position: int
     ) -> Generator[np.ndarray, None, None]:
-        """Blocks [n, channels] from frame `position` on, without gaps: missing parts are silence."""
+        """Blocks [n, channels] from frame `position` on; silence fills the gaps between timestamps."""
         # After a seek the first timestamp gives the position; otherwise counting begins with the file.
         at: int | None = None if first is None else 0
         end = self.frames or None
         for seconds, samples, rate in _chain(first, frames):
-            samples = _fitted(samples, rate, self.rate, self.channels)
+            samples = _converted(samples, rate, self.rate, self.channels)
             if seconds is None:
                 if at is not None:
                     yield from self._from(position, at, samples)
@@ -212,18 +212,18 @@ class FFmpegDecoder:
                 at = max(here, 0)
                 if at > position:  # the damage extends up to here
                     yield from self._hole(position, at - position)
-                    samples = _faded(samples, self.rate)
+                    samples = _faded_in(samples, self.rate)
             if here - at > _JITTER * self.rate and (end is None or here <= end + self.rate):
                 start = max(at, position)
                 yield from self._hole(start, here - start)
                 at = here
-                samples = _faded(samples, self.rate)
+                samples = _faded_in(samples, self.rate)
             yield from self._from(position, at, samples)
             at += len(samples)
 
     @staticmethod
     def _from(position: int, at: int, block: np.ndarray) -> Iterator[np.ndarray]:
-        """The part of `block`, whose first frame is `at`, from `position` on."""
+        """The part of `block` from frame `position` on. at: frame number of the first one in `block`."""
         if at + len(block) > position:
             yield block[max(position - at, 0) :]
 
@@ -280,8 +280,8 @@ def _samples(frame: Any) -> np.ndarray:
     return array.astype(np.float32)
 
 
-def _fitted(samples: np.ndarray, rate: int, to_rate: int, channels: int) -> np.ndarray:
-    """A frame converted to the first frame's rate and channels, which some streams change."""
+def _converted(samples: np.ndarray, rate: int, to_rate: int, channels: int) -> np.ndarray:
+    """`samples` at the rate and with the channels of the first frame: some streams change them."""
     if samples.shape[1] != channels:
         samples = samples[:, np.arange(channels) % samples.shape[1]]
     if rate != to_rate:
@@ -289,7 +289,7 @@ def _fitted(samples: np.ndarray, rate: int, to_rate: int, channels: int) -> np.n
     return samples
 
 
-def _faded(samples: np.ndarray, rate: int) -> np.ndarray:
+def _faded_in(samples: np.ndarray, rate: int) -> np.ndarray:
     count = min(len(samples), round(_FADE * rate))
     samples = samples.copy()
     samples[:count] *= np.linspace(0, 1, count, endpoint=False, dtype=np.float32)[:, None]

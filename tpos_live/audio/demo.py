@@ -1,11 +1,11 @@
-"""The bundled track: where it is, and how its bars are counted."""
+"""The bundled track: its path, tempo and length."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 DEMO = Path(__file__).with_name("demo.ogg")
-"""The track; `demo.json` beside it says where its beats, drums and sections are. It loops without a seam."""
+"""The track, which loops seamlessly. `demo.json` beside it lists its beats, drums and sections."""
 TEMPO = 128.0
 """Beats per minute."""
 BARS = 24

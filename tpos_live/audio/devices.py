@@ -17,8 +17,8 @@ _WINDOWS_TWINS = ("MME", "Windows DirectSound", "Windows WDM-KS")
 _MME_NAME = 31
 """MME truncates device names to this length."""
 _ADDED = re.compile(r"(?<=\()\d+- ?|^\d+- ?|\bhw[: ]\d+(?=,|\)|$)| ?#\d+(?=$|,)", re.IGNORECASE)
-"""What systems put into the name of a device by the socket or the order of plugging: "(2- Scarlett)" of Windows, the
-card's number in "hw:1,0" of ALSA, "#2" at the end."""
+"""What systems add to the name of a device for its socket or the order of plugging in: "(2- Scarlett)" on Windows, the
+card number in ALSA's "hw:1,0", "#2" at the end."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Device:
 
     @property
     def names(self) -> tuple[str, str]:
-        """Both ways to write its name."""
+        """Both names by which a user may select it."""
         return self.name, self.full_name
 
 
@@ -78,9 +78,9 @@ def _defaults(apis: Sequence[dict], chosen: Sequence[int]) -> tuple[int, int]:
 def find_input(wanted: str | int | None = None, devices: Sequence[Device] | None = None) -> Device:
     """The input selected by a number, by words of its name, or by "mic" or None for the default.
 
-    The words of a name may come in any order and case and are searched in "NAME, HOST API"; an exact name wins. Where
-    nothing matches, a name that differs only in what systems add to it does (`same_input`).
-    devices: default: those of `list_devices`. Raises AudioError with a list of inputs for no match, for several, and
+    The words of a name may come in any order and case and are searched in "NAME, HOST API"; an exact name wins. If
+    nothing matches, a name matches that differs only in what systems add to it (`same_input`).
+    devices: those of `list_devices` by default. Raises AudioError with a list of inputs for no match, for several, and
     for a machine without inputs.
     """
     inputs = [device for device in (list_devices() if devices is None else devices) if device.inputs > 0]
@@ -103,14 +103,14 @@ def find_input(wanted: str | int | None = None, devices: Sequence[Device] | None
 
 
 def same_input(a: str, b: str) -> bool:
-    """Whether two names differ at most in what systems add: the same device in another socket, or plugged in again."""
+    """Whether two names differ only in what systems add: the device is in another socket, or was plugged in again."""
     return _ADDED.sub("", a).strip().lower() == _ADDED.sub("", b).strip().lower()
 
 
 def other_inputs(wanted: str | int | None, devices: Sequence[Device] | None = None) -> tuple[str, ...]:
-    """The names of the inputs there are, each once, where `wanted` is not among them; none where it is.
+    """The names of all inputs, each once, if none of them is `wanted`; empty if `wanted` is found.
 
-    devices: default: those of `list_devices`, as PortAudio last scanned them.
+    devices: those of `list_devices` by default, as PortAudio last scanned them.
     """
     try:
         devices = list_devices() if devices is None else devices

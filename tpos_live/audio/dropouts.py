@@ -1,4 +1,4 @@
-"""Dropouts: samples that are missing, by comparing the sample count with the clock."""
+"""Detects dropouts (missing samples) by comparing the sample count with the clock."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class DropoutMeter:
     because the device's clock is not the computer's; a jump of more than `threshold` is lost audio. If the offset jumps
     back, the audio was only late and is not counted as lost.
 
-    rate: samples per second as the device reports it. window, threshold: seconds. drift: largest credible difference of
-    two clocks (0.001 is ten times a bad crystal; virtual machines have shown 0.0004). Losses below the threshold
-    accumulate if they come faster than the drift. One thread.
+    samples: lost so far. rate: samples per second as the device reports it. window, threshold: seconds. drift: largest
+    credible difference of two clocks (0.001 is ten times a bad crystal; virtual machines have shown 0.0004). Losses
+    below the threshold accumulate if they come faster than the drift. One thread.
     """
 
     rate: float
@@ -26,31 +26,31 @@ class DropoutMeter:
     samples: int = 0
     _start: tuple[float, int] | None = None
     _window_end: float = 0.0
-    _least: float = float("inf")
+    _min_lateness: float = float("inf")
     _offset: float | None = None
 
     def see(self, time: float, frames: int) -> None:
-        """At `time` (seconds) the device had delivered `frames` in total. Call at any rate."""
+        """Record that the device had delivered `frames` in total at `time` (seconds). Call it at any rate."""
         if self._start is None:
             self._start = (time, frames)
             self._window_end = time + self.window
         elif time >= self._window_end:
             self._close_window()
             self._window_end = time + self.window
-            self._least = float("inf")
+            self._min_lateness = float("inf")
         lateness = (time - self._start[0]) - (frames - self._start[1]) / self.rate
-        self._least = min(self._least, lateness)
+        self._min_lateness = min(self._min_lateness, lateness)
 
     def restart(self) -> None:
-        """The stream was interrupted: compare only later audio. Keeps the count."""
+        """After an interruption, compare only later audio. The count of lost samples stays."""
         self._start = self._offset = None
-        self._least = float("inf")
+        self._min_lateness = float("inf")
 
     def _close_window(self) -> None:
         if self._offset is None:
-            self._offset = self._least
+            self._offset = self._min_lateness
             return
-        step = self._least - self._offset
+        step = self._min_lateness - self._offset
         if step > self.threshold:
             self.samples += round(step * self.rate)
         elif step > 0:

@@ -11,13 +11,13 @@ from tpos_live.audio.open_attempt import OpenAttempt, OpenAttempts
 log = logging.getLogger(__name__)
 
 WAIT = 5.0
-"""Seconds between two attempts to open it."""
+"""Seconds between two attempts to open the fallback."""
 START, STALL = 5.0, 3.0
-"""Seconds allowed until its first block (START), and between two blocks, before it is reopened."""
+"""Seconds allowed until the first block (START), and between two blocks (STALL), before the fallback is reopened."""
 
 
 class FallbackInput:
-    """One thread, that of the supervisor."""
+    """Opens and closes the fallback, and reopens it after a stall. Belongs to the supervisor's thread."""
 
     def __init__(self, open_capture: Callable[[], Capture], attempts: OpenAttempts) -> None:
         self.capture: Capture | None = None
@@ -32,7 +32,7 @@ class FallbackInput:
         return self._opening is not None or (self.capture is not None and self.capture.on_portaudio)
 
     def look_after(self, now: float, needed: bool) -> None:
-        """Open it if needed."""
+        """Check the stream once, and open one if `needed`. now: perf_counter."""
         attempt, self._opening = self._opening, None
         if attempt is not None and not attempt.done:
             self._opening = attempt
@@ -51,6 +51,7 @@ class FallbackInput:
             self._opening = self._attempts.begin(self._open_capture, patience=0.3)
 
     def let_go(self) -> None:
+        """Close the stream, and abandon a running attempt to open one."""
         self._attempts.close(self.capture)
         self._attempts.abandon(self._opening)
         self.capture = self._opening = None

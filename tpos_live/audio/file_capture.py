@@ -1,4 +1,4 @@
-"""An audio file in place of a lost input: it loops at the pace of the clock, and is not played aloud."""
+"""An audio file in place of a lost input: it loops in real time, and is not played aloud."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 _PERIOD = 0.005
 _LATE = 0.5
-"""Seconds that a disk may be late before the clock is reset."""
+"""Delay of the disk in seconds from which the clock restarts, so that late audio is not delivered at once."""
 _SUFFIXES = {
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".m4a", ".mp4", ".aac", ".wma", ".webm", ".mkv",
     ".mov",
@@ -35,7 +35,7 @@ def names_a_file(text: str) -> bool:
 
 
 class FileCapture(Capture):
-    """A capture from a file. A thread of its own delivers its blocks."""
+    """A capture from a file. Its own thread delivers a block every 5 ms."""
 
     def __init__(self, path: str | Path) -> None:
         """Raises AudioError for a file that cannot be read."""
@@ -64,7 +64,7 @@ class FileCapture(Capture):
                 if due > 0:
                     self.deliver(self._take(due), now, overflow=False)
                     given += due
-        except Exception as error:  # it is opened again
+        except Exception as error:  # the supervisor opens it again
             log.warning(f"the fallback stopped: {first_line(error, 400)}")
             self.finish()
         finally:

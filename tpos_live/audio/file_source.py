@@ -1,4 +1,4 @@
-"""An audio file as a live source: the audio that is played is analysed."""
+"""An audio file as a live source: it is played, and what is played is analysed."""
 
 from __future__ import annotations
 
@@ -27,18 +27,20 @@ QUIET = 1e-4
 _AHEAD = 2 * RATE
 """Largest number of frames decoded ahead."""
 _PIECE = RATE // 10
+"""Frames written to the ring buffer at a time."""
 _LEAVE = 0.15
+"""Seconds that leaving waits for the reading thread."""
 
 
 class FileSource:
     """A file that plays once or in a loop; implements `AudioSource`.
 
-    It plays on the default output, whose callback is then the clock. Without an output, with a stalled one, or with
-    `mute`, the wall clock is used and the session continues.
+    It plays on the default output, whose callback is then the clock. With `mute`, without an output, or after the
+    output has stalled, the wall clock sets the pace.
 
-    Thread contract: as of `AudioSource`. A reading thread decodes into the ring buffer `_ahead` and never overwrites.
-    The ring buffer has one reader: the output's callback while `_heard` is set, else the thread that calls `pull`. The
-    callback passes on what it played through the ring buffer `_played`.
+    Thread contract: as for `AudioSource`. A reading thread decodes into the ring buffer `_ahead` and never overwrites.
+    This buffer has one reader: the output's callback while `_heard` is set, else the thread that calls `pull`. The
+    callback writes what it has played to the ring buffer `_played`.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class FileSource:
         self._output: Playback | None = None
         self._heard = False
         self._decoded = threading.Event()
-        self._first = threading.Event()
+        self._first_block = threading.Event()
         self._leaving = threading.Event()
         self._reader = threading.Thread(target=self._read, name="sound-file", daemon=True)
         self._file: AudioFile | None = None
@@ -69,10 +71,10 @@ class FileSource:
         self._state = SourceState.STARTING
         self._message = ""
         self._gone = ""
-        """Why a loop is silent at the moment."""
+        """Why a loop is silent, "" while it is not."""
         self._brief_message, self._brief_until = "", 0.0
-        self._due_from: float | None = None
-        self._given = 0
+        self._clock_start: float | None = None
+        self._delivered = 0
         self._loud_at: float | None = None
         self._downmix = Downmix(2, name=self._path.name)
 
@@ -87,7 +89,7 @@ class FileSource:
                 self._file.close()
                 raise
         self._reader.start()
-        self._first.wait(1.0)
+        self._first_block.wait(1.0)
         if self._decoded.is_set() and not self._ahead.available:
             raise AudioError(self._message or f'"{self._path}" has no sound in it')
         if not self._mute:
@@ -143,7 +145,7 @@ class FileSource:
         return -self._output.latency if self._heard and self._output else 0.0
 
     def reopen(self, device: str | int) -> None:
-        """A file has no input to change: reports it, and continues."""
+        """A file has no input to change: show a message that says so, and play on."""
         self._brief_message = f'"{self._path.name}" is playing; start the show with --device to hear {shorten(device)}'
         self._brief_until = perf_counter() + MESSAGE_SECONDS
 
@@ -157,19 +159,20 @@ class FileSource:
                         if self._leaving.wait(0.02):
                             return
                     self._ahead.write(piece)
-                    self._first.set()
+                    self._first_block.set()
                 if self._leaving.is_set():
                     return
-        except Exception as error:  # a file that stops in the middle has ended
+        except Exception as error:  # after an error the file counts as ended
             self._message = first_line(error, 400)
-            if self._first.is_set():  # else entering says it
+            if self._first_block.is_set():  # otherwise `__enter__` raises it
                 log.warning(self._message)
         finally:
             self._decoded.set()
-            self._first.set()
+            self._first_block.set()
 
     def _blocks(self) -> Iterator[np.ndarray]:
-        """The file's audio; of a loop whose file cannot be read silence until it can be. Raises AudioError."""
+        """The file's audio. A loop whose file becomes unreadable gives silence until it can be read. Raises
+        AudioError."""
         file = self._file
         while file is not None:
             try:
@@ -178,8 +181,8 @@ class FileSource:
                         file.log_damage()
                         yield block
                 return
-            except Exception as error:  # whatever it is: a loop goes on
-                if not (self._loop and self._first.is_set()):
+            except Exception as error:  # a loop continues after any error
+                if not (self._loop and self._first_block.is_set()):
                     raise
                 self._gone = f"{first_line(error, 400)}; silence until it is back"
             while self._gone:
@@ -189,7 +192,7 @@ class FileSource:
             self._file = file
 
     def _fill(self, out: np.ndarray) -> None:
-        """The output's callback: play the next samples."""
+        """Runs in the output's callback: play the next samples, float32 [n, 2]."""
         count = self._ahead.read_into(out) if self._heard else 0
         out[count:] = 0
         if count:
@@ -205,13 +208,13 @@ class FileSource:
             threading.Thread(target=output.close, name="sound-close", daemon=True).start()
 
     def _by_the_clock(self, now: float) -> np.ndarray:
-        """The audio due by now. A late disk delays the file; nothing is skipped."""
-        if self._due_from is None:
-            self._due_from = now
+        """The audio that is due at `now`, float32 [n, 2]. A late disk delays the file; nothing is skipped."""
+        if self._clock_start is None:
+            self._clock_start = now
         rest = self._played.read()
-        due = int((now - self._due_from) * RATE) - self._given
+        due = int((now - self._clock_start) * RATE) - self._delivered
         stereo = self._ahead.read(due) if due > 0 else np.empty((0, 2), np.float32)
-        self._given += len(stereo)
+        self._delivered += len(stereo)
         if len(stereo) < due:
-            self._due_from += (due - len(stereo)) / RATE
+            self._clock_start += (due - len(stereo)) / RATE
         return np.concatenate([rest, stereo]) if len(rest) else stereo

@@ -28,14 +28,14 @@ _LOOK_AHEAD = 2.0
 _SHORT = 0.5
 """Seconds by which a file may be shorter than its header says: lengths of MP3 files can be estimates."""
 _MOST_DAMAGE = 5
+"""Most places of damage that are reported one by one."""
 
 
 class AudioFile:
     """An open audio file, read in order, repeatedly.
 
-    Parts that cannot be decoded are silence of the same length, so later audio is on time; `log_damage`
-    says where. Undamaged files are decoded by libsndfile where it knows the format, else by
-    FFmpeg. One thread at a time.
+    Parts that cannot be decoded become silence of the same length, so later audio is on time; `log_damage` reports
+    them. libsndfile decodes undamaged files of its formats, FFmpeg all others. One thread at a time.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -48,12 +48,12 @@ class AudioFile:
         self.frames = self._decoder.frames
         """Length by the file's header, 0 where unknown."""
         self.damage: list[str] = []
-        """What was found since the last `log_damage`, one line each."""
+        """Damage found since the last `log_damage`, one line per place."""
         self.lost = 0
         """Frames lost to damage."""
         self._position = 0
         self._capped = False
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
         self._check = self._damage_check()
 
     def __enter__(self) -> Self:
@@ -68,9 +68,9 @@ class AudioFile:
             self._check.close()
 
     def read(self, count: int) -> np.ndarray:
-        """Up to `count` frames, float32 [n, channels]; none at the end.
+        """Up to `count` frames, float32 [n, channels]; n is 0 at the end.
 
-        Raises AudioError where not even the beginning can be decoded, or a decoder fails otherwise.
+        Raises AudioError if even the beginning cannot be decoded, or if a decoder fails in another way.
         """
         with _as_audio_error(self.path):
             return self._read(count)
@@ -84,15 +84,15 @@ class AudioFile:
         except DecodeError as error:
             samples, cut, reason = np.empty((0, self.channels), np.float32), True, str(error)
         if cut:
-            samples = self._go_on(count, reason)
+            samples = self._after_stop(count, reason)
         if self._capped:
-            samples = samples[: max(self.frames - self._position, 0)]  # FFmpeg may add what pads a last Ogg page
+            samples = samples[: max(self.frames - self._position, 0)]  # FFmpeg may add the padding of the last Ogg page
         self._position += len(samples)
-        self._tell_holes()
+        self._report_holes()
         return samples
 
     def rewind(self) -> None:
-        """Start again. Raises AudioError where the file is gone."""
+        """Start again. Raises AudioError if the file is missing, or has changed its rate or channels."""
         with _as_audio_error(self.path):
             self.close()
             self._decoder = open_decoder(self.path)
@@ -106,14 +106,14 @@ class AudioFile:
             return None
         try:
             return DamageCheck(self.path)
-        except Exception:  # a check that cannot be made finds nothing; the decoder will say what is wrong
+        except Exception:  # without this check the decoder reports the error
             return None
 
     def _up_to_damage(self, count: int) -> int:
-        """How many frames of `count` libsndfile may decode; from the first damage on FFmpeg decodes."""
+        """How many of `count` frames the decoder may read before the damage; at the damage, change to FFmpeg."""
         if self._check is None:
             return count
-        self._check.look((self._position + count) / self.samplerate + _LOOK_AHEAD)
+        self._check.scan((self._position + count) / self.samplerate + _LOOK_AHEAD)
         if self._check.damage is None:
             return count
         left = int(self._check.damage * self.samplerate) - self._position
@@ -124,8 +124,8 @@ class AudioFile:
         self._change_decoder()
         return count
 
-    def _go_on(self, count: int, reason: str) -> np.ndarray:
-        """The next frames where the decoder stopped before the end of the file."""
+    def _after_stop(self, count: int, reason: str) -> np.ndarray:
+        """The next frames after the decoder stopped before the end of the file. reason: its error, "" if none."""
         if isinstance(self._decoder, SndfileDecoder):
             self._change_decoder()
             try:
@@ -138,11 +138,11 @@ class AudioFile:
             raise AudioError(f'"{self.path}" is damaged at its start: {reason or "nothing can be decoded"}')
         if self.frames - self._position > _SHORT * self.samplerate:
             at, length = (hms(int(frames / self.samplerate)) for frames in (self._position, self.frames))
-            self._found(f'"{self.name}" ends at {at} of {length}: it is cut short')
+            self._report(f'"{self.name}" ends at {at} of {length}: it is cut short')
         return np.empty((0, self.channels), np.float32)
 
     def _change_decoder(self) -> None:
-        """Let FFmpeg decode from here on, if it can."""
+        """Let FFmpeg decode from the current position on, if it can."""
         try:
             other: Decoder = FFmpegDecoder(self.path, self._position)
         except DecodeError:
@@ -153,42 +153,42 @@ class AudioFile:
         self._decoder.close()
         self._decoder, self._capped = other, True
 
-    def _tell_holes(self) -> None:
+    def _report_holes(self) -> None:
         for start, length in self._decoder.holes:
             self.lost += round(length * self.samplerate)
-            self._found(f'"{self.name}" is damaged at {hms(int(start))}: silence for {length:.2f} s, then it plays on')
+            self._report(f'"{self.name}" is damaged at {hms(int(start))}: silence for {length:.2f} s, then it plays on')
         self._decoder.holes.clear()
 
     def note_invalid(self, samples: np.ndarray) -> None:
-        """Some of the newest `samples` are NaN, infinite or absurd, and are replaced by zeros."""
+        """Report NaN, infinite or absurd values in the newest `samples`, which the caller replaces by zeros."""
         at = hms(int(max(self._position - len(samples), 0) / self.samplerate))
         if np.isfinite(samples).all():
             decibel = 20 * math.log10(float(np.abs(samples).max()))
             what = f"samples of {decibel:.0f} dB above full scale"
         else:
             what = "samples that are no numbers"
-        self._found(f'"{self.name}" has {what} from {at} on: they are silence', "invalid")
+        self._report(f'"{self.name}" has {what} from {at} on: they are silence', "invalid")
 
     def log_damage(self) -> None:
-        """Log what was found since the last call, for a file that somebody listens to."""
+        """Log the damage found since the last call. For files that are played, not for training data."""
         for line in self.damage:
             log.warning(line)
         self.damage.clear()
 
-    def _found(self, line: str, key: str = "") -> None:
+    def _report(self, line: str, key: str = "") -> None:
         key = key or line
-        if key in self._said or len(self._said) > _MOST_DAMAGE:
+        if key in self._reported or len(self._reported) > _MOST_DAMAGE:
             return
-        if len(self._said) == _MOST_DAMAGE:
+        if len(self._reported) == _MOST_DAMAGE:
             line = f'"{self.name}" is damaged in more places; they are silence, too'
-        self._said.add(key)
+        self._reported.add(key)
         self.damage.append(line)
 
 
 @contextmanager
 def _as_audio_error(path: Path) -> Iterator[None]:
-    """Turn what a decoder's library raises besides its own errors (out of memory, a stream without a time base) into an
-    AudioError, which every reader of a file expects."""
+    """Turn any other error of a decoder's library (out of memory, a stream without a time base) into an AudioError, the
+    only error that callers expect."""
     try:
         yield
     except AudioError:
@@ -212,10 +212,10 @@ def stream_audio(
 ) -> Iterator[np.ndarray]:
     """The audio of `file` as float32 blocks [n, 2] at 48 kHz, n varying, decoded on demand.
 
-    channels: see `select_channels`; by default two channels are stereo, and any other number is averaged. loop: start
-    again at the end, through the same resampler, so that the loop is seamless. live: the low-latency resampler. NaN,
-    infinite and absurd samples become zeros, damage becomes silence; see `AudioFile.log_damage`. Raises AudioError if
-    not even the beginning can be decoded.
+    channels: see `select_channels`; by default two channels are stereo, and any other number is mixed to mono. loop:
+    start again at the end, through the same resampler, so that the loop is seamless. live: use the low-latency
+    resampler. NaN, infinite and absurd samples become zeros, damage becomes silence; see `AudioFile.log_damage`. Raises
+    AudioError if even the beginning cannot be decoded.
     """
     everything = channels is None and file.channels > 2
     picked = tuple(range(file.channels)) if everything else select_channels(file.channels, channels, file.name)
@@ -241,15 +241,15 @@ def stream_audio(
 
 @dataclass(frozen=True)
 class AudioClip:
-    """The audio of a file, or of its first `seconds`; decoded anew at each use, so it takes no memory. Can be sent to
-    another process."""
+    """The audio of a file, or of its first `seconds`. Each use decodes it again, so it takes no memory. Can be
+    pickled."""
 
     path: Path
     seconds: float | None = None
     channels: tuple[int, ...] | None = None
 
     def blocks(self, log_damage: bool = False) -> Iterator[np.ndarray]:
-        """float32 [n, 2] at 48 kHz, n varying. log_damage: where the file is damaged.
+        """float32 [n, 2] at 48 kHz, n varying. log_damage: log where the file is damaged.
 
         Raises AudioError if there is no audio.
         """
@@ -269,8 +269,8 @@ class AudioClip:
             raise AudioError(f'"{self.path}" has no sound in it')
 
     def check(self) -> int:
-        """Approximate number of frames at 48 kHz, 0 where unknown. Raises AudioError for a file that cannot be read, or
-        lacks the channels."""
+        """Approximate number of frames at 48 kHz, 0 if unknown. Raises AudioError for a file that cannot be read, or
+        that lacks the channels."""
         with open_audio(self.path) as file:
             next(stream_audio(file, self.channels, live=False))
             frames = math.ceil(file.frames * RATE / file.samplerate)

@@ -1,4 +1,4 @@
-"""What is said of the requested input: the line for the status, and the news for terminal, HUD and OSC."""
+"""Messages about the requested input: a line for the status, and log lines for terminal, HUD and OSC."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from tpos_live.core.messages import NOTICE
 log = logging.getLogger(__name__)
 
 OPENED = "is opened"
-"""Trouble of an input that was just asked for; it is no news."""
+"""`trouble` of an input that a user has just requested; it is not logged."""
 MOST = 3
-"""Names of other inputs in a line."""
+"""Most names of other inputs in one line."""
 
 
 class InputReport:
-    """Belongs to the supervisor's thread; `message` is replaced as a whole and may be read from anywhere.
+    """The supervisor calls one method per check. Belongs to its thread; `message` is replaced as a whole and may be
+    read from anywhere.
 
-    trouble: what is wrong with the input, "" while it delivers.
+    message: the line for the status, "" for none. trouble: what is wrong with the input, "" while it delivers.
     """
 
     def __init__(self) -> None:
         self.message = self.trouble = ""
-        self._lost_told = False
+        self._loss_logged = False
         self._lost = ""
         self._others: tuple[str, ...] = ()
-        self._until = 0.0
+        self._kept_until = 0.0
 
     def on_fallback(self, label: str, fallback: str, changed: bool, now: float) -> None:
-        """The fallback is heard. changed: just now."""
+        """The fallback is in use. label: name of the lost input. changed: the fallback was not in use before."""
         line = f'microphone "{label}" {self.trouble}; "{fallback}" is heard until it returns'
         if changed:
-            self._lost_told, self._lost = True, label
+            self._loss_logged, self._lost = True, label
             log.warning(line)
         self.show(line, now)
 
@@ -40,35 +41,35 @@ class InputReport:
         """The input delivers."""
         if self.trouble == OPENED:
             log.log(NOTICE, f'listening to "{label}"')
-        elif self._lost_told:
-            log.log(NOTICE, _back(self._lost, label))
-        self.trouble, self._lost_told, self._others = "", False, ()
-        if now >= self._until:
+        elif self._loss_logged:
+            log.log(NOTICE, _back_line(self._lost, label))
+        self.trouble, self._loss_logged, self._others = "", False, ()
+        if now >= self._kept_until:
             self.message = ""
 
     def waiting(self, label: str, was_running: bool, now: float, others: tuple[str, ...] = ()) -> None:
-        """The input does not deliver, and nothing else does. was_running: it did a moment ago. others: names of the
-        inputs that there are instead; a change of them is news."""
+        """Neither the input nor a fallback delivers. was_running: the input did at the last check. others: names of the
+        inputs that exist instead; a change of them is logged."""
         if self.trouble == OPENED:
             return
         line = f'microphone "{label}" {self.trouble}; waiting for it'
         if others:
             line += f". Other inputs: {_listed(others)}; /tpos/audio/device NAME, Ctrl+A or the control page takes one"
-        if (was_running and not self._lost_told) or (others and others != self._others):
-            self._lost_told, self._lost = True, label
+        if (was_running and not self._loss_logged) or (others and others != self._others):
+            self._loss_logged, self._lost = True, label
             log.warning(line)
         self._others = others
         self.show(line, now)
 
     def show(self, message: str, now: float, keep: float = 0.0) -> None:
-        """keep: seconds for which no other message takes its place."""
-        if keep or now >= self._until:
+        """Set `message`. keep: seconds for which later calls do not replace it."""
+        if keep or now >= self._kept_until:
             self.message = message
-            self._until = now + keep
+            self._kept_until = now + keep
 
     def forget(self, now: float) -> None:
-        """Another input was asked for: no message is kept any longer."""
-        self._until = now
+        """A user requested another input: let the next `show` replace the message."""
+        self._kept_until = now
 
 
 def _listed(names: tuple[str, ...]) -> str:
@@ -76,8 +77,8 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(f'"{name}"' for name in names[:MOST]) + more
 
 
-def _back(lost: str, label: str) -> str:
-    """The news that `label` delivers after `lost` did not."""
+def _back_line(lost: str, label: str) -> str:
+    """The log line when the input `label` delivers after `lost` did not."""
     if label == lost:
         return f'microphone "{label}" is back'
     if same_input(label, lost):

@@ -1,4 +1,4 @@
-"""A live input as a source: stereo and mono at 48 kHz, and silence while the device delivers none."""
+"""A live input as a source: stereo and mono at 48 kHz, and silence while the device delivers nothing."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from tpos_live.core.heap import give_back_later
 log = logging.getLogger(__name__)
 
 QUIET = 1e-4
-"""-80 dBFS: signals below count as no sound."""
+"""-80 dBFS: quieter signals count as no sound."""
 QUIET_PATIENCE = 3.0
+"""Seconds without sound before the status tells the user to check the input."""
 _BACKLOG = 0.1
-"""Seconds of buffered audio that are used when a capture becomes active."""
+"""Seconds of buffered audio that are kept when a capture becomes active; older audio is dropped."""
 _LONGEST = 2.0
-"""Longest silence in seconds that is inserted at once, for a reader that was late."""
+"""Longest silence in seconds that one `pull` returns after a late call."""
 _PERMISSION = {
     "darwin": "allow the microphone for this terminal in System Settings > Privacy & Security",
     "win32": "allow desktop apps the microphone in Settings > Privacy",
@@ -37,7 +38,7 @@ _PERMISSION = {
 class Microphone:
     """A live input with its supervisor; implements `AudioSource`.
 
-    Thread contract: as of `AudioSource`. The device's callback writes the ring buffer; the thread that calls `pull`
+    Thread contract: as for `AudioSource`. The device's callback writes the ring buffer; the thread that calls `pull`
     reads it and does all processing; the supervisor replaces the `Capture` when it reopens the device.
     """
 
@@ -57,7 +58,7 @@ class Microphone:
             device,
             lambda wanted: DeviceCapture(wanted, channels, rate),
             rescan,
-            _opener(fallback),
+            _fallback_opener(fallback),
             required=required,
         )
         self._capture: Capture | None = None
@@ -65,11 +66,11 @@ class Microphone:
         self._downmix = Downmix(2)
         self._resampler = Resampler(RATE)
         self._meter = DropoutMeter(RATE)
-        self._past = Losses()
-        self._before = 0, 0
+        self._earlier = Losses()
+        self._counts_at_switch = 0, 0
         self._outage = 0
         self._invalid = 0
-        self._heard_at: float | None = None
+        self._received_at: float | None = None
         self._filled_to: float | None = None
         self._loud_at: float | None = None
         self._real = False
@@ -81,7 +82,7 @@ class Microphone:
         if names_a_file(self._fallback) and self._required:
             FileCapture(self._fallback).close()
         elif self._fallback:
-            self._look_for(self._fallback)
+            self._warn_if_missing(self._fallback)
         self._supervisor.open()
         return self
 
@@ -91,7 +92,7 @@ class Microphone:
     def pull(self, now: float) -> Chunk | None:
         capture = self._supervisor.capture
         if capture is not None and capture is not self._capture:
-            self._turn_to(capture)
+            self._switch_to(capture)
         if self._filled_to is None or self._loud_at is None:
             self._filled_to = self._loud_at = now
         block = capture.ring.read() if capture is not None else None
@@ -126,26 +127,26 @@ class Microphone:
     def reopen(self, device: str | int) -> None:
         self._supervisor.change(device)
 
-    def _look_for(self, fallback: str) -> None:
-        """Report at the start, not when it is needed, that a fallback is missing."""
+    def _warn_if_missing(self, fallback: str) -> None:
+        """Log at the start, and not first when it is needed, that a fallback is missing."""
         try:
             find_input(fallback)
         except AudioError as error:
             log.warning(f"the fallback is not there yet: {error}")
 
-    def _turn_to(self, capture: Capture) -> None:
-        self._past = self._losses()
+    def _switch_to(self, capture: Capture) -> None:
+        self._earlier = self._losses()
         self._outage = self._invalid = 0
         replaces = self._capture is not None
         self._capture = capture
         if replaces:
-            give_back_later()  # what the one before had
+            give_back_later()  # the memory of the previous capture
         self._mix = StereoMix(capture.picked, capture.rate, capture.name)
         self._downmix = Downmix(2, name=capture.name)
         stale = capture.ring.available - round(_BACKLOG * capture.rate)
         if stale > 0:
             capture.ring.read(stale)
-        self._before = capture.flagged, capture.ring.overwritten
+        self._counts_at_switch = capture.flagged, capture.ring.overwritten
         self._resampler = Resampler(capture.rate)
         self._meter = DropoutMeter(capture.rate)
 
@@ -153,11 +154,11 @@ class Microphone:
         if not self._real:
             self._real, self._real_since = True, now
             self._meter.restart()
-            if self._heard_at is None:
+            if self._received_at is None:
                 self._loud_at = now
         captured_at, frames = capture.stamp or (now, len(block))
         self._meter.see(captured_at, frames)
-        self._heard_at = self._filled_to = now
+        self._received_at = self._filled_to = now
         peak = np.abs(block).max()
         if not peak <= ABSURD:  # NaN too
             sane = np.abs(block) <= ABSURD
@@ -170,7 +171,7 @@ class Microphone:
         return Chunk(self._downmix.push(stereo), stereo, captured_at) if len(stereo) else None
 
     def _silence(self, now: float) -> Chunk | None:
-        """Zeros up to `now`, once the device has delivered nothing for longer than blocks may be late."""
+        """Zeros up to `now`, once the device has delivered nothing for longer than STALL."""
         assert self._filled_to is not None
         if self._real and now - self._filled_to <= STALL:
             return None
@@ -180,23 +181,23 @@ class Microphone:
         if count <= 0:
             return None
         self._filled_to += count / RATE
-        if self._heard_at is not None:
+        if self._received_at is not None:
             self._outage += count
         return Chunk(np.zeros(count, np.float32), np.zeros((count, 2), np.float32), now, real=False)
 
     def _losses(self) -> Losses:
-        capture, past = self._capture, self._past
+        capture, earlier = self._capture, self._earlier
         if capture is None:
-            return past
+            return earlier
         return Losses(
-            flagged=past.flagged + capture.flagged - self._before[0],
-            overwritten=past.overwritten + capture.ring.overwritten - self._before[1],
-            dropouts=past.dropouts + self._meter.samples + round(self._outage * capture.rate / RATE),
-            invalid=past.invalid + self._invalid,
+            flagged=earlier.flagged + capture.flagged - self._counts_at_switch[0],
+            overwritten=earlier.overwritten + capture.ring.overwritten - self._counts_at_switch[1],
+            dropouts=earlier.dropouts + self._meter.samples + round(self._outage * capture.rate / RATE),
+            invalid=earlier.invalid + self._invalid,
         )
 
 
-def _opener(fallback: str) -> Callable[[], Capture] | None:
+def _fallback_opener(fallback: str) -> Callable[[], Capture] | None:
     if not fallback:
         return None
     return (lambda: FileCapture(fallback)) if names_a_file(fallback) else (lambda: DeviceCapture(fallback))

@@ -22,8 +22,9 @@ def open_source(
 ) -> AudioSource:
     """The source for a session; nothing is opened before it is entered.
 
-    A file plays once or in a `loop`, the demo loops, otherwise it is the input `device` (None or "mic": the default).
-    channels: counted from 1. mute: a file or the demo is analysed but not played. fallback, required: see `Microphone`.
+    A file plays once or in a `loop`; the demo loops; else the source is the input `device` (None or "mic": the
+    default). channels: counted from 1. mute: a file or the demo is analysed but not played. fallback, required: see
+    `Microphone`.
 
     Raises AudioError for more than one of device, audio and demo.
     """

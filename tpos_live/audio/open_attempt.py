@@ -1,4 +1,4 @@
-"""Attempts to open an input, on threads of their own, because a driver may hang."""
+"""Attempts to open an input, each on a worker thread, because a driver may hang. Used by the supervisor."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from tpos_live.core.child_process import ChildError, run_module
 PATIENCE = 1.0
 """Seconds that the caller waits for an attempt; a longer one continues in the background."""
 _PROBE_PATIENCE = 5.0
+"""Seconds allowed to the probe process."""
 
 
 class OpenAttempts:
-    """Starts attempts, ends them, and knows whether a driver hangs.
+    """Starts and abandons attempts, and knows whether a driver hangs.
 
-    Worker threads stay, and the first idle one is used: on Windows PortAudio belongs to the thread that started it. A
-    hanging one is abandoned.
+    Worker threads are kept, and the first idle one is used: on Windows PortAudio belongs to the thread that started it.
+    A thread that hangs is abandoned.
 
     Thread contract: used on one thread.
     """
@@ -29,7 +30,7 @@ class OpenAttempts:
     def __init__(self) -> None:
         self._idle: deque[_Worker] = deque()
         self._abandoned: list[OpenAttempt] = []
-        self._left_behind = False
+        self._stream_hangs = False
 
     def begin(self, work: Callable[[], Capture | None], patience: float = PATIENCE) -> OpenAttempt:
         """Start an attempt, and wait up to `patience` seconds for it. work: opens and returns the capture (or None for
@@ -41,25 +42,26 @@ class OpenAttempts:
         return attempt
 
     def abandon(self, attempt: OpenAttempt | None) -> None:
-        """Nobody waits for it any more."""
+        """Stop waiting for an attempt; what it opens later is closed."""
         if attempt is not None:
             attempt.abandon()
             if not attempt.done:
                 self._abandoned.append(attempt)
 
     def close(self, capture: Capture | None) -> None:
-        """Release a device."""
+        """Close a capture, and remember if its driver hung."""
         if capture is not None and not capture.close():
-            self._left_behind = True
+            self._stream_hangs = True
 
     def hangs(self) -> bool:
         """Whether a driver holds a stream or an abandoned attempt, so that PortAudio cannot rescan devices."""
         self._abandoned = [attempt for attempt in self._abandoned if not attempt.done]
-        return self._left_behind or bool(self._abandoned)
+        return self._stream_hangs or bool(self._abandoned)
 
 
 class OpenAttempt:
-    """Opens a capture. `done` once it has `capture` or `error`, or a probe has succeeded.
+    """One attempt to open a capture. It is `done` when it has `capture` or `error`, or neither after a successful
+    probe.
 
     Thread contract: read and abandoned on one thread, run on another.
     """
@@ -80,7 +82,7 @@ class OpenAttempt:
         self._done.wait(patience)
 
     def abandon(self) -> None:
-        """Nobody waits for it any more: what it opens is closed again."""
+        """Close what it has opened, or will open."""
         with self._lock:
             self._abandoned = True
             capture, self.capture = self.capture, None
@@ -92,7 +94,7 @@ class OpenAttempt:
             capture = self._work()
         except AudioError as error:
             self.error = error
-        except Exception as error:  # any error of a library counts as refused
+        except Exception as error:  # any error of a library counts as a refusal
             self.error = AudioError(f"cannot be opened ({error})")
         else:
             with self._lock:
@@ -105,24 +107,24 @@ class OpenAttempt:
 
 
 class _Worker:
-    """A thread that runs one task after the other, and is in `idle` between them."""
+    """A thread that runs tasks in order, and adds itself to `idle` after each."""
 
     def __init__(self, idle: deque[_Worker]) -> None:
         self.tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._waiting = idle
+        self._idle = idle
         threading.Thread(target=self._run, name="sound-open", daemon=True).start()
 
     def _run(self) -> None:
         while True:
             self.tasks.get()()
-            self._waiting.append(self)
+            self._idle.append(self)
 
 
 def can_be_opened(wanted: str | int | None) -> bool:
     """Whether another process, which scans devices afresh, can open the input `wanted`.
 
-    PortAudio scans devices only when it starts, which ends every open stream of the process; a probe in another process
-    disturbs none. Takes about 0.3 s. Call it from a thread that may wait.
+    PortAudio scans devices only when it starts, which closes every open stream of the process; a probe in another
+    process closes none. Takes about 0.3 s. Call it from a thread that may wait.
     """
     try:
         run_module(__name__, [json.dumps(wanted)], _PROBE_PATIENCE)
@@ -132,7 +134,7 @@ def can_be_opened(wanted: str | int | None) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """The probe process: the input to open, in JSON."""
+    """The probe process. arguments: the input to open, in JSON. Returns the exit status, 0 if it can be opened."""
     from tpos_live.audio.capture import DeviceCapture
 
     return 0 if DeviceCapture(json.loads(arguments[0])).close() else 1

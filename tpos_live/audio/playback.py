@@ -13,7 +13,7 @@ from tpos_live.audio.source import RATE, AudioError
 from tpos_live.core.errors import first_line
 
 _LATENCY = 0.06
-"""Requested latency in seconds. With less, a busy interpreter causes audible dropouts; the frames have a similar
+"""Requested latency in seconds. With less, a busy interpreter causes audible dropouts; the image has a similar
 latency."""
 
 
@@ -63,8 +63,8 @@ class Playback:
 
 
 def _has_output(sd: Any) -> bool:
-    """Whether there is any; True where PortAudio cannot list them: then what it said before says more."""
+    """Whether an output exists; also True if PortAudio cannot list the devices, so that its first error is reported."""
     try:
-        return any(found["max_output_channels"] > 0 for found in sd.query_devices())
+        return any(device["max_output_channels"] > 0 for device in sd.query_devices())
     except (sd.PortAudioError, ValueError, OSError):
         return True

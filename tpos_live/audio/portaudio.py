@@ -1,4 +1,4 @@
-"""PortAudio: imported late, without its messages, and closed even where a driver hangs."""
+"""PortAudio: imported late, without its messages on stderr, and closed even if a driver hangs."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def portaudio() -> ModuleType:
         else:
             remedy = "pip install --force-reinstall sounddevice"
         raise AudioError(f"PortAudio is missing, so no sound device can be used: {remedy}; {WITHOUT}") from error
-    except Exception as error:  # PortAudioError; the class cannot be had where the import failed
+    except Exception as error:  # PortAudioError, a class of the module whose import failed
         raise AudioError(f"PortAudio does not start ({error}); {WITHOUT}") from error
     module: ModuleType = sounddevice
     return module
 
 
 def rescan() -> None:
-    """Rescan the devices, which PortAudio does only when it starts. Ends every open stream.
+    """Restart PortAudio, because it scans devices only when it starts. Closes every open stream.
 
-    Raises AudioError if it does not start again; calling again is allowed.
+    Raises AudioError if it does not start again; the caller may try again.
     """
     sd = portaudio()
     try:
@@ -53,8 +53,8 @@ def rescan() -> None:
 
 
 def started(make: Callable[[], Any]) -> Any:
-    """The stream that `make` opens, running. One that cannot be started is closed: it would keep the device busy for
-    the next attempt. Raises what PortAudio raises."""
+    """Open a stream with `make` and start it. A stream that does not start is closed, because it would keep the device
+    busy for the next attempt. Raises PortAudio's errors."""
     with quiet_stderr():
         stream = make()
         try:

@@ -1,4 +1,4 @@
-"""When and how a lost input is opened again."""
+"""How the supervisor opens a lost input again: the backoff between attempts, and the ways to open it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tpos_live.audio.source import AudioError
 
 FIRST_WAIT, LONGEST_WAIT, PROBE_WAIT = 0.5, 2.0, 5.0
 EAGER = 15.0
-"""Seconds between attempts to open a lost input: FIRST_WAIT for the first EAGER seconds, then doubled up to
+"""Backoff between attempts to open a lost input, in seconds: FIRST_WAIT for the first EAGER seconds, then doubled up to
 LONGEST_WAIT; up to PROBE_WAIT while the fallback plays, because each attempt then needs a process."""
 
 
 class RetryPace:
-    """When the next attempt is due. Belongs to the supervisor's thread; times are perf_counter."""
+    """The backoff: when the next attempt is due. Belongs to the supervisor's thread; times are perf_counter."""
 
     def __init__(self) -> None:
         self._wait, self._due = FIRST_WAIT, 0.0
@@ -36,12 +36,13 @@ class RetryPace:
             self._wait = min(2 * self._wait, PROBE_WAIT if probing else LONGEST_WAIT)
 
     def reset(self) -> None:
-        """The input delivers."""
+        """Start with the shortest wait again, because the input delivers."""
         self._wait, self.rescan = FIRST_WAIT, False
 
 
 class InputOpener:
-    """Opens the requested input in three ways; each may take seconds, on any thread, and raises AudioError."""
+    """Opens the requested input in one of three ways. Each may take seconds, may run on any thread, and raises
+    AudioError."""
 
     def __init__(
         self,
@@ -51,29 +52,30 @@ class InputOpener:
         probe: Callable[[str | int | None], bool],
         list_others: Callable[[str | int | None], tuple[str, ...]],
     ) -> None:
-        """As of the Supervisor. `wanted` may be replaced."""
+        """Arguments as in `Supervisor`. The supervisor may replace `wanted`."""
         self.wanted = wanted
         self.others: tuple[str, ...] = ()
-        """Names of the inputs that there were at the last rescan instead of the requested one; replaced as a whole."""
+        """Names of the inputs at the last rescan, if the requested one was missing; replaced as a whole."""
         self._open_capture, self._rescan, self._probe = open_capture, rescan, probe
         self._list_others = list_others
 
-    def plainly(self) -> Capture:
+    def open(self) -> Capture:
+        """Without a rescan."""
         capture = self._open_capture(self.wanted)
         self.others = ()
         return capture
 
-    def afresh(self) -> Capture:
-        """After a rescan, which ends every stream."""
+    def rescan_and_open(self) -> Capture:
+        """After a rescan, which closes every stream."""
         self._rescan()
         try:
-            return self.plainly()
+            return self.open()
         except AudioError:
             self.others = self._list_others(self.wanted)
             raise
 
-    def or_probe(self) -> Capture | None:
-        """The input as PortAudio knows it, or None if it could be opened after a rescan."""
+    def open_or_probe(self) -> Capture | None:
+        """Without a rescan; None if that fails, but a probe in another process can open the input."""
         try:
             return self._open_capture(self.wanted)
         except AudioError:

@@ -13,9 +13,9 @@ class RingBuffer:
     overwrites the oldest frames; the reader detects, skips and counts them in `overwritten`. A writer that must not
     overwrite writes at most `free` frames.
 
-    The writer announces in `_claimed` what it is about to write before it copies, and in `written` that it has; a
-    reader drops copied frames that were claimed meanwhile. Both are frame counts since the start and only grow, and
-    each is set by one thread only.
+    The writer raises `_claimed` before it copies and `written` afterwards. The reader drops the frames that the writer
+    claimed while the reader was copying them. Both are frame counts since the start, only grow, and are set by the
+    writer alone.
     """
 
     def __init__(self, capacity_frames: int, channels: int) -> None:
@@ -41,7 +41,7 @@ class RingBuffer:
         return max(self._capacity - (self.written - self._read), 0)
 
     def write(self, block: np.ndarray) -> None:
-        """Copy in `block`, float32 [n, channels], any n; of more than the capacity the newest are kept."""
+        """Copy `block`, float32 [n, channels], any n. If n exceeds the capacity, only the newest frames are kept."""
         end = self.written + len(block)
         self._claimed = end
         if len(block) > self._capacity:
@@ -53,7 +53,7 @@ class RingBuffer:
         self.written = end
 
     def read(self, max_frames: int | None = None) -> np.ndarray:
-        """The oldest unread frames, a new array [n, channels], n from 0 to `max_frames` (all)."""
+        """The oldest unread frames as a new array [n, channels], at most `max_frames` (None: all)."""
         wanted = self.available if max_frames is None else min(max_frames, self.available)
         out = np.empty((max(wanted, 0), self._channels), np.float32)
         return out[: self.read_into(out)]

@@ -12,7 +12,7 @@ RATE = 48_000
 """Analysis rate in samples per second; every source is resampled to it."""
 
 ABSURD = 100.0
-"""Larger samples (40 dB above full scale) are driver errors."""
+"""Samples of a larger magnitude (40 dB above full scale) are driver errors."""
 
 
 class AudioError(Exception):
@@ -20,8 +20,8 @@ class AudioError(Exception):
 
 
 class SourceState(Enum):
-    """STARTING: opened, no block yet. STALLED: no block for 0.5 s, the stream is kept. REOPENING: it is opened again.
-    ENDED: a file is at its end."""
+    """STARTING: opened, no block yet. STALLED: no block for 0.5 s, but the stream is kept. REOPENING: the stream is
+    closed, and the input is opened again. ENDED: a file is at its end."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -32,8 +32,9 @@ class SourceState(Enum):
 
 @dataclass(frozen=True)
 class Losses:
-    """Samples lost since the start, by cause (per channel, at the device's rate). invalid: NaN, infinite or absurd
-    values from a driver, replaced by zeros."""
+    """Samples lost since the start, by cause (per channel, at the device's rate). flagged: reported by the driver.
+    overwritten: in a ring buffer, before they were read. dropouts: found by comparison with the clock. invalid: NaN,
+    infinite or absurd values from a driver, replaced by zeros."""
 
     flagged: int = 0
     overwritten: int = 0
@@ -97,7 +98,7 @@ class AudioSource(Protocol):
 
     @property
     def passed(self) -> float:
-        """Seconds between a sample's time in the room and its `captured_at`; negative where it will still be played."""
+        """Seconds from a sample's time in the room to its `captured_at`; negative for a sample that is played later."""
         ...
 
     def reopen(self, device: str | int) -> None:

@@ -1,4 +1,4 @@
-"""A second stream of an input that stalls: some drivers give sound again only to a new one."""
+"""A second stream of an input that stalls: some drivers deliver again only to a new stream."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SpareStream:
         self._capture: Capture | None = None
 
     def take(self) -> Capture | None:
-        """The second stream, for good, once it delivers; None before."""
+        """The second stream once it delivers, else None. The caller then owns it."""
         if self._opening is not None and self._opening.done:
             self._capture, self._opening = self._opening.capture, None
         capture = self._capture
@@ -31,13 +31,13 @@ class SpareStream:
         return capture
 
     def look_after(self, silent_for: float) -> None:
-        """Open it if the first stream has been silent for long enough, in seconds."""
+        """Open it once the first stream has delivered nothing for SPARE_AFTER. silent_for: seconds."""
         if silent_for > SPARE_AFTER and not self._tried:
             self._tried = True
             self._opening = self._attempts.begin(self._open_input)
 
     def let_go(self) -> None:
-        """Release it: it is not needed, or the input is given up."""
+        """Close it: the first stream delivers, or the input is closed."""
         self._tried = False
         self._attempts.close(self._capture)
         self._attempts.abandon(self._opening)

@@ -3,7 +3,7 @@
 When a device is unplugged, PortAudio prints ten lines "Expression … failed" from its own thread, and ALSA and JACK
 print more at each retry. The supervisor reports the same in one line. Neither library has an option for its messages,
 so the C library's `stderr` is replaced by a pipe, and a thread forwards all other lines. Python's own stderr, and that
-of child processes, is file descriptor 2 as before. This is for Linux with glibc. Elsewhere `quiet_stderr` discards
+of child processes, is file descriptor 2 as before. This works on Linux with glibc. Elsewhere `quiet_stderr` discards
 stderr while a device is opened, which macOS needs.
 """
 
@@ -25,7 +25,7 @@ PREFIXES = (
     b"Note: Hit end of (available) data",
 )  # fmt: skip
 _lock = threading.Lock()
-_quiet = threading.Lock()
+_quiet_lock = threading.Lock()
 _tried = _installed = False
 
 
@@ -44,28 +44,28 @@ def install_stderr_filter() -> None:
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Where there is no filter: discard stderr during a call into PortAudio, one call at a time."""
-    if _installed or not _quiet.acquire(blocking=False):  # else two threads could take the other's nowhere for stderr
+    """Discard stderr during a call into PortAudio, where there is no filter, and for one call at a time."""
+    if _installed or not _quiet_lock.acquire(blocking=False):  # else a second thread would save os.devnull as stderr
         yield
         return
     try:
         kept = os.dup(2)
     except OSError:  # no stderr, as under pythonw
-        _quiet.release()
+        _quiet_lock.release()
         yield
         return
     try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+        with Path(os.devnull).open("wb") as devnull:
+            os.dup2(devnull.fileno(), 2)
         yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-        _quiet.release()
+        _quiet_lock.release()
 
 
 def passes(line: bytes) -> bool:
-    """Whether a line is not from these libraries."""
+    """Whether the filter forwards a line: it is not empty, and not from these libraries."""
     return bool(line.strip()) and not line.startswith(PREFIXES)
 
 
@@ -82,18 +82,18 @@ def _install() -> bool:
     stream = libc.fdopen(writing, b"w")
     if not stream:
         raise OSError("no stream")
-    libc.setvbuf(stream, None, 1, 1024)  # _IOLBF: by lines, however many calls make one
+    libc.setvbuf(stream, None, 1, 1024)  # _IOLBF: a line written by several calls is flushed as one
     before, stderr.value = stderr.value, stream
 
     def restore() -> None:
         stderr.value = before
 
-    atexit.register(restore)  # at exit lines are printed directly
-    threading.Thread(target=_pass_on, args=(reading,), name="stderr-filter", daemon=True).start()
+    atexit.register(restore)  # at exit, libraries print directly
+    threading.Thread(target=_forward, args=(reading,), name="stderr-filter", daemon=True).start()
     return True
 
 
-def _pass_on(reading: int) -> None:
+def _forward(reading: int) -> None:
     rest = b""
     while data := os.read(reading, 65536):
         *lines, rest = (rest + data).split(b"\n")

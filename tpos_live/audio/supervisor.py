@@ -21,30 +21,32 @@ from tpos_live.core.parameter import whole_number
 log = logging.getLogger(__name__)
 
 STALL = 0.5
-"""Seconds without a block after which an input counts as stalled, although PortAudio calls it active."""
+"""Seconds without a block after which an input counts as stalled, even if PortAudio reports it as active."""
 GIVE_UP = 3.0
 """Seconds without a block after which a stalled stream is closed."""
 START = 5.0
-"""The same for the first block: through PulseAudio it takes 1.8 s, and more on a busy machine."""
+"""Seconds allowed for the first block: PulseAudio needs 1.8 s, and more on a busy machine."""
 FALLBACK_OPEN, FALLBACK_AFTER = 1.0, 2.0
-"""Seconds without a block after which the fallback is opened, and used; it may need 2 s for its first block."""
+"""Seconds without a block after which the fallback is opened, and after which it is used: it may need 2 s for its first
+block."""
 BACK_FOR = 0.5
-"""Seconds of blocks from a lost input before it replaces the fallback."""
+"""Seconds for which a lost input must deliver again before it replaces the fallback."""
 HANGS = 6.0
-"""Seconds after which an attempt to open a lost input is abandoned for another one: a driver may never answer."""
+"""Seconds after which an attempt to open a lost input is abandoned, because a driver may never answer."""
 MESSAGE_SECONDS = 10.0
-"""Seconds for which a message about a refused change is shown."""
+"""Seconds for which the status shows the message about a refused change."""
 NEVER = "cannot be opened"
-"""State of an input that was missing from the start."""
+"""`trouble` of an input that was missing from the start."""
 _TICK, _LEAVE = 0.05, 0.45
+"""Seconds between two checks, and seconds that closing waits for the thread."""
 
 
 class Supervisor:
-    """Owns the device: every PortAudio call for it is made on this thread or on those of its `OpenAttempt`s, so that a
-    hanging driver blocks nothing else.
+    """Owns the device: all PortAudio calls for it run on this thread or on those of its `OpenAttempt`s, so a driver
+    that hangs blocks nothing else.
 
     Thread contract: `open`, `close` and `change` may be called from any thread; `capture`, `state`, `name` and
-    `message` are replaced as a whole and may be read from anywhere. `step` is the thread's work; time is passed in.
+    `message` are replaced as a whole and may be read from anywhere. The thread calls `step` every 50 ms.
 
     The states: STARTING -> RUNNING -> STALLED (no block; the stream is kept, because it may continue) or, when the
     stream ended or stalled too long, REOPENING -> RUNNING. While the fallback plays the state is RUNNING as well.
@@ -60,9 +62,10 @@ class Supervisor:
         list_others: Callable[[str | int | None], tuple[str, ...]] = other_inputs,
         required: bool = True,
     ) -> None:
-        """open_fallback: opens it. probe: whether the input could be opened, where a rescan would end the fallback.
-        list_others: the inputs there are while it is not. required: an input that is missing at the start is an error
-        where there is no fallback; else it is waited for."""
+        """wanted: as in `find_input`. open_capture, open_fallback: open an input, raise AudioError. rescan: scans the
+        devices again, which closes every stream. probe: whether another process can open the input; used while a
+        rescan would close the fallback. list_others: names of the inputs, if `wanted` is missing. required: without a
+        fallback, an input that is missing at the start is an error; if False, the supervisor waits for it."""
         self.capture: Capture | None = None
         """The stream in use: the input's or the fallback's."""
         self.state = SourceState.STARTING
@@ -71,20 +74,20 @@ class Supervisor:
         self._opener = InputOpener(wanted, open_capture, rescan, probe, list_others)
         self._request: str | int | None = None
         self._attempts = OpenAttempts()
-        self._first: Capture | None = None
-        self._spare = SpareStream(self._attempts, self._opener.plainly)
+        self._input: Capture | None = None
+        self._spare = SpareStream(self._attempts, self._opener.open)
         self._fallback = FallbackInput(open_fallback, self._attempts) if open_fallback is not None else None
         self._required = required and open_fallback is None
-        self._opening: OpenAttempt | None = None
-        self._opening_since = 0.0
+        self._attempt: OpenAttempt | None = None
+        self._attempt_since = 0.0
         self._report = InputReport()
-        self._good_at = 0.0
-        self._good_since: float | None = None
-        self._undo: tuple[str | int | None] | None = None
+        self._delivered_at = 0.0
+        self._delivers_since: float | None = None
+        self._previous_wanted: tuple[str | int | None] | None = None
         self._pace = RetryPace()
         self._leaving = threading.Event()
-        self._known = threading.Event()
-        self._awaited = True
+        self._first_result = threading.Event()
+        self._answered = True
         self._refused: AudioError | None = None
         self._thread = threading.Thread(target=self._run, name="sound-supervisor", daemon=True)
 
@@ -94,11 +97,11 @@ class Supervisor:
         return self._report.message
 
     def open(self, patience: float = 5.0) -> None:
-        """Open the input; raises AudioError if that is refused and it is required. A device that does not answer
-        within `patience` seconds is waited for in the background."""
+        """Start the thread and open the input. Raises AudioError if a required input cannot be opened. If the device
+        does not answer within `patience` seconds, the attempt continues in the background."""
         self._thread.start()
-        self._awaited = self._known.wait(patience)
-        if not self._awaited:
+        self._answered = self._first_result.wait(patience)
+        if not self._answered:
             self._report.message = f'waiting for microphone "{self._label}" to open'
         elif self._refused is not None and self._required:
             raise self._refused
@@ -116,72 +119,72 @@ class Supervisor:
         self.begin(perf_counter())
         guard = Guard(log, "looking after the input")
         while not self._leaving.wait(_TICK):
-            if self._refused is not None and self._awaited and self._required:
+            if self._refused is not None and self._answered and self._required:
                 break
             with guard:
                 self.step(perf_counter())
-        self._attempts.abandon(self._opening)
-        self._let_go_of_first()
-        self._let_go_of_second()
+        self._attempts.abandon(self._attempt)
+        self._close_input()
+        self._close_fallback()
 
     def begin(self, now: float) -> None:
         """Open the input for the first time."""
-        self._good_at = now + START - FALLBACK_AFTER
-        self._begin(self._opener.plainly, now)
-        self._take_opening(now)
+        self._delivered_at = now + START - FALLBACK_AFTER
+        self._begin(self._opener.open, now)
+        self._take_attempt(now)
 
     def _begin(self, work: Callable[[], Capture | None], now: float) -> None:
-        self._opening, self._opening_since = self._attempts.begin(work), now
+        self._attempt, self._attempt_since = self._attempts.begin(work), now
 
     def step(self, now: float) -> None:
         """Check the inputs once; `now` is perf_counter."""
         if self._request is not None:
             wanted, self._request = self._request, None
             self._change(wanted, now)
-        self._take_opening(now)
-        self._look_after_first(now)
+        self._take_attempt(now)
+        self._check_input(now)
         if self._fallback is not None:
-            if self._good_since is not None and now - self._good_since >= BACK_FOR:
-                self._let_go_of_second()
+            if self._delivers_since is not None and now - self._delivers_since >= BACK_FOR:
+                self._close_fallback()
             else:
-                self._fallback.look_after(now, needed=now - self._good_at > FALLBACK_OPEN)
+                self._fallback.look_after(now, needed=now - self._delivered_at > FALLBACK_OPEN)
         self._choose(now)
 
-    def _take_opening(self, now: float) -> None:
+    def _take_attempt(self, now: float) -> None:
         """Handle the result of the attempt to open the input."""
-        attempt = self._opening
+        attempt = self._attempt
         if attempt is None or not attempt.done:
             return
-        self._opening = None
+        self._attempt = None
         if attempt.capture is not None:
             self._opened(attempt.capture, now)
         elif attempt.error is not None:
             self._refuse(attempt.error, now)
-        else:  # the probe succeeded: now the fallback's stream may be ended
-            self._let_go_of_second()
-            self._begin(self._opener.plainly if self._attempts.hangs() else self._opener.afresh, now)
-            self._take_opening(now)
-        if self._opening is None:
-            self._known.set()
+        else:  # the probe succeeded, so the fallback may be closed for a rescan
+            self._close_fallback()
+            self._begin(self._opener.open if self._attempts.hangs() else self._opener.rescan_and_open, now)
+            self._take_attempt(now)
+        if self._attempt is None:
+            self._first_result.set()
 
     def _opened(self, capture: Capture, now: float) -> None:
         if whole_number(str(self._opener.wanted)) is not None:
-            self._opener.wanted = capture.full_name  # numbers change when devices come and go
+            self._opener.wanted = capture.full_name  # device numbers change when devices come and go
         self._label = capture.name
-        self._first, self._undo = capture, None
+        self._input, self._previous_wanted = capture, None
         self._choose(now)
 
     def _refuse(self, error: AudioError, now: float) -> None:
-        if not self._known.is_set():
+        if not self._first_result.is_set():
             self._refused = error
             if not self._required:
                 self._report.trouble = NEVER
                 log.warning(str(error))
-                self._good_at = now - FALLBACK_AFTER
+                self._delivered_at = now - FALLBACK_AFTER
             else:
                 self._report.trouble = "is gone"
-        elif self._undo is not None:
-            (self._opener.wanted,), self._undo = self._undo, None
+        elif self._previous_wanted is not None:
+            (self._opener.wanted,), self._previous_wanted = self._previous_wanted, None
             line = f'back to "{self._label}": {error}'
             log.warning(line)
             self._report.show(line, now, MESSAGE_SECONDS)
@@ -191,35 +194,35 @@ class Supervisor:
             self._report.trouble = "is gone"
         self._put_off(now)
 
-    def _look_after_first(self, now: float) -> None:
-        first = self._first
-        if first is None:
-            if self._opening is not None and self._known.is_set() and now - self._opening_since > HANGS:
-                self._attempts.abandon(self._opening)
-                self._opening = None
+    def _check_input(self, now: float) -> None:
+        capture = self._input
+        if capture is None:
+            if self._attempt is not None and self._first_result.is_set() and now - self._attempt_since > HANGS:
+                self._attempts.abandon(self._attempt)
+                self._attempt = None
                 self._put_off(now)
-            if self._opening is None and self._pace.is_due(now):
+            if self._attempt is None and self._pace.is_due(now):
                 self._reopen(now)
             return
-        if first.finished:
-            self._report.trouble, self._good_since = "is gone", None
+        if capture.finished:
+            self._report.trouble, self._delivers_since = "is gone", None
             self._give_up(now)
             return
-        silent_for = now - (first.opened_at if first.stamp is None else first.stamp[0])
-        if first.stamp is not None and silent_for <= STALL:
-            self._good(first.stamp[0], now)
-        elif first.stamp is None:
+        silent_for = now - (capture.opened_at if capture.stamp is None else capture.stamp[0])
+        if capture.stamp is not None and silent_for <= STALL:
+            self._delivers(capture.stamp[0], now)
+        elif capture.stamp is None:
             if silent_for > START:
                 self._report.trouble = "gives no sound"
                 self._give_up(now)
         else:
-            self._report.trouble, self._good_since = "gives no sound", None
+            self._report.trouble, self._delivers_since = "gives no sound", None
             self._stalled(silent_for, now)
 
-    def _good(self, at: float, now: float) -> None:
-        """The input delivers audio."""
-        self._good_at = at
-        self._good_since = now if self._good_since is None else self._good_since
+    def _delivers(self, at: float, now: float) -> None:
+        """The input delivers audio; `at`: perf_counter of its newest block."""
+        self._delivered_at = at
+        self._delivers_since = now if self._delivers_since is None else self._delivers_since
         self._pace.reset()
         self._spare.let_go()
 
@@ -227,7 +230,7 @@ class Supervisor:
         """Wait for a stalled stream, and try a second one; whichever delivers first is kept."""
         spare = self._spare.take()
         if spare is not None:
-            old, self._first = self._first, spare
+            old, self._input = self._input, spare
             self._attempts.close(old)
         elif silent_for > GIVE_UP:
             self._give_up(now)
@@ -235,8 +238,8 @@ class Supervisor:
             self._spare.look_after(silent_for)
 
     def _give_up(self, now: float) -> None:
-        had_sound = self._first is not None and self._first.stamp is not None
-        self._let_go_of_first()
+        had_sound = self._input is not None and self._input.stamp is not None
+        self._close_input()
         if had_sound:
             self._pace.at_once(now)
         else:
@@ -244,57 +247,57 @@ class Supervisor:
 
     def _reopen(self, now: float) -> None:
         if not self._pace.rescan or self._attempts.hangs():
-            self._begin(self._opener.plainly, now)
+            self._begin(self._opener.open, now)
         elif self._holds_a_stream():
-            self._begin(self._opener.or_probe, now)
+            self._begin(self._opener.open_or_probe, now)
         else:
-            self._begin(self._opener.afresh, now)
-        self._take_opening(now)
+            self._begin(self._opener.rescan_and_open, now)
+        self._take_attempt(now)
 
     def _holds_a_stream(self) -> bool:
         """Whether the fallback has, or is opening, a PortAudio stream."""
         return self._fallback is not None and self._fallback.on_portaudio
 
     def _change(self, wanted: str | int, now: float) -> None:
-        self._undo = (self._opener.wanted,) if self._undo is None else self._undo
+        self._previous_wanted = (self._opener.wanted,) if self._previous_wanted is None else self._previous_wanted
         self._opener.wanted = wanted
-        self._attempts.abandon(self._opening)
-        self._let_go_of_first()
-        self._let_go_of_second()
-        self._report.trouble, self._good_since = OPENED, None
-        self._good_at = now + START - FALLBACK_AFTER
-        self._begin(self._opener.plainly if self._attempts.hangs() else self._opener.afresh, now)
+        self._attempts.abandon(self._attempt)
+        self._close_input()
+        self._close_fallback()
+        self._report.trouble, self._delivers_since = OPENED, None
+        self._delivered_at = now + START - FALLBACK_AFTER
+        self._begin(self._opener.open if self._attempts.hangs() else self._opener.rescan_and_open, now)
         self._report.forget(now)
 
     def _choose(self, now: float) -> None:
-        first, second = self._first, self._fallback.capture if self._fallback is not None else None
-        lost = self._good_since is None or now - self._good_since < BACK_FOR
-        in_time = now - self._good_at > FALLBACK_AFTER or (self.capture is second and lost)
-        if second is not None and second.stamp is not None and lost and in_time:
-            self._report.on_fallback(self._label, second.name, self.capture is not second, now)
-            self.capture, self.name, self.state = second, second.name, SourceState.RUNNING
+        main, fallback = self._input, self._fallback.capture if self._fallback is not None else None
+        lost = self._delivers_since is None or now - self._delivers_since < BACK_FOR
+        in_time = now - self._delivered_at > FALLBACK_AFTER or (self.capture is fallback and lost)
+        if fallback is not None and fallback.stamp is not None and lost and in_time:
+            self._report.on_fallback(self._label, fallback.name, self.capture is not fallback, now)
+            self.capture, self.name, self.state = fallback, fallback.name, SourceState.RUNNING
             return
-        self.capture, self.name = first, self._label
-        if self._good_since is not None:
+        self.capture, self.name = main, self._label
+        if self._delivers_since is not None:
             self._report.running(self._label, now)
             self.state = SourceState.RUNNING
         elif self._report.trouble:
             was_running = self.state is SourceState.RUNNING
-            self.state = SourceState.STALLED if first is not None and first.stamp else SourceState.REOPENING
+            self.state = SourceState.STALLED if main is not None and main.stamp else SourceState.REOPENING
             self._report.waiting(self._label, was_running, now, self._opener.others)
 
-    def _let_go_of_first(self) -> None:
-        first, self._first = self._first, None
-        if self.capture is first:
+    def _close_input(self) -> None:
+        main, self._input = self._input, None
+        if self.capture is main:
             self.capture = None
-        self._attempts.close(first)
+        self._attempts.close(main)
         self._spare.let_go()
 
-    def _let_go_of_second(self) -> None:
+    def _close_fallback(self) -> None:
         if self._fallback is not None:
             if self.capture is not None and self.capture is self._fallback.capture:
-                self.capture = self._first
+                self.capture = self._input
             self._fallback.let_go()
 
     def _put_off(self, now: float) -> None:
-        self._pace.put_off(now, now - self._good_at, self._holds_a_stream())
+        self._pace.put_off(now, now - self._delivered_at, self._holds_a_stream())

@@ -1,7 +1,7 @@
 """A trained audio encoder on disk: encoder.safetensors and encoder.json.
 
-Its embeddings are in the sentence space of one text encoder, whose hash is in the metadata: with any other text encoder
-they would be meaningless.
+Its embeddings are in the sentence space of one text encoder, whose hash is in the metadata: with any other text
+encoder they are meaningless.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def text_hash(engine: Path) -> str:
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """The metadata of an encoder folder. Raises EncoderError."""
+    """The metadata of an encoder folder, with `layout` as a `Layout`. Raises EncoderError."""
     path = folder / METADATA
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -87,7 +87,7 @@ def read_encoder(folder: Path, engine: Path) -> TposEncoder:
 
 
 def write_encoder(folder: Path, weights: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
-    """Write both files, whole or not at all; others in the folder stay as they are."""
+    """Write both files atomically; other files in the folder stay as they are."""
     from safetensors.numpy import save_file
 
     with atomic_write(folder / METADATA) as described, atomic_write(folder / WEIGHTS) as part:

@@ -1,8 +1,8 @@
 """The kind of music, read from the mean of the audio embeddings by linear discriminants.
 
 The embedding of music lies between the texts of its kind, its moods and its timbre, so the nearest text is often a
-general one ("music", "noise", "calm"). The kind is there all the same: `training/audio_model/kind_head.py` learns the
-directions that separate the kinds from each other, and music from other sounds.
+general one ("music", "noise", "calm"). Still the kind can be read from it: `training/audio_model/kind_head.py` learns
+the directions that separate the kinds from each other, and music from other sounds.
 """
 
 from __future__ import annotations
@@ -17,42 +17,44 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.core.envelope import share
 
 MEAN_SECONDS = 5.0
-"""Time constant of the mean of the embeddings; the encoder's own memory has 6.7 s."""
+"""Time constant of the mean of the embeddings; that of the encoder's own memory is 6.7 s."""
 FIRST_SECONDS = 3.0
-"""Seconds of sound before the first kind is named: the memory is still filling."""
+"""Seconds of sound before the first kind is named, because the encoder's memory is still filling."""
 LEAD_SECONDS = 3.0
-"""Another kind must lead for so long."""
+"""Seconds for which another kind must lead before it is named."""
 MUSIC, NO_MUSIC = 0.4, 0.2
-"""Score of music from which a kind is named, and below which it is none: -1 other sounds, 1 music."""
+"""Hysteresis on the music score (-1 other sounds, 1 music): a kind is named from MUSIC on, and dropped below
+NO_MUSIC."""
 
 
 @runtime_checkable
 class KindScorer(Protocol):
-    """An encoder that tells kinds of music apart; `kinds` may be empty."""
+    """An encoder that classifies the kind of music; `kinds` may be empty."""
 
     kinds: Sequence[str]
 
     def kind_scores(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
-        """Of a mean of embeddings' vectors: how sure it is that this is music (see MUSIC), and the log-likelihood of
-        each of `kinds`, float [n], without a common constant."""
+        """Scores of a mean of embedding vectors [dim]: the music score (see MUSIC), and the log-likelihood of each of
+        `kinds`, float [n], up to a common constant."""
         ...
 
 
 class KindTracker:
-    """Follows embeddings and names the kind of music. Belongs to one thread; depends on the audio's clock alone."""
+    """Takes the embeddings in order, and names the kind of music. Belongs to one thread; depends on the audio's clock
+    alone."""
 
     def __init__(self, encoder: object) -> None:
         self._encoder = encoder if isinstance(encoder, KindScorer) and encoder.kinds else None
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew: the sound has ended."""
+        """Reset the state, because the sound has ended."""
         self._mean: np.ndarray | None = None
         self._begin = self._now = self._led_since = -math.inf
         self._leader = self.name = ""
 
     def follow(self, embedding: AudioEmbedding) -> str:
-        """Take the next embedding of a sound; returns the kind, "" where it is not known, or no music."""
+        """Take the next embedding of a sound; returns the kind, "" if it is unknown or the sound is no music."""
         if self._encoder is None:
             return ""
         if self._mean is None or not np.isfinite(self._mean).all():

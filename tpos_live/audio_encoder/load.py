@@ -1,4 +1,4 @@
-"""Chooses the audio encoder: the trained one, or the rule-based one where it cannot be loaded."""
+"""Chooses the audio encoder: the trained one, or the rule-based one if that cannot be loaded."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ FOLDER = "sound_encoder"
 
 
 def open_encoder(engine: Path | None = None) -> tuple[AudioEncoder, str]:
-    """The audio encoder, and one line with the reason why it is not the trained one ("" if it is). Does not import
-    torch.
+    """The audio encoder, and one line that says why it is not the trained one ("" if it is). Does not import torch.
 
     engine: a folder with text_encoder and sound_encoder; default: Ember's.
     """

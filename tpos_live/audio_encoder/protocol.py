@@ -13,7 +13,7 @@ class AudioEmbedding:
     """Embedding of the last seconds of audio.
 
     time: seconds of audio processed. vector: float32 [dim], unit length (all zero for silence), in the encoder's space.
-    density: how much of the sound there is, 0 to 1, independent of the vector.
+    density: how strongly the sound is present, 0 to 1, independent of the vector.
     """
 
     time: float

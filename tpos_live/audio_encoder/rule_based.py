@@ -22,12 +22,14 @@ from tpos_live.features.onset import Flux, PeakPicker
 from tpos_live.features.stft import ShortTimeSpectrum
 
 HOPS_PER_MEANING = 4
+"""Hops between two embeddings."""
 CONTEXT_SECONDS = 1.0
 MEMORY_SECONDS = 8.0
 MEMORY_WEIGHT = 0.3
 HOLD_SECONDS = 1.5
-"""Shortest time for which a leading concept leads."""
+"""Shortest time in seconds before another concept can lead."""
 LEAD_BONUS = 0.35
+"""Lead of the leading concept over the strongest score."""
 _RELAX_SECONDS = 0.3
 
 
@@ -63,13 +65,13 @@ _RULES = {
     "singing crystal shapes": lambda t: (1 - t.noisy) ** 2 * (1 - t.deep) * _near(t.bright, 0.65, 0.2),
 }
 CONCEPTS = tuple(_RULES)
-"""The phrases, in the order of the vector."""
+"""The concepts, in the order of the vector."""
 
 
 class RuleBasedEncoder:
-    """AudioEncoder by rules. Causal; the state is kept, so streaming equals offline processing.
+    """AudioEncoder by rules. Causal; any block size gives the same embeddings.
 
-    The vector has one weight per concept, none negative. The leading concept is held for 1.5 s; the conditioning
+    The vector has one weight per concept, 0 or more. The leading concept is held for at least 1.5 s; the conditioning
     smooths the rest.
     """
 
@@ -82,7 +84,7 @@ class RuleBasedEncoder:
         self.reset()
 
     def label_scores(self, vector: np.ndarray) -> np.ndarray:
-        """How active each concept is."""
+        """Score of each of `labels`, float32 [dim]: the weights themselves."""
         return vector
 
     def reset(self) -> None:
@@ -98,19 +100,19 @@ class RuleBasedEncoder:
         self._memory = np.zeros(self.dim)
         self._sounding = 0.0
         self._leader = -1
-        self._led = math.inf
+        self._led_for = math.inf
         self._hops = 0
 
     def push(self, mono: np.ndarray) -> list[AudioEmbedding]:
         """Take float32 [n] at 48 kHz, any n; 25 embeddings per second, oldest first."""
-        found = []
+        embeddings = []
         for power in self._spectrum.push(mono):
-            self._hear(power)
+            self._analyse_hop(power)
             if self._hops % HOPS_PER_MEANING == 0:
-                found.append(self._mean())
-        return found
+                embeddings.append(self._embed())
+        return embeddings
 
-    def _hear(self, power: np.ndarray) -> None:
+    def _analyse_hop(self, power: np.ndarray) -> None:
         self._hops += 1
         db = band_db(power)
         mel = mel_power(power)
@@ -136,12 +138,12 @@ class RuleBasedEncoder:
         deep = self._deep / (self._power + 1e-12)
         return Timbre(*(min(max(v, 0.0), 1.0) for v in (loud, bright, flatness, len(self._onsets) / 6.0, deep)))
 
-    def _mean(self) -> AudioEmbedding:
+    def _embed(self) -> AudioEmbedding:
         timbre = self.timbre()
         scores = np.array([rule(timbre) for rule in _RULES.values()])
         self._memory += (scores - self._memory) * share(MEMORY_SECONDS, self.period)
         blend = (1.0 - MEMORY_WEIGHT) * scores + MEMORY_WEIGHT * self._memory
-        self._lead(blend)
+        self._choose_leader(blend)
         blend[self._leader] = blend.max() + LEAD_BONUS
         # Squaring keeps the best few concepts.
         vector = blend**2
@@ -151,11 +153,11 @@ class RuleBasedEncoder:
             return AudioEmbedding(time, np.zeros(self.dim, np.float32), 0.0)
         return AudioEmbedding(time, vector.astype(np.float32), min(self._sounding * timbre.loud, 1.0))
 
-    def _lead(self, scores: np.ndarray) -> None:
-        """Change the leader only after its hold time, and only for a clearly better one."""
-        self._led += self.period
+    def _choose_leader(self, scores: np.ndarray) -> None:
+        """Change the leader only after HOLD_SECONDS, and only for a score that is 10 % higher."""
+        self._led_for += self.period
         best = int(np.argmax(scores))
-        if self._leader < 0 or (self._led >= HOLD_SECONDS and scores[best] > 1.1 * scores[self._leader]):
+        if self._leader < 0 or (self._led_for >= HOLD_SECONDS and scores[best] > 1.1 * scores[self._leader]):
             if best != self._leader:
-                self._led = 0.0
+                self._led_for = 0.0
             self._leader = best

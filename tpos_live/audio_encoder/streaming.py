@@ -23,28 +23,30 @@ from tpos_live.features.stft import ShortTimeSpectrum
 STEP_HOPS = 4
 """Hops between two steps of one instance."""
 READINGS = 2
+"""Instances of the network."""
 SILENT_DB = -100.0
 CENTRE_DB = -55.0
 SCALE_DB = 25.0
 """Fixed input scaling: (dB - CENTRE_DB) / SCALE_DB."""
 FADE_DB = (-72.0, -60.0)
-"""The density fades below -60 dBFS and is 0 at -72 dBFS."""
+"""The density fades to 0 between -60 and -72 dBFS."""
 AUDIBLE_DB = 45.0
-"""Steps this far below the loudest step in memory are ignored by attention: they are pauses."""
+"""Attention ignores steps this far below the loudest step in memory: they are pauses."""
 FORGET_SECONDS = 2.0
 """Seconds of silence after which the state is reset. Inference only: training has no such silence."""
 _LEVEL_SECONDS = 0.15
 FIRST_HOPS, FIRST_BANDS, FIRST_STRIDE = 8, 7, 4
-"""The first convolution: hops and bands that it spans, and its stride in bands."""
+"""Kernel of the first convolution in hops and bands, and its stride in bands."""
 
 
 @dataclass(frozen=True)
 class Layout:
     """Sizes of the network, stored in the metadata.
 
-    channels: of the convolutions; the first keeps a quarter of the bands, each other one half. width: of segments and
-    LSTM. dim: of the sentence space. rows: audio tokens. memory: steps that attention sees, 250 = 10 s. lstm,
-    attention, level: False leaves them out; without level only the shape of the spectrum is used.
+    channels: output channels of the convolutions; the first one divides the bands by 4, each other one by 2. width: of
+    segments and LSTM. dim: of the sentence space. query: of attention queries and keys. rows: number of audio tokens.
+    memory: steps that attention covers, 250 = 10 s. lstm, attention, level: False removes them; without level only the
+    shape of the spectrum is used.
     """
 
     channels: tuple[int, ...] = (24, 48, 64)
@@ -84,10 +86,10 @@ def hop_features(mel: np.ndarray) -> np.ndarray:
 
 
 class _Conv:
-    """A convolution that is fed one column at a time and keeps the columns of its kernel."""
+    """A streaming convolution with ReLU. It takes one column (time step) at a time and keeps those of its kernel."""
 
     def __init__(self, weight: np.ndarray, bias: np.ndarray, bands: int, stride: int) -> None:
-        """weight: [time, in, frequency, out]. stride: in bands."""
+        """weight: [time, in, frequency, out]. bias: [out]. bands: of the input. stride: in bands."""
         times, depth, width, out = weight.shape
         pad = width // 2
         self._weight, self._bias = np.ascontiguousarray(weight.reshape(-1, out)), bias
@@ -115,7 +117,7 @@ class _Conv:
 
 
 class Reading:
-    """One instance of the network over a stream, one step per STEP_HOPS hops."""
+    """One instance of the network with its state. One step per STEP_HOPS hops."""
 
     def __init__(self, layout: Layout, weights: Mapping[str, np.ndarray]) -> None:
         self._layout, self._w = layout, weights
@@ -133,7 +135,7 @@ class Reading:
         self._cuts = np.cumsum(layout.heads)[:-1]
         self._ageing = float(weights["ageing"][0])
         self._ages = self._ageing * np.arange(layout.memory - 1, -1, -1, dtype=np.float32)
-        # Twice the memory's length, so the newest steps are one slice and are moved once per memory length.
+        # Twice the memory's length: the newest steps are always one slice, and are moved only once per memory length.
         self._keys = np.zeros((2 * layout.memory, layout.query), np.float32)
         self._values = np.zeros((2 * layout.memory, layout.dim), np.float32)
         self._salience = np.zeros(2 * layout.memory, np.float32)
@@ -150,15 +152,15 @@ class Reading:
         self._end = 0
 
     def step(self, hops: np.ndarray, level: float) -> tuple[np.ndarray, float]:
-        """Take the newest eight hops [8, 2, MELS]; returns the embedding (unit length) and the density.
+        """Take the newest eight hops [8, 2, MELS]; returns the embedding [dim] (unit length) and the density.
 
-        level: dB of the loudest band in the newest STEP_HOPS of them.
+        level: dB of the loudest band in the newest STEP_HOPS hops.
         """
         layout, w = self._layout, self._w
         segment = self._segment(hops)
-        hidden = self._remember(segment) if layout.lstm else self._hidden
-        both = np.concatenate([segment, hidden])
-        value, query, key, salience, strength = np.split(both @ w["heads.weight"] + w["heads.bias"], self._cuts)
+        hidden = self._lstm_step(segment) if layout.lstm else self._hidden
+        joined = np.concatenate([segment, hidden])
+        value, query, key, salience, strength = np.split(joined @ w["heads.weight"] + w["heads.bias"], self._cuts)
         density = 1.0 / (1.0 + math.exp(-min(max(float(strength[0]), -30.0), 30.0)))
         if not layout.attention:
             return _unit(value), density
@@ -181,7 +183,7 @@ class Reading:
         self._columns[-1] = column.reshape(-1)
         return np.maximum(self._columns.reshape(-1) @ self._segment_weight + self._segment_bias, 0.0)
 
-    def _remember(self, segment: np.ndarray) -> np.ndarray:
+    def _lstm_step(self, segment: np.ndarray) -> np.ndarray:
         """One step of the LSTM; gates in torch's order."""
         gates = np.concatenate([segment, self._hidden]) @ self._w["lstm.weight"] + self._w["lstm.bias"]
         width = self._layout.width
@@ -191,7 +193,7 @@ class Reading:
         return self._hidden
 
     def _store(self, key: np.ndarray, value: np.ndarray, salience: float, loud: float) -> int:
-        """Store a step in memory; returns the index of the oldest valid one."""
+        """Store a step in memory; returns the index of the oldest valid step."""
         memory = self._layout.memory
         if self._end == 2 * memory:
             for store in (self._keys, self._values, self._salience, self._loud):
@@ -214,9 +216,10 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 class TposEncoder:
     """AudioEncoder with learned weights. Belongs to one thread.
 
-    Takes audio without normalisation. The vector is in the sentence space of a text encoder; below -60 dBFS the density
-    fades, and at density 0 the vector is zero. `phrases` and their `vectors` [n, dim] form the phrase bank for engines
-    without this sentence space; Ember can draw the first `scenes` of them. `labels` are the phrases that name sounds.
+    It takes audio without normalisation. The vector is in the sentence space of a text encoder. Below -60 dBFS the
+    density fades; at -72 dBFS joined density and vector are zero. `phrases` and their `vectors` [n, dim] form the
+    phrase bank for engines without this sentence space; Ember can draw the first `scenes` of them. `labels` are the
+    phrases that name sounds.
     """
 
     name = "tpos"
@@ -232,25 +235,25 @@ class TposEncoder:
         moods: Container[str] = (),
         kinds: tuple[str, ...] = (),
     ) -> None:
-        """names: those of the first `scenes` phrases that also name sounds. moods: phrases that are not scenes. kinds:
-        of music, in the order of the weights' discriminants."""
+        """names: those of the first `scenes` phrases that also name sounds. moods: phrases that name a mood and no
+        scene. kinds: of music, in the order of the weights' discriminants."""
         self.layout, self.dim, self.phrases, self.scenes, self.moods = layout, layout.dim, phrases, scenes, moods
         self.vectors = np.asarray(weights.get("phrases", np.zeros((0, layout.dim))), np.float32)
         self._weights = {key: np.asarray(value, np.float32) for key, value in weights.items()}
         self._centre, self._heard = self._weights.get("centre"), self._weights.get("heard")
-        called = [n for n, phrase in enumerate(phrases) if n >= scenes or phrase in names]
-        self.labels = tuple(phrases[n] for n in called)
-        self.label_scores = self.csls_scorer(self.vectors[called])
-        """Of an embedding's vector: score of each of `labels`."""
+        named = [n for n, phrase in enumerate(phrases) if n >= scenes or phrase in names]
+        self.labels = tuple(phrases[n] for n in named)
+        self.label_scores = self.csls_scorer(self.vectors[named])
+        """Function of an embedding's vector [dim]: the score of each of `labels`, float [n]."""
         self.kinds = kinds
         self.reset()
 
     def csls_scorer(self, places: np.ndarray, csls_weight: float = CSLS_WEIGHT) -> CslsScorer:
-        """Scorer of embeddings against texts with sentence vectors `places` [n, dim]. csls_weight: see `CslsScorer`."""
+        """A scorer for texts with sentence vectors `places` [n, dim]. csls_weight: see `CslsScorer`."""
         return CslsScorer(places, self._centre, self._heard, csls_weight)
 
     def kind_scores(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
-        """See `KindScorer`; for weights with discriminants of `kinds`, after one of music."""
+        """See `KindScorer`. The weights have one discriminant for music, then one for each of `kinds`."""
         scores = vector @ self._weights["kinds.weight"] + self._weights["kinds.bias"]
         return float(scores[0]), scores[1:]
 
@@ -269,7 +272,7 @@ class TposEncoder:
 
         After FORGET_SECONDS of silence the state is reset.
         """
-        found = []
+        embeddings = []
         for power in self._spectrum.push(mono):
             self._hops[:-1] = self._hops[1:]
             mel = mel_db(mel_power(power))
@@ -283,13 +286,13 @@ class TposEncoder:
             turn, rest = divmod(self._count, STEP_HOPS // READINGS)
             if rest == 0:
                 reading = self._readings[turn % READINGS]
-                found.append(self._mean(*reading.step(self._hops, float(self._loud.max()))))
-                self._silent = 0 if found[-1].density > 0 else self._silent + 1
+                embeddings.append(self._embed(*reading.step(self._hops, float(self._loud.max()))))
+                self._silent = 0 if embeddings[-1].density > 0 else self._silent + 1
                 if self._silent * self.period >= FORGET_SECONDS:
                     reading.forget()
-        return found
+        return embeddings
 
-    def _mean(self, vector: np.ndarray, density: float) -> AudioEmbedding:
+    def _embed(self, vector: np.ndarray, density: float) -> AudioEmbedding:
         level = 10.0 * math.log10(self._power + 1e-12)
         weight = min(max((level - FADE_DB[0]) / (FADE_DB[1] - FADE_DB[0]), 0.0), 1.0)
         if weight == 0.0:

@@ -1,4 +1,4 @@
-"""The tagger: names the current sound in a word or two, for the status."""
+"""The tagger: labels the current sound in one or two words, for the status."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LabelScorer(Protocol):
 
 
 class Tagger:
-    """Follows embeddings and names them. Belongs to one thread; depends on the audio's clock alone."""
+    """Takes the embeddings in order, and names the sound. Belongs to one thread; depends on the audio's clock alone."""
 
     def __init__(self, encoder: object) -> None:
         self._encoder = encoder if isinstance(encoder, LabelScorer) and encoder.labels else None

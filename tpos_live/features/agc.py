@@ -1,7 +1,7 @@
 """Automatic gain control: slow, bounded, and frozen in silence, so that a breakdown does not raise the gain.
 
-Two gains follow each other: that of a show that was set up too quietly, which lifts the loudest music that was heard,
-and never a quiet part; then that of the programme, by a few dB in both ways.
+Two gains in series: `SetUpGain` raises an input whose loudest music is too quiet; `AutomaticGain` then corrects the
+programme level by a few dB, up or down.
 """
 
 from __future__ import annotations
@@ -12,24 +12,26 @@ from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.stft import decibels
 
 MEMORY_SECONDS = 45.0
+"""Time constant of the programme level."""
 RISE_DB = 0.3
 FALL_DB = 3.0
 """Largest change of the gain in dB per second, up (RISE_DB) and down."""
 
 
 LOUD_DB = -22.0
-"""Level in dBFS, as a mean over LOUD_SECONDS, that the loudest music is lifted to. A common line level is above it."""
+"""Level in dBFS (mean over LOUD_SECONDS) to which the loudest music is raised. A common line level is above it."""
 LIFT_LIMIT_DB = 24.0
 LOUD_SECONDS = 3.0
 LIFT_RISE_DB = 1.5
 LIFT_FALL_DB = 20.0
 """Largest change of the gain in dB per second, up (LIFT_RISE_DB) and down."""
 FORGET_DB = 1.0 / 60.0
-"""The loudest level sinks by this many dB per second of sound: a fader that was moved down is found after minutes."""
+"""Decay of the loudest level in dB per second of sound: after a fader is moved down, the gain follows within
+minutes."""
 
 
 def approach(gain: float, goal: float, rise_db: float, fall_db: float) -> float:
-    """The gain one hop later, on the way to `goal`, in dB. rise_db, fall_db: the largest change in dB per second."""
+    """The gain in dB after one hop towards `goal`. rise_db, fall_db: slew rate limits in dB per second."""
     return gain + min(max(goal - gain, -fall_db * HOP_SECONDS), rise_db * HOP_SECONDS)
 
 
@@ -37,8 +39,8 @@ def approach(gain: float, goal: float, rise_db: float, fall_db: float) -> float:
 class AutomaticGain:
     """Brings the programme level, the mean power of the last 45 s, to `target` dB.
 
-    limit: the gain stays within +- this, in dB. start: seconds at the target level that are assumed before the first
-    sound, so that one loud event at the start does not set the programme level.
+    limit: largest gain in dB, up or down. start: seconds at the target level that are assumed before the first sound,
+    so that one loud event at the start does not set the programme level. gain: in dB.
     """
 
     target: float
@@ -49,7 +51,8 @@ class AutomaticGain:
     _heard: float = 0.0
 
     def step(self, db: float, sounding: bool) -> float:
-        """Take the level `db` of one hop; returns the gain in dB. Nothing changes while `sounding` is False."""
+        """Take the level `db` of one hop; returns the gain in dB. sounding: whether the noise gate is open; if not,
+        nothing changes."""
         if not sounding:
             return self.gain
         if self._heard == 0.0:
@@ -68,10 +71,10 @@ class AutomaticGain:
 
 @dataclass
 class SetUpGain:
-    """From 0 to LIFT_LIMIT_DB. It stands before `AutomaticGain`, which follows the programme by a few dB in both ways.
+    """A gain of 0 to LIFT_LIMIT_DB that raises the loudest music to LOUD_DB. It precedes `AutomaticGain`.
 
-    A breakdown changes nothing, because the loudest music is remembered; silence and steady noise change nothing,
-    because the gate is closed then.
+    A breakdown changes nothing, because the loudest level is remembered. Silence and steady noise change nothing,
+    because the noise gate is closed then.
     """
 
     gain: float = 0.0
@@ -80,8 +83,8 @@ class SetUpGain:
     _loudest: float = -120.0
 
     def step(self, db: float, sounding: bool) -> float:
-        """Take the level `db` of one hop in dBFS, after the manual gain; returns the gain in dB. Nothing changes while
-        `sounding` is False."""
+        """Take the level `db` of one hop in dBFS, after the manual gain; returns the gain in dB. sounding: whether the
+        noise gate is open; if not, nothing changes."""
         if not sounding:
             return self.gain
         self._heard = min(self._heard + HOP_SECONDS, LOUD_SECONDS)

@@ -1,4 +1,4 @@
-"""What the beat tracker is given and what it finds, with a confidence that is the share of right beats."""
+"""Input and output of the beat tracker. The confidence is calibrated: it is the expected share of correct beats."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ RAW_CONFIDENCE = (0.0, 0.04, 0.07, 0.14, 0.2, 0.37, 0.56, 0.76, 0.96, 1.0)
 RIGHT_BEATS = (0.0, 0.26, 0.37, 0.54, 0.59, 0.62, 0.7, 0.78, 0.84, 0.98)
 """Raw confidence (how clear tempo and phase are) was compared with the beats of 52 pieces whose beats are known
 (`benchmarks/real_beats.py`) and of noise and random claps, where each beat counts as wrong; both weigh the same. The
-table is an isotonic regression (Barlow et al., "Statistical Inference under Order Restrictions", 1972), thinned. It is
-zero at zero, and there steeper than the regression, which gives 0.13: without any evidence nothing is known."""
+table is an isotonic regression (Barlow et al., "Statistical Inference under Order Restrictions", 1972), thinned. At a
+raw confidence of 0 it is 0, and not 0.13 as in the regression: without evidence no beat is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class BeatEvidence:
-    """Evidence of one hop for the beat; fluxes, 0 or more.
+    """Evidence of one hop for the beat. All values are spectral flux, 0 or more.
 
-    strength: onset strength, weighted by how well it predicts the beat. every: all onsets, unweighted. kick, snare:
-    drums. chord: change of the harmony.
+    strength: all onsets, with a higher weight for kicks, which predict the beat best. every: all onsets, unweighted.
+    kick, snare: drums. chord: change of the harmony.
     """
 
     strength: float = 0.0
@@ -31,8 +31,8 @@ class BeatEvidence:
 
 @dataclass(frozen=True, slots=True)
 class TempoControl:
-    """fixed: BPM, 0 = follow the audio. source: auto, tap or off. fastest: the fastest tempo that is followed, BPM.
-    tapped, resync, doubled, halved: triggered in this hop."""
+    """The user's control of the tempo. fixed: BPM, 0 = follow the audio. source: auto, tap or off. fastest: the fastest
+    tempo that is followed, BPM. tapped, resync, doubled, halved: triggered in this hop."""
 
     fixed: float = 0.0
     source: str = "auto"
@@ -45,8 +45,8 @@ class TempoControl:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """tempo: BPM, 0 while unknown. phase, bar_phase: 0 to 1. beats: count since the start. bar_confidence: confidence
-    of the downbeat."""
+    """The beat at the end of a hop. tempo: BPM, 0 while unknown. phase: 0 to 1 from beat to beat. bar_phase: 0 to 1
+    from downbeat to downbeat. beats: count since the start. bar_confidence: confidence of the downbeat."""
 
     tempo: float = 0.0
     confidence: float = 0.0

@@ -1,8 +1,8 @@
-"""The beat tracker: a free-running oscillator that the audio pulls into phase.
+"""The beat tracker: a free-running oscillator, phase-locked to the audio.
 
 `tempo.py` estimates the tempo four times per second. The phase comes from folding six seconds of onset strength at that
-tempo (its first harmonics, a smooth comb). A small part of the phase error is corrected evenly until the next update,
-so a trusted phase never jumps or runs backwards. `downbeat.py` finds the first beat of the bar. Beats continue through
+tempo (its first harmonics, a smooth comb). 30 % of the phase error is corrected evenly until the next update, so a
+trusted phase never jumps or runs backwards. `downbeat.py` finds the first beat of the bar. Beats continue through
 silence, because they are predicted.
 """
 
@@ -31,32 +31,38 @@ from tpos_live.features.tempo_change import FIRST_HOPS, REPEATED, TempoChange, r
 DELAY_SECONDS = 0.005
 """Time from an onset to its flux maximum, the mean over drums; measured with `benchmarks/rhythm.py`."""
 HISTORY = 1024
+"""Hops of evidence that are kept."""
 LOOK_HOPS = 25
+"""Hops between two updates of tempo, phase and downbeat."""
 LOOK_SECONDS = LOOK_HOPS * HOP_SECONDS
 FIRST_LOOK_HOPS = 200
+"""Hops before the first update."""
 PHASE_HOPS = 600
+"""Hops that are folded to find the phase."""
 HARMONICS = 6
 PHASES = 128
+"""Candidate phases of a beat."""
 TRUST_SECONDS = 60.0
 """Seconds for which a tap or a resync overrides the audio."""
 RULE_WEIGHT = 20.0
 """Weight of the bar rules against the comb when several comb peaks compete."""
 ASTRAY_LOOKS = 6
-"""A beat at another phase must be found in this many updates in a row; a fill is shorter."""
+"""Updates in a row that must find another phase before the tracker follows it; a fill is shorter."""
 CHANGED_HOPS = 250
-"""Hops of the new tempo that have been heard when it is accepted."""
+"""Hops of evidence that are kept when a new tempo is accepted."""
 RECENT_HOPS = 200
+"""Hops whose onset strength is compared with the usual one."""
 QUIET = 0.3
 """Share of the usual onset strength below which the tracker learns nothing."""
 NEAR = 0.03
-"""Tempo estimates that differ by less than this share are of the same tempo."""
+"""Relative difference below which two estimates are the same tempo."""
 REST_BEATS, NOISE_BEATS, PULSE_RETURN = 6.0, 4.0, 0.3
-"""Confidence falls to 1/e in REST_BEATS without onsets and in NOISE_BEATS of onsets that repeat nothing; an update with
-onsets that do restores the share PULSE_RETURN."""
+"""Confidence falls to 1/e in REST_BEATS without onsets, and in NOISE_BEATS of onsets without a period. An update with
+periodic onsets restores the share PULSE_RETURN of the loss."""
 STEADY, FOLLOW = 0.005, 0.25
-"""Tempo estimates that differ by less than STEADY are averaged: the share FOLLOW of a new one counts."""
+"""Estimates with a relative difference below STEADY are averaged: the new one has the weight FOLLOW, others 0.5."""
 SLOWEST_BEAT, FASTEST_BEAT = 30.0, 240.0
-"""BPM that a person may set by tapping, doubling and halving."""
+"""Range in BPM of tempi that a person sets by tapping, doubling or halving."""
 
 
 def _kernel() -> tuple[np.ndarray, np.ndarray]:
@@ -73,8 +79,12 @@ _RECENT = np.exp(-_AGES / 300.0)
 
 @dataclass
 class BeatTracker:
-    """One step per hop. Deterministic. O(1), except for an update of well under a millisecond every 25 hops.
-    `confidence` is raw; a Beat's is the share of right beats."""
+    """One step per hop. Deterministic. Every 25 hops there is an update of well under a millisecond; other hops are
+    O(1).
+
+    period: seconds per beat, 0 while unknown. phase: 0 to 1. beats: count since the start. confidence: raw, 0 to 1;
+    `Beat.confidence` is calibrated.
+    """
 
     period: float = 0.0
     phase: float = 0.0
@@ -82,24 +92,24 @@ class BeatTracker:
     confidence: float = 0.0
     _memory: TempoMemory = field(default_factory=TempoMemory)
     _downbeat: DownbeatTracker = field(default_factory=DownbeatTracker)
-    _heard: np.ndarray = field(default_factory=lambda: np.zeros((5, HISTORY), np.float64))
+    _evidence: np.ndarray = field(default_factory=lambda: np.zeros((5, HISTORY), np.float64))
     _hop: int = 0
     _pull: float = 0.0
     _since_beat: float = math.inf
     _clock: float = 0.0
-    _rival: int = 0
+    _rival_updates: int = 0
     _began: int = 0
-    _change: TempoChange = field(default_factory=TempoChange)
+    _tempo_change: TempoChange = field(default_factory=TempoChange)
     _octave_held: bool = False
     _pulse: float = 1.0
-    _astray: int = 0
+    _astray_updates: int = 0
     _trusted: float = 0.0
-    _usual: float = 0.0
+    _usual_strength: float = 0.0
     _taps: list[float] = field(default_factory=list)
 
     def step(self, now: BeatEvidence, control: TempoControl) -> Beat:
         """Take one hop and return the beat at its end."""
-        self._heard[:, self._hop % HISTORY] = now.strength, now.every, now.kick, now.snare, now.chord
+        self._evidence[:, self._hop % HISTORY] = now.strength, now.every, now.kick, now.snare, now.chord
         self._hop += 1
         self._since_beat += HOP_SECONDS
         self._trusted = max(self._trusted - HOP_SECONDS, 0.0)
@@ -108,18 +118,18 @@ class BeatTracker:
         if control.tapped:
             self._tap()
         if (control.doubled or control.halved) and control.fixed <= 0.0:
-            self._count(2.0 if control.doubled else 0.5)
+            self._multiply_tempo(2.0 if control.doubled else 0.5)
         if self._hop % LOOK_HOPS == 0 and self._hop >= FIRST_LOOK_HOPS and control.source == "auto":
-            self._look(control)
+            self._update(control)
         if control.source == "off" or self.period == 0.0:
             return Beat(beats=self.beats)
-        self._run()
+        self._advance()
         if control.resync:
             self._beat_now(downbeat=True)
-        sure = control.fixed > 0.0 or control.source == "tap" or self._trusted > 0.0
+        certain = control.fixed > 0.0 or control.source == "tap" or self._trusted > 0.0
         return Beat(
             60.0 / self.period,
-            1.0 if sure else float(np.interp(self.confidence, RAW_CONFIDENCE, RIGHT_BEATS)) * self._pulse,
+            1.0 if certain else float(np.interp(self.confidence, RAW_CONFIDENCE, RIGHT_BEATS)) * self._pulse,
             self.phase,
             (self._downbeat.beat_in_bar(self.beats) + self.phase) / BEATS_PER_BAR,
             self.beats,
@@ -130,7 +140,7 @@ class BeatTracker:
         """Make the beat nearest to now the first of its bar."""
         self._downbeat.anchor(self.beats if self.phase < 0.5 else self.beats + 1)
 
-    def _run(self) -> None:
+    def _advance(self) -> None:
         self._clock += HOP_SECONDS / self.period
         self.phase += HOP_SECONDS / self.period + self._pull
         if self.phase >= 1.0:
@@ -147,13 +157,13 @@ class BeatTracker:
         if downbeat:
             self._downbeat.anchor(self.beats)
 
-    def _count(self, factor: float) -> None:
-        """Count `factor` (2 or 0.5) times as many beats until the tempo changes. The first beat of the bar remains."""
+    def _multiply_tempo(self, factor: float) -> None:
+        """Multiply the tempo by `factor` (2 or 0.5) until it changes. The downbeat stays."""
         if not self.period or not SLOWEST_BEAT <= 60.0 * factor / self.period <= FASTEST_BEAT:
             return
         beat, self.phase = divmod((self._downbeat.beat_in_bar(self.beats) + self.phase) * factor, 1.0)
         self.period /= factor
-        self._pull, self._rival, self._octave_held = 0.0, 0, True
+        self._pull, self._rival_updates, self._octave_held = 0.0, 0, True
         self._downbeat.renumber(self.beats, int(beat) % BEATS_PER_BAR)
 
     def _tap(self) -> None:
@@ -166,11 +176,11 @@ class BeatTracker:
             self.period = min(max(mean, 60.0 / FASTEST_BEAT), 1.5)
             self._beat_now(downbeat=False)
 
-    def _look(self, control: TempoControl) -> None:
+    def _update(self, control: TempoControl) -> None:
         at = self._hop % HISTORY
-        known = np.roll(self._heard, -at, axis=1)[:, -min(self._hop - self._began, HISTORY) :]
+        known = np.roll(self._evidence, -at, axis=1)[:, -min(self._hop - self._began, HISTORY) :]
         heard, every, kick, snare, chord = (np.convolve(row, (0.25, 0.5, 0.25), mode="same") for row in known)
-        drums = _evenly(kick) + _evenly(snare)
+        drums = _normalised(kick) + _normalised(snare)
         found = periodicity(heard, drums, every, control.fastest) if heard.max() > 1e-6 else None
         if found is None:
             self.confidence *= 1.0 - LOOK_SECONDS / 8.0
@@ -183,7 +193,7 @@ class BeatTracker:
             self._fade(NOISE_BEATS)
         else:
             self._pulse += (1.0 - self._pulse) * PULSE_RETURN
-        if self._changed(found, heard, control):
+        if self._accept_change(found, heard, control):
             return
         found = self._memory.remember(found, to_octave(60.0 / self.period, control.fastest) if self.period else 0.0)
         periodic = self._find_tempo(found, control.fixed)
@@ -191,13 +201,13 @@ class BeatTracker:
         chord = np.append(chord[CHORD_DELAY:], np.zeros(CHORD_DELAY))
         bar = positions(np.stack([kick, snare, every, chord]), ages / (BEATS_PER_BAR * self.period))
         bar = self._downbeat.remember(bar, self._clock / BEATS_PER_BAR)
-        contrast = self._find_phase(_evenly(every) + drums, bar)
+        contrast = self._find_phase(_normalised(every) + drums, bar)
         self._downbeat.look(self.beats, self.phase, bar)
         clear = min(max((periodic - 0.08) / 0.12, 0.0), 1.0) * min(max((contrast - 0.1) / 0.2, 0.0), 1.0)
         self.confidence += (clear - self.confidence) * 0.2
 
     def _rest(self) -> None:
-        """Without a pulse, keep tempo and phase, and report less and less confidence in them."""
+        """In an update without a pulse, keep tempo and phase, and lower the confidence in them."""
         self._pull = 0.0
         if self.period:
             self._fade(REST_BEATS)
@@ -206,24 +216,26 @@ class BeatTracker:
         self._pulse *= math.exp(-LOOK_SECONDS / (beats * self.period))
 
     def _quiet(self, heard: np.ndarray) -> bool:
-        """True where onsets are weak (breakdown, pause and their end): then tempo and phase stay as they are."""
-        self._usual = max(float(heard[-PHASE_HOPS:].mean()), self._usual * (1.0 - LOOK_SECONDS / 45.0))
-        return float(heard[-RECENT_HOPS:].mean()) < QUIET * self._usual
+        """Whether onsets are weak (a breakdown, a pause or its end), so that tempo and phase must not change."""
+        self._usual_strength = max(
+            float(heard[-PHASE_HOPS:].mean()), self._usual_strength * (1.0 - LOOK_SECONDS / 45.0)
+        )
+        return float(heard[-RECENT_HOPS:].mean()) < QUIET * self._usual_strength
 
-    def _changed(self, found: Periodicity, heard: np.ndarray, control: TempoControl) -> bool:
-        """Accept a new tempo that the last seconds show clearly; what was heard before it is dropped."""
+    def _accept_change(self, found: Periodicity, heard: np.ndarray, control: TempoControl) -> bool:
+        """Accept a new tempo that the last seconds show clearly, and drop earlier evidence. Returns whether it did."""
         if not self.period or control.fixed > 0.0 or self._trusted > 0.0:
             return False
-        tempo = self._change.step(heard, 60.0 / self.period, control.fastest)
+        tempo = self._tempo_change.step(heard, 60.0 / self.period, control.fastest)
         if tempo:
             self._accept(tempo)
             self._began = self._hop - CHANGED_HOPS
-            self._memory, self._change = TempoMemory(), TempoChange()
+            self._memory, self._tempo_change = TempoMemory(), TempoChange()
         return tempo > 0.0
 
     def _accept(self, tempo: float) -> None:
-        """Take another tempo; its phase and bar are not known yet."""
-        self._rival, self.period, self.confidence = 0, 60.0 / tempo, 0.0
+        """Set another tempo in BPM, whose phase and downbeat are not known yet."""
+        self._rival_updates, self.period, self.confidence = 0, 60.0 / tempo, 0.0
         self._octave_held = False
         self._downbeat.forget()
 
@@ -240,7 +252,7 @@ class BeatTracker:
         if self._trusted > 0.0:
             tempo = found.refine(tempo, drifting=False)
         elif known and abs(tempo / known - 1.0) < NEAR:
-            # The mean of 20 s is late where the tempo drifts: then the held tempo is nearer to the true one.
+            # When the tempo drifts, the mean over 20 s lags, and the held tempo is nearer to the true one.
             tempo = found.refine(tempo, known)
         else:
             tempo = found.refine(tempo)
@@ -249,19 +261,19 @@ class BeatTracker:
         if not known:
             self.period = 60.0 / tempo
         elif abs(tempo / known - 1.0) < NEAR:
-            self._rival = 0
+            self._rival_updates = 0
             self.period += (FOLLOW if abs(tempo / known - 1.0) < STEADY else 0.5) * (60.0 / tempo - self.period)
         else:
-            # The higher the confidence in the old tempo, the longer another one must win: a fill is no tempo change.
-            self._rival += 1
-            if self._rival > 2 + 14 * self.confidence * min((self._hop - self._began) / HISTORY, 1.0):
+            # Hysteresis grows with the confidence in the old tempo, because a fill is no tempo change.
+            self._rival_updates += 1
+            if self._rival_updates > 2 + 14 * self.confidence * min((self._hop - self._began) / HISTORY, 1.0):
                 self._accept(tempo)
             else:
                 periodic = float(np.interp(known, tempo_grid(found.fastest), scores))
         return periodic
 
     def _find_phase(self, heard: np.ndarray, bar: np.ndarray) -> float:
-        """Pull the phase towards the audio; returns the clarity of the beat, 0 to 1."""
+        """Set the phase correction until the next update; returns the contrast of the beat, 0 to 1."""
         count = min(heard.size, PHASE_HOPS)
         weighed = heard[-count:] * _RECENT[-count:]
         turns = _AGES[-count:] * (HOP_SECONDS / self.period)
@@ -284,14 +296,14 @@ class BeatTracker:
         heard_phase = (best + offset) / PHASES + DELAY_SECONDS / self.period
         error = (heard_phase - self.phase + 0.5) % 1.0 - 0.5
         self._pull = 0.0
-        self._astray = self._astray + 1 if abs(error) >= 0.2 else 0
+        self._astray_updates = self._astray_updates + 1 if abs(error) >= 0.2 else 0
         if self.confidence < 0.3 and self._trusted <= 0.0:
             self.phase = heard_phase % 1.0
-        elif abs(error) < 0.2 or (self._astray > ASTRAY_LOOKS and self._trusted <= 0.0):
+        elif abs(error) < 0.2 or (self._astray_updates > ASTRAY_LOOKS and self._trusted <= 0.0):
             self._pull = 0.3 * min(max(error, -0.2), 0.2) / LOOK_HOPS
         return min(max(float(comb[best]) / float(np.abs(_COMB[0]).sum()), 0.0), 1.0)
 
 
-def _evenly(flux: np.ndarray) -> np.ndarray:
-    """`flux` normalised to an RMS of 1, so that all drums count alike; a very weak flux is not amplified."""
+def _normalised(flux: np.ndarray) -> np.ndarray:
+    """`flux` normalised to an RMS of 1, so that all drums have the same weight; a very weak flux is not amplified."""
     return np.asarray(flux / (float(np.sqrt(np.mean(np.square(flux)))) + 0.004))

@@ -13,8 +13,9 @@ import numpy as np
 
 BEATS_PER_BAR = 4
 BINS = 96
-"""Positions in a bar: a sixteenth is six of them, a triplet eight."""
+"""Positions in a bar: a sixteenth note has six, an eighth-note triplet eight."""
 STREAMS = 4
+"""Rows of RULES."""
 RULES = np.array(
     [
         # 1                    2                      3                      4
@@ -26,12 +27,13 @@ RULES = np.array(
 )
 """Evidence of an onset on each sixteenth of the bar, per stream."""
 CLEAR = 0.06
-"""Lead of the best downbeat over the next one from which it is accepted."""
+"""Lead of the best downbeat over the second best from which it is accepted."""
 SURE_LEAD = 0.25
+"""Lead that gives a confidence of 1."""
 MEMORY_LOOKS = 120.0
 """Updates (four per second) over which evidence is averaged: ten seconds may be a fill or a break."""
 SURE_LOOKS = 40.0
-"""Updates from which confidence is not reduced for lack of evidence."""
+"""Updates of evidence that a confidence of 1 needs."""
 HELD_BEATS = 64
 """Beats for which a resync or a drop overrides the audio."""
 
@@ -40,7 +42,7 @@ _BLUR /= _BLUR.sum()
 
 
 def _rules() -> np.ndarray:
-    """complex [STREAMS, BINS // 2 + 1]: correlation with it blurs and compares with RULES."""
+    """complex [STREAMS, BINS // 2 + 1]: spectrum of RULES, blurred by 1.2 positions, for circular correlation."""
     spread = np.zeros((STREAMS, BINS))
     spread[:, :: BINS // RULES.shape[1]] = RULES - RULES.mean(axis=1, keepdims=True)
     return np.fft.rfft(spread) * np.fft.rfft(_BLUR)
@@ -50,7 +52,7 @@ _SPECTRUM = _rules()
 
 
 def positions(streams: np.ndarray, bars: np.ndarray) -> np.ndarray:
-    """Score of each bar position, float64 [BINS], as the current position.
+    """Score of each bar position for being the current one, float64 [BINS].
 
     streams: kick, snare, every onset, chord: [STREAMS, hops], 0 or more. bars: age of each hop in bars.
     """
@@ -63,56 +65,58 @@ def positions(streams: np.ndarray, bars: np.ndarray) -> np.ndarray:
 
 @dataclass
 class DownbeatTracker:
-    """Finds the first beat of each bar. The answer changes only at a beat, and only on clear evidence."""
+    """Finds the first beat of each bar. The result changes only at a beat, and only on clear evidence. confidence: 0 to
+    1."""
 
     confidence: float = 0.0
     _first: int = 0
     _held_until: int = -1
     _evidence: np.ndarray = field(default_factory=lambda: np.zeros(BEATS_PER_BAR))
-    _found: np.ndarray = field(default_factory=lambda: np.zeros(BINS))
-    _looks: int = 0
+    _mean_scores: np.ndarray = field(default_factory=lambda: np.zeros(BINS))
+    _updates: int = 0
 
     def beat_in_bar(self, beat: int) -> int:
         """0 for the first beat of a bar, up to 3."""
         return (beat - self._first) % BEATS_PER_BAR
 
     def anchor(self, beat: int) -> None:
-        """Make `beat` the first of its bar: a person or a drop said so."""
+        """Make `beat` the first of its bar, after a resync or a drop."""
         self._first, self._held_until, self.confidence = beat, beat + HELD_BEATS, 1.0
 
     def renumber(self, beat: int, number: int) -> None:
-        """Count `beat` as `number` (0 to 3) of its bar, at another tempo: earlier evidence no longer fits."""
+        """Make `beat` number `number` (0 to 3) of its bar, after a change of tempo, which invalidates earlier
+        evidence."""
         self._first = beat - number
         self.forget()
 
     def forget(self) -> None:
         """Drop all evidence, after a change of tempo."""
         self._evidence[:] = 0.0
-        self._looks, self.confidence = 0, 0.0
+        self._updates, self.confidence = 0, 0.0
 
-    def remember(self, found: np.ndarray, bars: float) -> np.ndarray:
-        """Average `found` of `positions` with earlier evidence; float64 [BINS] for the current position. bars: elapsed
-        since the start."""
+    def remember(self, scores: np.ndarray, bars: float) -> np.ndarray:
+        """Average the scores of `positions` with earlier ones; returns float64 [BINS], as `positions` does. bars:
+        elapsed since the start."""
         turn = round(bars * BINS)
-        self._looks += 1
-        self._found += (np.roll(found, -turn) - self._found) / min(self._looks, MEMORY_LOOKS)
-        return np.roll(self._found, turn)
+        self._updates += 1
+        self._mean_scores += (np.roll(scores, -turn) - self._mean_scores) / min(self._updates, MEMORY_LOOKS)
+        return np.roll(self._mean_scores, turn)
 
-    def look(self, beat: int, phase: float, found: np.ndarray) -> None:
-        """Store the evidence of `remember`, taken at `phase` of `beat`."""
+    def look(self, beat: int, phase: float, scores: np.ndarray) -> None:
+        """Store the scores of `remember`, taken at `phase` of `beat`, as evidence for `turn`."""
         bins = BINS // BEATS_PER_BAR
         at = (round(phase * bins) + bins * np.arange(BEATS_PER_BAR)) % BINS
-        # found[at[k]] speaks for `beat` being number k of its bar, that is, for beat - k being a first one.
-        self._evidence = found[at][(beat - np.arange(BEATS_PER_BAR)) % BEATS_PER_BAR]
+        # scores[at[k]] is the evidence that `beat` is number k of its bar, that is, that beat - k is a downbeat.
+        self._evidence = scores[at][(beat - np.arange(BEATS_PER_BAR)) % BEATS_PER_BAR]
 
     def turn(self, beat: int) -> None:
         """`beat` has begun; start a bar with it if the evidence is clear."""
-        if beat < self._held_until or not self._looks:
+        if beat < self._held_until or not self._updates:
             return
         order = np.sort(self._evidence)
         lead = float(order[-1] - order[-2])
         best = int(np.argmax(self._evidence))
-        sure = min(lead / SURE_LEAD, 1.0) * min(self._looks / SURE_LOOKS, 1.0)
+        sure = min(lead / SURE_LEAD, 1.0) * min(self._updates / SURE_LOOKS, 1.0)
         if best == self._first % BEATS_PER_BAR:
             self.confidence = sure
         elif lead > CLEAR and best == beat % BEATS_PER_BAR:

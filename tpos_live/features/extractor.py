@@ -21,23 +21,23 @@ from tpos_live.features.section import SectionDetector, SectionInput
 from tpos_live.features.stft import BINS, ShortTimeSpectrum, decibels
 from tpos_live.features.structure import StructureDetector, StructureInput
 
-_NOTHING = np.zeros(BINS, np.float32)
+_NO_POWER = np.zeros(BINS, np.float32)
 _QUIET_DB = -75.0
 KICK_WEIGHT = 4.0
-"""Weight of a kick's attack against other onsets, as evidence for the beat."""
+"""Weight of a kick relative to other onsets, as evidence for the beat."""
 TRIGGERS = ("tap", "resync", "double", "halve")
-"""Names after `tempo.`."""
-_NO_STROKES = BeatEvidence()
+"""Trigger parameters, without the prefix `tempo.`."""
+_NO_EVIDENCE = BeatEvidence()
 
 
 class FeatureExtractor:
     """Turns audio into features; the same audio gives the same features for every block size.
 
-    Thread contract: one thread calls everything. Causal: the record of a hop needs no later sample.
+    Thread contract: one thread makes all calls. Causal: the record of a hop needs no later sample.
     """
 
     def __init__(self) -> None:
-        self._fired = dict.fromkeys(TRIGGERS, 0)
+        self._trigger_counts = dict.fromkeys(TRIGGERS, 0)
         self.reset()
 
     def reset(self) -> None:
@@ -49,8 +49,8 @@ class FeatureExtractor:
         self._gain = AutomaticGain(TARGET_DB, start=3.0)
         self._bands = BandLevels()
         self._flux = Flux()
-        self._all = PeakPicker(least=0.03)
-        self._stroke, self._struck = OnsetStrength(), 0.0
+        self._onsets = PeakPicker(least=0.03)
+        self._onset_strength, self._onset = OnsetStrength(), 0.0
         self._drums = DrumDetector()
         self._kick = PeakPicker(least=0.03, share_of_peak=0.4, rest=0.1)
         self._snare = PeakPicker(least=0.012, share_of_peak=0.3, rest=0.1)
@@ -74,26 +74,26 @@ class FeatureExtractor:
         NaN and infinite samples count as silence. Reads audio.gain, audio.agc, audio.mute, tempo, tempo.source,
         tempo.fastest and the TRIGGERS of the tempo, which act on the first hop of the call.
         """
-        return [self._hear(power, snapshot) for power in self._spectrum.push(mono)]
+        return [self._analyse_hop(power, snapshot) for power in self._spectrum.push(mono)]
 
-    def _hear(self, power: np.ndarray, snapshot: Snapshot) -> Features:
+    def _analyse_hop(self, power: np.ndarray, snapshot: Snapshot) -> Features:
         self._hops += 1
         muted, automatic = bool(snapshot["audio.mute"]), bool(snapshot["audio.agc"])
         if muted:
-            power = _NOTHING
+            power = _NO_POWER
         db = band_db(power)
         mel = mel_power(power)
         gate = False if muted else self._gate.step(db[4], self._spectrum_change.step(mel))
         manual = float(snapshot["audio.gain"])
-        lifted = self._set_up.step(db[4] + manual, gate and automatic)
-        remembered = self._gain.step(db[4] + manual + lifted, gate and automatic)
-        gain = manual + (lifted + remembered if automatic else 0.0)
+        set_up_gain = self._set_up.step(db[4] + manual, gate and automatic)
+        programme_gain = self._gain.step(db[4] + manual + set_up_gain, gate and automatic)
+        gain = manual + (set_up_gain + programme_gain if automatic else 0.0)
         self._bands.step(db, gain, automatic, gate)
         flux = self._flux.step(mel, gain)
         for name, picker in self._hits.items():
             picker.step(flux[name], gate)
-        self._all.step(flux["all"], gate)
-        self._struck = self._stroke.step(mel, gain, gate)
+        self._onsets.step(flux["all"], gate)
+        self._onset = self._onset_strength.step(mel, gain, gate)
         drums = self._drums.step(mel, gain)
         self._kick.step(drums.kick, gate)
         self._snare.step(drums.snare, gate)
@@ -101,11 +101,11 @@ class FeatureExtractor:
         harmonic = self._separation.step(mel, gain)
         for level, share in ((self._harmonic, harmonic), (self._percussive, 1.0 - harmonic)):
             level.step(to_level(db[4] + gain + decibels(share), TARGET_DB) if gate else 0.0)
-        strokes = _NO_STROKES
+        evidence = _NO_EVIDENCE
         if gate:
             every, chord = flux["all"], self._separation.chord
-            strokes = BeatEvidence(every + KICK_WEIGHT * drums.kick, every, drums.kick, drums.snare, chord)
-        beat = self._beat.step(strokes, self._control(snapshot))
+            evidence = BeatEvidence(every + KICK_WEIGHT * drums.kick, every, drums.kick, drums.snare, chord)
+        beat = self._beat.step(evidence, self._control(snapshot))
         if muted and snapshot["tempo.source"] == "auto" and not snapshot["tempo"]:
             beat = replace(beat, confidence=0.0)
         self._find_structure(db, mel, beat, gate)
@@ -113,8 +113,8 @@ class FeatureExtractor:
 
     def _control(self, snapshot: Snapshot) -> TempoControl:
         counts = {name: snapshot.fired(f"tempo.{name}") for name in TRIGGERS}
-        fired = {name: counts[name] != self._fired[name] for name in TRIGGERS}
-        self._fired = counts
+        fired = {name: counts[name] != self._trigger_counts[name] for name in TRIGGERS}
+        self._trigger_counts = counts
         return TempoControl(
             fixed=float(snapshot["tempo"]),
             source=str(snapshot["tempo.source"]),
@@ -126,22 +126,22 @@ class FeatureExtractor:
         )
 
     def _find_structure(self, db: tuple[float, ...], mel: np.ndarray, beat: Beat, gate: bool) -> None:
-        # Before all gain: a rising automatic gain must not look like a build-up.
+        # Levels before all gain: a rising automatic gain must not look like a build-up.
         bright = 0.5 * (max(db[2], _QUIET_DB) + max(db[3], _QUIET_DB)) / RANGE_DB
         period = 60.0 / beat.tempo if beat.tempo else 0.0
-        moment = StructureInput(
+        hop = StructureInput(
             self._bands.levels[0].level,
             db[0],
             db[4],
             bright,
-            self._all.fired,
+            self._onsets.fired,
             self._kick.hit,
             gate,
             period,
             beat.phase,
             beat.bar_phase,
         )
-        dropped = self._structure.step(moment)
+        dropped = self._structure.step(hop)
         if dropped:
             self._beat.anchor()
         self._section.step(
@@ -169,7 +169,7 @@ class FeatureExtractor:
             mid=mid.level,
             midhigh=midhigh.level,
             high=high.level,
-            level_hit=self._all.hit,
+            level_hit=self._onsets.hit,
             bass_hit=self._hits["bass"].hit,
             mid_hit=self._hits["mid"].hit,
             midhigh_hit=self._hits["midhigh"].hit,
@@ -179,7 +179,7 @@ class FeatureExtractor:
             mid_presence=mid.presence,
             midhigh_presence=midhigh.presence,
             high_presence=high.presence,
-            onset=self._struck,
+            onset=self._onset,
             kick=self._kick.hit,
             snare=self._snare.hit,
             hats=self._hats.hit,

@@ -2,7 +2,7 @@
 
 Median filtering (Fitzgerald, "Harmonic/percussive separation using median filtering", DAFx 2010): a median along time
 keeps sustained sound, a median along frequency keeps broadband sound. Here the median along time uses only the past, so
-a new note counts as percussive for half of its length (85 ms).
+a new note counts as percussive for half of the filter's length (85 ms).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ CHORD = mel_slice(40, 2500)
 CHORD_DELAY = PAST // 2 + 1
 """Hops from a chord change to its detection."""
 FORGET = 0.985
-"""Share of a note that remains in memory after one hop; it decays in 0.67 s."""
+"""Decay per hop of the notes in memory, a time constant of 0.67 s."""
 COMPRESSION = 300.0
 _SIDE = ACROSS // 2
 
 
 class HarmonicPercussiveSeparator:
-    """Splits mel power. One step per hop. The parts are shares of the whole and sum to 1."""
+    """Splits mel power into a harmonic and a percussive share, which sum to 1. One step per hop."""
 
     def __init__(self) -> None:
         self._past = np.zeros((PAST, MELS), np.float32)

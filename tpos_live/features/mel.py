@@ -50,7 +50,7 @@ def mel_power(power: np.ndarray) -> np.ndarray:
 
 
 def mel_db(mel: np.ndarray) -> np.ndarray:
-    """Mel power in dB, -100 at least."""
+    """Mel power in dB, at least -100."""
     return 10.0 * np.log10(np.maximum(mel, FLOOR))
 
 

@@ -1,12 +1,12 @@
 """The noise gate: separates sound from the noise of the room.
 
-It opens 12 dB above the noise floor, closes 6 dB above it, and holds for 0.4 s. The floor falls at once to any lower
-level. It rises only while the gate is closed or the sound is as steady as hum or hiss (the level within 3 dB for 3 s,
-and the spectrum), so an hour of loud music does not become the floor.
+It opens 12 dB above the noise floor, closes 6 dB above it (hysteresis), and holds for 0.4 s. The floor falls at once to
+any lower level. It rises only while the gate is closed, or while level and spectrum are as steady as hum or hiss (the
+level within 3 dB for 3 s). So an hour of loud music does not become the floor.
 
 A distorted guitar can be as steady in level as a fan, but its notes change: one of 16 groups of mel bands moves by 4 to
-24 dB within seconds. White, pink and brown noise, hum and two fans that beat move by 1 to 3 dB, for they are stationary
-and their groups are followed for 0.3 s.
+24 dB within seconds. With levels averaged over 0.3 s, white, pink and brown noise, hum, and the beating of two fans
+move by 1 to 3 dB, because they are stationary.
 """
 
 from __future__ import annotations
@@ -29,22 +29,24 @@ START_DB = -50.0
 """Upper limit of the first floor estimate: music may already be playing."""
 RISE_DB_CLOSED = 3.0
 RISE_DB_STEADY = 9.0
+"""Rise of the floor in dB per second while the gate is closed, and while the sound is steady."""
 STEADY_DB = 3.0
 _LOOKS = 30
+"""Level samples, ten per second, that must lie within STEADY_DB."""
 GROUPS = 16
 FOLLOW_SECONDS = 0.3
 CHANGE_DB = 3.5
-"""Range of a group's level from which the spectrum changes."""
+"""Range of a group's level from which the spectrum counts as changing."""
 LOUD_DB = 25.0
-"""Groups that are further below the loudest one do not count."""
+"""Groups further below the loudest one are ignored."""
 SPECTRUM_LOOKS = 50
-"""Looks, ten per second, that are compared."""
+"""Spectrum samples, ten per second, that are compared."""
 _HOPS_PER_LOOK = 10
 
 
 @dataclass
 class NoiseGate:
-    """`open`: the current state. One step per hop."""
+    """One step per hop. open: the current state. floor: the noise floor in dBFS."""
 
     open: bool = False
     floor: float | None = None
@@ -54,7 +56,7 @@ class NoiseGate:
     _looks: deque[float] = field(default_factory=lambda: deque(maxlen=_LOOKS))
 
     def step(self, db: float, steady: bool = True) -> bool:
-        """Take the level of one hop in dBFS; returns whether the gate is open. steady: of `SpectrumChange`."""
+        """Take the level of one hop in dBFS; returns `open`. steady: from `SpectrumChange`."""
         self._slow += (db - self._slow) * share(0.1, HOP_SECONDS)
         if self.floor is None:
             self.floor = min(db, START_DB)
@@ -83,9 +85,9 @@ class NoiseGate:
 
 @dataclass
 class SpectrumChange:
-    """Does the spectrum change as music does, or stand as hum and hiss do? One step per hop.
+    """Detects whether the spectrum changes, as in music, or is stationary, as hum and hiss are. One step per hop.
 
-    steady: nothing has changed for SPECTRUM_LOOKS.
+    steady: no group has moved by CHANGE_DB within SPECTRUM_LOOKS.
     """
 
     steady: bool = False

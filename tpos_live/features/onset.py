@@ -1,16 +1,16 @@
-"""Onsets: spectral flux with a maximum filter, that of drums, and peak pickers that find hits in them.
+"""Onsets: spectral flux with a maximum filter, the flux of drums, and peak pickers that find hits in both.
 
 The flux follows SuperFlux (Boeck & Widmer, "Maximum filter vibrato suppression for onset detection", DAFx 2013): the
 rise of log mel magnitude over two hops against the largest of three neighbours, so a gliding tone is no onset. The peak
 picker is causal: it fires in the hop in which the flux exceeds a threshold, which follows the recent mean and the
 strongest recent hit, and then waits for a minimum interval.
 
-Kick, snare and hi-hats are separated by the spectral range of an onset. A kick rises below 120 Hz and, through its
-attack, up to 400 Hz; a bass note has no such attack and a snare has little below. What was heard in the last MASK_HOPS
-masks it, as in hearing (forward masking: Zwicker and Fastl, "Psychoacoustics"): deep tones that beat with each other
-rise several times a second, and strike nothing. A snare rises from its body at 150 Hz to its noise at 6 kHz; a kick's
-click has little noise and a hi-hat no body. Hi-hats rise above 6 kHz and less below.
-The leakage of one drum into another range is subtracted in proportion. A drum needs all of its ranges (geometric mean).
+Kick, snare and hi-hats are separated by the spectral range of an onset. A kick rises below 120 Hz and, with its attack,
+up to 400 Hz; a bass note has no such attack, and a snare little energy below 120 Hz. The sound of the last MASK_HOPS
+masks a kick, as in hearing (forward masking: Zwicker and Fastl, "Psychoacoustics"): deep tones that beat with each
+other rise several times per second without an onset. A snare rises from its body at 150 Hz to its noise at 6 kHz; a
+kick's click has little noise, and a hi-hat no body. Hi-hats rise most above 6 kHz. The leakage of one drum into another
+range is subtracted in proportion. A drum needs all of its ranges (geometric mean).
 The proportions were measured on two synthetic drum kits.
 """
 
@@ -28,7 +28,7 @@ from tpos_live.features.mel import MELS, mel_slice
 COMPRESSION = 300.0
 """Magnitude is log10(1 + COMPRESSION * amplitude): levels from 50 dB below full scale count."""
 FINE_COMPRESSION = 3000.0
-"""Of `OnsetStrength`: hearing is logarithmic, so soft onsets between loud ones count too."""
+"""For `OnsetStrength`: a stronger compression, so that soft onsets between loud ones count too."""
 NOISE_FLUX = 0.04
 """Flux that steady noise, white or pink, exceeds in 1 % of hops."""
 FULL_STROKE = 0.35
@@ -44,7 +44,7 @@ RANGES = {
 }
 
 DRUM_COMPRESSION = 20.0
-"""Of `DrumDetector`: weak, because strength separates drums from notes."""
+"""For `DrumDetector`: a weak compression, because drums are stronger than notes."""
 _DRUM_EDGES = ((20, 120), (150, 400), (1200, 2500), (2500, 6000), (6000, 16_000))
 _DRUM_RANGES = tuple(mel_slice(low, high) for low, high in _DRUM_EDGES)
 BODY_IN_KICK = 0.5
@@ -76,7 +76,7 @@ class Flux:
         return flux
 
     def rise(self, mel: np.ndarray, gain: float) -> np.ndarray:
-        """Flux per mel band [MELS], 0 or more. Call it instead of `step`."""
+        """Flux per mel band [MELS], 0 or more. Call this or `step`, once per hop."""
         amplitude = 10.0 ** (gain / 20.0) * np.sqrt(mel)
         now = np.log10(1.0 + self._compression * amplitude)
         past = self._past[self._hop % 2]
@@ -97,7 +97,7 @@ class DrumFlux:
 
 
 class DrumDetector:
-    """Rise over two hops, per drum; of a kick above what masks it. One step per hop."""
+    """Gives the rise of each drum over two hops; that of a kick above the masking level. One step per hop."""
 
     def __init__(self) -> None:
         self._past = np.zeros((MASK_HOPS, MELS), np.float32)
@@ -135,8 +135,8 @@ class PeakPicker:
     The strength is the square root of the flux relative to the strongest recent flux: equal drum hits over different
     notes differ by half in flux.
 
-    least: smallest flux of a hit. share_of_peak: smallest flux relative to the strongest recent hit, against leakage of
-    other drums. rest: shortest time between two hits, seconds.
+    least: smallest flux of a hit. share_of_peak: smallest flux of a hit relative to the strongest recent one; rejects
+    leakage of other drums. rest: shortest time between two hits, seconds. fired: a hit began in this hop.
     """
 
     least: float = 0.1
@@ -146,42 +146,43 @@ class PeakPicker:
     fired: bool = False
     _mean: float = 0.0
     _peak: float = 0.0
-    _since: float = math.inf
-    _last: float = 0.0
+    _since_hit: float = math.inf
+    _last_flux: float = 0.0
     _strength: float = 0.0
 
     def step(self, flux: float, listening: bool) -> float:
-        """Take the flux of one hop; hits are only reported while `listening`."""
-        self._since += HOP_SECONDS
+        """Take the flux of one hop; returns `hit`. Hits begin only while `listening`, that is, while the gate is
+        open."""
+        self._since_hit += HOP_SECONDS
         threshold = max(self.least, 2.0 * self._mean, self.share_of_peak * self._peak)
-        self.fired = listening and flux > threshold and flux > self._last and self._since >= self.rest
+        self.fired = listening and flux > threshold and flux > self._last_flux and self._since_hit >= self.rest
         self._peak = max(self._peak * (1.0 - share(PEAK_SECONDS, HOP_SECONDS)), flux if listening else 0.0)
         self._mean += (flux - self._mean) * share(0.4, HOP_SECONDS)
-        self._last = flux
+        self._last_flux = flux
         self.hit *= 1.0 - share(HIT_DECAY_SECONDS, HOP_SECONDS)
         if self.fired:
-            self._since, self._strength = 0.0, 0.0
-        if self._since < _GROWTH_SECONDS:
+            self._since_hit, self._strength = 0.0, 0.0
+        if self._since_hit < _GROWTH_SECONDS:
             self._strength = max(self._strength, math.sqrt(min(flux / max(self._peak, self.least), 1.0)))
             self.hit = max(self.hit, self._strength)
         return self.hit
 
 
 _GROWTH_SECONDS = 0.025
-"""The flux still rises when a hit is found: its strength may grow for two more hops."""
+"""The flux still rises when a hit is found, so its strength may grow for two more hops."""
 
 
 class OnsetStrength:
     """Onset strength of each hop, 0 to 1, without thresholds or memory.
 
-    A PeakPicker reports that there is a hit, but hardly its strength. This is the mean rise over all mel bands, from
-    NOISE_FLUX to FULL_STROKE. One step per hop.
+    A PeakPicker finds hits, but measures their strength poorly. This is the mean rise over all mel bands, scaled from
+    NOISE_FLUX (0) to FULL_STROKE (1). One step per hop.
     """
 
     def __init__(self) -> None:
         self._flux = Flux(FINE_COMPRESSION)
 
     def step(self, mel: np.ndarray, gain: float, listening: bool) -> float:
-        """Take mel power [MELS]; `gain` in dB is applied first."""
+        """Take mel power [MELS]; `gain` in dB is applied first. Returns 0 unless `listening`."""
         flux = float(self._flux.rise(mel, gain).mean())
         return min(max(flux - NOISE_FLUX, 0.0) / (FULL_STROKE - NOISE_FLUX), 1.0) if listening else 0.0

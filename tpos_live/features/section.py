@@ -1,9 +1,9 @@
-"""Energy, tension and sections: where in its form the music is.
+"""Energy, tension and sections: the position of the music in its form.
 
-A section is a stretch of bars with about the same spectrum: intro, verse, breakdown, build-up, chorus. One vector per
-beat, the level of the sound in 16 groups of mel bands, is kept. At each bar line the last two bars are compared with
-the bars of the section before them; a large difference begins a new section. So a change is known two bars after it was
-heard, a very large one after one bar, and a drop at once. The principle is Foote's novelty ("Automatic audio
+A section is a run of bars with about the same spectrum: intro, verse, breakdown, build-up, chorus. The detector keeps
+one vector per beat, the level in 16 groups of mel bands. At each bar line it compares the last two bars with the
+earlier bars of the section; a large difference begins a new section. So it detects a change two bars late, a very large
+one one bar late, and a drop at once. The principle is Foote's novelty ("Automatic audio
 segmentation using a measure of audio novelty", ICME 2000), restricted to the past and to the bar grid.
 """
 
@@ -25,29 +25,31 @@ GROUPS = 16
 WEIGHTS = np.array([5.0] + [1.0] * (GROUPS - 1)) / (GROUPS + 4.0)
 """Weight of the groups: the bass counts as much as five others."""
 START_SECONDS = 2.0
-"""Sound from which the first estimate of the usual level is made."""
+"""Seconds of sound from which the first estimate of the usual level is made."""
 RANGE_DB = 40.0
-"""What is further below the loudest group of the last minute counts as absent."""
+"""Levels further below the loudest group of the last minute count as absent."""
 BAR = 4
 LONGEST_BEATS = 32
-"""Beats of the running section that are compared with the last bar."""
+"""Most beats of the current section that are compared with the last bars."""
 SHORTEST_BARS = 4
+"""Bars of a section before another one can begin, except by a drop."""
 CHANGE_DB, MOST_CHANGE_DB = 2.6, 5.0
-"""Limits of the difference between two sections, RMS over the groups, in dB."""
+"""Smallest and largest threshold for the difference of two sections, RMS over the groups, in dB."""
 UNLIKE = 1.6
-"""Between the limits: the difference must exceed the usual one of two bars and their section this many times."""
+"""Threshold between these limits, as a multiple of the usual difference of two bars from their section."""
 AT_ONCE = 1.6
-"""Factor on the difference from which one bar suffices instead of two."""
+"""Factor on the threshold for one bar instead of two."""
 PHRASE_BARS, ON_PHRASE, OFF_PHRASE = 4, 0.9, 1.15
-"""Factors on the difference: sections mostly last a multiple of four bars."""
+"""Factors on the threshold after a multiple of PHRASE_BARS, and otherwise: most sections last a multiple of four
+bars."""
 USUAL_ENERGY = 0.75
-"""Energy of the usual level of this music, that of its loud parts."""
+"""Energy at the usual level of this music, which is the level of its loud parts."""
 FULL_DB = -26.0
-"""Mean over the groups against the whole sound, in dB, of usual full music: what is assumed at the start."""
+"""Mean over the groups relative to the whole signal in dB, in typical full music. Assumed at the start."""
 ENERGY_DB = 20.0
 """Level difference, mean over the groups in dB, between energy 0 and 1."""
 WAIT_BEATS = 32.0
-"""Beats without bass until the wait alone gives a tension of WAIT_TENSION."""
+"""Beats without bass that give a tension of WAIT_TENSION without a build-up."""
 WAIT_TENSION = 0.6
 _EMPTY = np.zeros(GROUPS)
 
@@ -74,8 +76,8 @@ class SectionInput:
 class SectionDetector:
     """One step per hop.
 
-    energy: 0 to 1, the level over about 2 s against the usual level of this music, which is USUAL_ENERGY. tension: 0 to
-    1, expectation of a drop: the build-up, or bass that is missing for long. sections: changes of section so far.
+    energy: 0 to 1, the level over about 2 s relative to the usual level of this music (USUAL_ENERGY). tension: 0 to 1,
+    expectation of a drop: a build-up, or a long time without bass. sections: changes of section so far.
     """
 
     energy: float = 0.0
@@ -101,8 +103,8 @@ class SectionDetector:
         self._measure_energy(power, now.gate)
         self._measure_tension(now)
         if now.dropped:
-            self._begin()
-        # The mean of the dB, not of the power: a sparse bass and a steady one differ.
+            self._begin_section()
+        # The mean of dB values, not of powers: only it separates a sparse bass from a steady one.
         self._beat += np.maximum(mel_db(power), self._loudest - RANGE_DB)
         self._hops += 1
         # While the tempo is unknown, a beat is half a second.
@@ -111,7 +113,7 @@ class SectionDetector:
             self._end_beat(now)
 
     def _measure_energy(self, power: np.ndarray, gate: bool) -> None:
-        """Follow the level of each group for 2 s; the mean over the groups in dB is compared with its usual value."""
+        """Compare the level over about 2 s, as a mean over the groups in dB, with its usual value."""
         self._level += (power - self._level) * share(0.7, HOP_SECONDS)
         goal = 0.0
         if gate:
@@ -145,26 +147,26 @@ class SectionDetector:
             self._compare_bars()
 
     def _compare_bars(self) -> None:
-        """Compare the last bar, and the last two, with the section before them."""
+        """Compare the last bar, and the last two, with the earlier bars of the section."""
         bars, beats = self._length // BAR, np.array(self._section)
         for new in (1, 2):
             if bars <= new:
                 return
-            apart = beats[-new * BAR :].mean(axis=0) - beats[: -new * BAR].mean(axis=0)
-            change = math.sqrt(float(WEIGHTS @ apart**2))
-            least = min(max(UNLIKE * self._usual_change, CHANGE_DB), MOST_CHANGE_DB)
-            least *= ON_PHRASE if (bars - new) % PHRASE_BARS == 0 else OFF_PHRASE
+            offset = beats[-new * BAR :].mean(axis=0) - beats[: -new * BAR].mean(axis=0)
+            change = math.sqrt(float(WEIGHTS @ offset**2))
+            threshold = min(max(UNLIKE * self._usual_change, CHANGE_DB), MOST_CHANGE_DB)
+            threshold *= ON_PHRASE if (bars - new) % PHRASE_BARS == 0 else OFF_PHRASE
             if new == 2:
                 self._bars += 1
                 self._usual_change += (min(change, MOST_CHANGE_DB) - self._usual_change) / min(self._bars, 32)
             else:
-                least *= AT_ONCE
-            if change >= least and bars - new >= SHORTEST_BARS:
-                self._begin(keep=new * BAR)
+                threshold *= AT_ONCE
+            if change >= threshold and bars - new >= SHORTEST_BARS:
+                self._begin_section(keep=new * BAR)
                 return
 
-    def _begin(self, keep: int = 0) -> None:
-        """Begin a section, to which the last `keep` beats belong already."""
+    def _begin_section(self, keep: int = 0) -> None:
+        """Begin a section with the last `keep` beats."""
         self.sections += 1
         beats = list(self._section)[len(self._section) - keep :]
         self._section.clear()

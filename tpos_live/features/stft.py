@@ -2,8 +2,8 @@
 
 48 kHz mono, 2048 samples (42.7 ms), hop 480 (10 ms), no centring: the newest sample of a hop is the newest of its
 window, so there is no look-ahead. The window rises as half a cosine over 1808 samples and falls over the newest 240 (5
-ms); a Hann window would need 21 ms to show an attack. The weighted mean is subtracted first, which removes DC. The hits
-of a kick come 10 to 12 ms after its attack instead of 20.
+ms); a Hann window would need 21 ms to show an attack. The weighted mean is subtracted first, which removes DC. A
+kick's hit is found 10 to 12 ms after its attack instead of 20.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ BINS = FFT // 2 + 1
 LOWEST_BIN = 2
 """Lower bins are ignored: the window holds less than one period of them."""
 FALL = 240
-"""Samples in which the window falls."""
+"""Samples over which the window falls."""
 FULL = 4.0
 """Samples are limited to this value (12 dB above full scale)."""
 
 
 def decibels(power: float) -> float:
-    """10 log10, -120 at least."""
+    """10 log10(power), at least -120."""
     return 10.0 * math.log10(max(power, 1e-12))
 
 
@@ -52,7 +52,7 @@ def make_window() -> np.ndarray:
 
 
 class ShortTimeSpectrum:
-    """Cuts audio of any block size into hops and gives the power spectrum at the end of each."""
+    """Cuts audio of any block size into hops, and computes the power spectrum at the end of each."""
 
     def __init__(self) -> None:
         window = make_window()
@@ -69,7 +69,7 @@ class ShortTimeSpectrum:
     def push(self, mono: np.ndarray) -> Iterator[np.ndarray]:
         """Take float32 [n], any n; yields a power spectrum float32 [BINS] per completed hop.
 
-        The powers sum to the mean square of the windowed signal. The caller consumes all of them.
+        The powers sum to the mean square of the windowed signal. The caller must consume all spectra.
         """
         self._buffer = np.concatenate([self._buffer, clean(mono)])
         while self._buffer.size >= FFT:

@@ -1,13 +1,13 @@
-"""What the recent onsets repeat: the held tempo (then there is a pulse), or another one (then the tempo has changed).
+"""Tests the recent onsets for a pulse at the current tempo (`repeated`), and for another tempo (`TempoChange`).
 
-A pulse: the onsets repeat after one, two, four or eight beats. Claps of a crowd and noise repeat nothing, however loud
-they are. In 14 pieces of `benchmarks/real_beats.py`, 1 % of the updates correlate less than REPEATED; of random claps,
-6 or 20 per second, 99 % do.
+With a pulse, onsets repeat after one, two, four or eight beats. The claps of a crowd and noise repeat nothing, however
+loud they are. In 14 pieces of `benchmarks/real_beats.py`, 1 % of the updates have a correlation below REPEATED; of
+random claps, 6 or 20 per second, 99 % have.
 
-A change: the mean over twenty seconds (`tempo.py`) outvotes fills and breaks, but it needs eight seconds to accept
-another tempo. After a change, the onsets of the last three seconds repeat clearly at the new tempo, hardly at the old
-one, and they are not those of two bars before. A fill fails one of these three tests: it still falls on beats of the
-old tempo, or it repeats nothing.
+The mean over 20 s (`tempo.py`) ignores fills and breaks, but needs eight seconds to accept another tempo. After a
+change of tempo, the onsets of the last three seconds correlate clearly at the new tempo, weakly at the old one, and
+weakly with the onsets of two bars before. A fill fails one of these three tests: it still falls on beats of the old
+tempo, or it repeats nothing.
 """
 
 from __future__ import annotations
@@ -19,36 +19,37 @@ import numpy as np
 from tpos_live.features.tempo import best_tempo, comb_scores, correlate, tempo_grid
 
 FIRST_HOPS = 600
-"""Onset history from which a pulse is judged, and a change is looked for."""
+"""Hops of onset history that both tests need."""
 REPEATED = 0.3
-"""Correlation from which onsets repeat."""
+"""Correlation from which onsets count as repeated."""
 PULSE_HOPS, PULSE_BEATS = 250, 4.0
-"""Length of the onsets in which a pulse is looked for, whichever is longer."""
+"""Length of the recent onsets in the test for a pulse, whichever is longer."""
 _LAGS = (1.0, 2.0, 4.0, 8.0)
 """Beats after which a pulse repeats."""
 WINDOW_HOPS = 300
-"""Length of the onsets in which another tempo is looked for."""
+"""Length of the recent onsets in the test for another tempo."""
 LEAST = 0.3
-"""Score from which the recent onsets repeat at all."""
+"""Smallest score of another tempo."""
 LOST = 0.5
-"""Share of the new tempo's score below which the old tempo has gone."""
+"""Share of the new tempo's score that the old tempo must stay below."""
 SAME = 0.03
-"""Tempi that differ by less than this share are one tempo."""
+"""Relative difference below which two tempi are the same."""
 OCTAVE = 0.06
-"""Distance from a whole number of octaves, in octaves, below which two tempi are one."""
+"""Distance from a whole number of octaves, in octaves, below which two tempi are the same."""
 LOOKS = 4
 """Updates (four per second) in a row that must find the same new tempo."""
 
 
 def repeated(strength: np.ndarray, beat: float) -> float:
-    """Largest correlation of the recent onsets with those some beats before, -1 to 1; 1 where too little is known.
+    """Largest correlation of the recent onsets with those of _LAGS beats before, -1 to 1; 1 if the history is too
+    short.
 
     strength: onset strength [hops], newest last. beat: seconds.
     """
     hops = np.arange(strength.size)
     recent = hops[-round(max(PULSE_HOPS, PULSE_BEATS * 100.0 * beat)) :]
-    level = np.sqrt(strength)  # weak onsets of a bar count, too
-    lags = [100.0 * beat * beats for beats in _LAGS if 100.0 * beat * beats <= recent[0]]  # those that are known
+    level = np.sqrt(strength)  # so that weak onsets count, too
+    lags = [100.0 * beat * beats for beats in _LAGS if 100.0 * beat * beats <= recent[0]]  # within the history
     return max((_correlation(level[recent], np.interp(recent - lag, hops, level)) for lag in lags), default=1.0)
 
 
@@ -57,19 +58,19 @@ class TempoChange:
     """Compares the recent onsets with the current tempo. One step per update."""
 
     _tempo: float = 0.0
-    _looks: int = 0
+    _updates: int = 0
 
     def step(self, strength: np.ndarray, held: float, fastest: float) -> float:
-        """The new tempo in BPM once it is certain, of any octave; else 0.
+        """The new tempo in BPM, in any octave, once LOOKS updates agree; else 0.
 
         strength: onset strength [hops] since the last change, newest last. held: the current tempo in BPM. fastest: the
         fastest tempo to look for.
         """
         found = _other_tempo(strength, held, fastest) if strength.size >= FIRST_HOPS else 0.0
         same = found > 0.0 and self._tempo > 0.0 and abs(found / self._tempo - 1.0) < SAME
-        self._looks = self._looks + 1 if same else int(found > 0.0)
+        self._updates = self._updates + 1 if same else int(found > 0.0)
         self._tempo = found
-        return found if self._looks >= LOOKS else 0.0
+        return found if self._updates >= LOOKS else 0.0
 
 
 def _other_tempo(strength: np.ndarray, held: float, fastest: float) -> float:
@@ -88,7 +89,8 @@ def _other_tempo(strength: np.ndarray, held: float, fastest: float) -> float:
 
 
 def _bars_repeated(strength: np.ndarray, beat: float) -> float:
-    """Correlation of the recent onsets with those of two bars before, or of one if no more is known. beat: seconds."""
+    """Correlation of the recent onsets with those of two bars before, or of one if the history is too short. beat:
+    seconds."""
     recent = np.arange(strength.size - WINDOW_HOPS, strength.size)
     lag = 100.0 * beat * (8.0 if recent[0] > 800.0 * beat else 4.0)
     return _correlation(strength[recent], np.interp(recent - lag, np.arange(strength.size), strength))
