@@ -40,7 +40,7 @@ TINY = Plan(
     joint=0.5,
     sizes=((1.0, 8, 8),),
     families=("fire", "ocean", "clouds"),
-    apart=False,
+    render_process=False,
 )
 
 
@@ -118,7 +118,7 @@ def test_a_part_of_a_longer_training_keeps_its_pace(tmp_path: Path, monkeypatch:
         return {"latent": torch.tensor(0.5)}
 
     monkeypatch.setattr(Trainer, "_step", step)
-    plan = replace(TINY, told=2)
+    plan = replace(TINY, log_every=2)
     train_ember(tmp_path / "engine", 0.0, False, "cpu", 1, 1, run=tmp_path / "run", plan=plan, of=10.0)
     assert seen and max(seen) < 0.01
     seen.clear()
@@ -144,7 +144,7 @@ def test_a_training_whose_error_is_no_number_ends_and_its_checkpoint_stays(
     with pytest.raises(RuntimeError, match="its error of latent is not a number"):
         train_ember(out, 0.0, True, "cpu", 1, 1, run=run, plan=TINY)
     with pytest.raises(RuntimeError, match="its error of weights is not a number"):  # after the last reading
-        train_ember(out, 0.0, True, "cpu", 1, 1, run=run, plan=replace(TINY, told=1000))
+        train_ember(out, 0.0, True, "cpu", 1, 1, run=run, plan=replace(TINY, log_every=1000))
     assert kept and all(path.read_bytes() == held for path, held in kept.items())
 
 
@@ -174,7 +174,7 @@ def test_some_rows_start_from_the_own_first_step(tmp_path: Path, monkeypatch: py
         pool.add(self.renderers[0].make(4))
         batch = pool.take(4)
         x, t = batch.noise.float().clone(), torch.full((4,), T_MAX)
-        self._again(x, t, batch)
+        self._start_from_own_step(x, t, batch)
         with torch.no_grad():
             own = one_step(self.unet, batch.noise[:1], torch.full((1,), T_MAX), batch.tokens[:1])
         assert 0.15 <= float(t[0]) <= 0.9 and (t[1:] == T_MAX).all()

@@ -1,5 +1,5 @@
-"""Errors of the data for a training."""
+"""The error that training commands raise for data that they cannot use."""
 
 
 class DataError(Exception):
-    """A data folder or a file of one cannot be used: one line that says what and where."""
+    """A data folder, or a file in it, cannot be used; the message says in one line what and where."""

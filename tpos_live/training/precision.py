@@ -1,4 +1,4 @@
-"""The precision that a device trains in."""
+"""Whether a device trains in bfloat16 or in float32."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def trains_in_bfloat16(device_type: str) -> bool:
 
 
 def autocast(device_type: str) -> torch.autocast:
-    """A context in which networks run in the faster of the two precisions."""
+    """Autocast to bfloat16 where the device trains faster in it; otherwise a context that changes nothing."""
     return torch.autocast(device_type, torch.bfloat16, enabled=trains_in_bfloat16(device_type))

@@ -1,7 +1,8 @@
-"""Recorded clips for the sound encoder: a folder a class, heard through the stage's own mel front end.
+"""Training clips for the audio encoder, as log-mels of the same front end that a live show uses.
 
-Names of classes become text with underscores as spaces. The fold of a clip is the first number of its file's
-name ("3-144028-A.ogg" is in fold 3), 0 where there is none.
+Recorded clips lie in one folder for each class. The folder's name, with spaces in place of underscores, is the text of
+the class. The fold of a clip is the first number of its file name ("3-144028-A.ogg" is in fold 3), 0 without a number.
+Procedural sounds and synthetic songs are made here too.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 SUFFIXES = (".ogg", ".wav", ".flac", ".mp3", ".aif", ".aiff", ".opus", ".m4a")
 SHORTEST = 0.3
-"""Seconds; a shorter clip says nothing."""
+"""Seconds; shorter clips are refused."""
 SOUND_SECONDS = 4.0
 """Length of a procedural sound."""
 SONG_SECONDS = 6.0
@@ -35,9 +36,9 @@ SONG_SECONDS = 6.0
 
 @dataclass(frozen=True)
 class Clip:
-    """One sound. text: what it is, in words; name: folder/file; mel: float16 [hops, MELS] in dB.
+    """One sound. text: its class in words; name: folder/file; mel: float16 [hops, MELS] in dB.
 
-    density: how much of it there is, 0 to 1, for sounds that were made so; NaN where nobody knows.
+    density: how many events there are, 0 to 1, for procedural sounds; NaN for recordings.
     """
 
     text: str
@@ -49,7 +50,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Sound:
-    """mono: float32 [n] at 48 kHz. said: what it is known to be, words and shares; nothing where it is to be asked."""
+    """mono: float32 [n] at 48 kHz. labels: known words with their shares; empty where the teacher is to label it."""
 
     name: str
     mono: np.ndarray
@@ -57,13 +58,13 @@ class Sound:
 
 
 def log_mel(mono: np.ndarray) -> np.ndarray:
-    """float32 [hops, MELS] in dB of float32 [n] at 48 kHz: what the stage hears, hop by hop."""
+    """float32 [hops, MELS] in dB of float32 [n] at 48 kHz, one row for each hop, as in a live show."""
     rows = [mel_db(mel_power(power)) for power in ShortTimeSpectrum().push(mono)]
     return np.array(rows, np.float32).reshape(-1, MELS)
 
 
 def find_clips(folder: Path) -> list[tuple[str, Path]]:
-    """Text and file of every clip, sorted. Raises DataError for a folder that holds no two classes."""
+    """Text and file of every clip, sorted. Raises DataError for a folder with fewer than two classes."""
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give one with a folder of sound files for each class")
     found = []
@@ -79,33 +80,33 @@ def find_clips(folder: Path) -> list[tuple[str, Path]]:
 
 
 def fold_of(path: Path) -> int:
-    """The first number of a file's name, 0 if it does not begin with one."""
+    """The number that a file's name begins with; 0 without one."""
     match = re.match(r"\d+", path.name)
     return int(match.group()) if match else 0
 
 
 def check_fold(folder: Path, fold: int | None, folds: Iterable[int]) -> None:
-    """Raise DataError for a fold that is not among the `folds` of a folder; None is any."""
+    """Raise DataError for a fold that is not among the `folds` of a folder; None passes."""
     known = sorted(set(folds))
     if fold is not None and fold not in known:
         raise DataError(f"{folder} has no fold {fold}; its folds are {', '.join(map(str, known))}")
 
 
 def check_classes(folder: Path, without: Iterable[str], texts: Iterable[str]) -> None:
-    """Raise DataError for classes to leave out that are not among the `texts` of a folder."""
+    """Raise DataError where a class of `without` is not among the `texts` of a folder."""
     missing = sorted(set(without) - set(texts))
     if missing:
         raise DataError(f"{folder} has no class {', '.join(missing)} to leave out")
 
 
 def left_out(fold: int | None, classes: Iterable[str]) -> str:
-    """What a training leaves out, as a part of file names; "" for nothing."""
+    """Name of what a training leaves out, for file names: "fold-3-without-rain"; "" for nothing."""
     names = "-".join(classes).replace(" ", "_")
     return "-".join([f"fold-{fold}"] * (fold is not None) + [f"without-{names}"] * bool(names))
 
 
 def read_mono(path: Path) -> np.ndarray:
-    """float32 [n] at 48 kHz. Raises AudioError for what cannot be read or is too short."""
+    """float32 [n] at 48 kHz. Raises AudioError for a file that cannot be read or is shorter than SHORTEST."""
     sound = read_audio(path)
     mono = np.ascontiguousarray(sound.mean(axis=1, dtype=np.float32))
     if len(mono) < SHORTEST * 48_000:
@@ -114,9 +115,9 @@ def read_mono(path: Path) -> np.ndarray:
 
 
 def read_clips(folder: Path, cache: Path | None) -> list[Clip]:
-    """Every clip of `folder`. What cannot be used is left out, with a warning each.
+    """Every clip of `folder`. Each file that cannot be used is left out with a warning.
 
-    cache: an .npz that keeps the mels; written where it is missing or old. Raises DataError.
+    cache: an .npz file that keeps the mels; written again where it is missing or out of date. Raises DataError.
     """
     found = find_clips(folder)
     known = _read_cache(cache)
@@ -140,7 +141,7 @@ def read_clips(folder: Path, cache: Path | None) -> list[Clip]:
 
 
 def made_clips(variants: int, count: float, seed: int, cache: Path | None) -> list[Clip]:
-    """Procedural sounds as clips, `variants` of each kind, `count` seconds long. cache: as in `read_clips`."""
+    """Procedural sounds as clips: `variants` of each kind, each `count` seconds long. cache: as in `read_clips`."""
     from tpos_live.training.synth.sound_effects import library, make
 
     plan = library(variants, seed)
@@ -157,7 +158,7 @@ def made_clips(variants: int, count: float, seed: int, cache: Path | None) -> li
 
 
 def made_sounds(variants: int, count: float, seed: int) -> Iterator[Sound]:
-    """The sounds of `made_clips`, one after another."""
+    """The sounds of `made_clips` as samples, one after another."""
     from tpos_live.training.synth.sound_effects import library, make
 
     for text, density, own in library(variants, seed):
@@ -165,8 +166,8 @@ def made_sounds(variants: int, count: float, seed: int) -> Iterator[Sound]:
 
 
 def made_music(variants: int, seed: int, soundfont: Path) -> Iterator[Sound]:
-    """`variants` songs of each style, their densities spread evenly, at the loudness of the other made sounds; what is
-    said of them is their kind and mood. Raises DataError."""
+    """`variants` songs of each style, with evenly spread densities, as loud as the procedural sounds. Their labels are
+    kind and mood. Raises DataError."""
     from tpos_live.training.synth.genre_tags import in_words
     from tpos_live.training.synth.music import song
     from tpos_live.training.synth.sound_effects import levelled, library

@@ -1,9 +1,9 @@
-"""`tpos-live train kinds`: the linear discriminants that read kinds of music off an encoder's embeddings.
+"""`tpos-live train kinds`: linear discriminants that classify the kind of music from an encoder's embeddings.
 
-Songs of all styles, played by General MIDI soundfonts, go through the encoder as it is; those that it was trained with
-are examples too, for their embeddings are in its folder. A linear discriminant analysis (Fisher 1936) with a shrunk
-common covariance separates the kinds; a ridge regression separates music from the other sounds of the encoder's
-training. The rest of the encoder stays as it is.
+The examples are songs of all styles, played by General MIDI soundfonts and embedded by the trained encoder, and the
+songs that the encoder was trained with, whose embeddings are in its folder. A linear discriminant analysis (Fisher
+1936) with a shrunk common covariance separates the kinds; a ridge regression separates music from the other sounds of
+the encoder's training. The other weights of the encoder do not change.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ log = logging.getLogger(__name__)
 SECONDS = 8.0
 """Length of a song."""
 MOMENTS = (4.0, 8.0)
-"""Seconds after which its mean embedding is an example."""
+"""Seconds of a song after which its mean embedding is taken as an example."""
 LEVELS, RMS = (0.1, 1.0), (0.03, 0.3)
-"""Ranges of the gain, and of the RMS before a limiter (tanh): from untouched to loud masters."""
+"""Ranges of the final gain, and of the RMS before a limiter (tanh): from unlimited to loud masters."""
 SHRINKAGE = 0.03
-"""Of the common covariance, towards a multiple of the identity."""
+"""Shrinkage of the common covariance towards a multiple of the identity."""
 RIDGE = 3.0
+"""Penalty on the squared weights of the regression."""
 INSTRUMENTS = frozenset(
     {
         "musical instrument", "keyboard (musical)", "organ", "synthesizer", "harpsichord", "percussion", "drum machine",
@@ -46,12 +47,14 @@ INSTRUMENTS = frozenset(
         "wind instrument, woodwind instrument", "singing bowl", "singing", "chant", "mantra", "music for children",
     }
 )  # fmt: skip
-"""Labels of sounds that may be music or one note of it: examples of neither."""
+"""Labels of sounds that may be music or a single note: they are examples neither of music nor of other sounds."""
 
 
 def train_kinds(soundfonts: Sequence[Path], songs: int, seed: int = 0, engine: Path | None = None) -> Path:
-    """Learn the discriminants from `songs` songs of each style and soundfont beside the encoder's own, and write them
-    into the encoder of `engine` (default: Ember's); gives its folder. Raises DataError, EncoderError."""
+    """Fit the discriminants to `songs` songs of each style and soundfont and to those of the encoder's training.
+
+    Writes them into the encoder of `engine` (default: Ember's) and returns its folder. Raises DataError, EncoderError.
+    """
     for soundfont in soundfonts:
         open_soundfont(soundfont)
     home = engine or shipped("engines") / "ember"
@@ -91,13 +94,13 @@ def train_kinds(soundfonts: Sequence[Path], songs: int, seed: int = 0, engine: P
 
 
 def composed(clips: Iterable[Clip]) -> np.ndarray:
-    """int8 [n]: the number of the style in whose folder a clip is, as composed songs are; -1 for other sounds."""
+    """int8 [n]: the index in STYLES of each synthetic song, which is named style/seed; -1 for other sounds."""
     numbers = {style: number for number, style in enumerate(STYLES)}
     return np.array([numbers.get(clip.name.partition("/")[0], -1) for clip in clips], np.int8)
 
 
 def mastered(style: str, density: float, seed: int, soundfont: Path) -> np.ndarray:
-    """A song, limited and as loud as chance wants, float32 [n] at 48 kHz."""
+    """A song with a random amount of limiting and a random level, float32 [n] at 48 kHz."""
     rng = np.random.default_rng(seed)
     sound = song(style, density, SECONDS, seed, soundfont).sound
     drive = rng.uniform(*RMS) / (np.sqrt((sound**2).mean()) + 1e-9)
@@ -106,7 +109,7 @@ def mastered(style: str, density: float, seed: int, soundfont: Path) -> np.ndarr
 
 
 def listen(encoder: TposEncoder, sound: np.ndarray) -> list[np.ndarray]:
-    """The mean embedding after each of MOMENTS, as `KindTracker` has it, float64 [dim] each."""
+    """The running mean of the embeddings after each of MOMENTS, as `KindTracker` computes it, float64 [dim] each."""
     return list(_means(encoder, sound))
 
 
@@ -122,11 +125,11 @@ def _means(encoder: TposEncoder, sound: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def music_and_others(encoder: TposEncoder, heard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the embeddings of training sounds [m, dim] those that the encoder calls a kind of music, and those that it
-    calls neither music nor a mood or an instrument."""
-    told = {word for words in KINDS.values() for word in words}
+    """Split the embeddings of training sounds [m, dim] by the encoder's label: those that it labels as a kind of
+    music, and those that it labels as neither music nor a mood nor an instrument."""
+    music_words = {word for words in KINDS.values() for word in words}
     music = np.array([label.endswith("music") for label in encoder.labels])
-    other = np.array([label not in told | INSTRUMENTS for label in encoder.labels]) & ~music
+    other = np.array([label not in music_words | INSTRUMENTS for label in encoder.labels]) & ~music
     named = np.array([int(encoder.label_scores(vector).argmax()) for vector in heard])
     return heard[music[named]], heard[other[named]]
 
@@ -134,8 +137,8 @@ def music_and_others(encoder: TposEncoder, heard: np.ndarray) -> tuple[np.ndarra
 def discriminants(
     vectors: np.ndarray, classes: np.ndarray, shrinkage: float = SHRINKAGE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Directions [dim, k] and offsets [k] of `vectors` [n, dim] of `classes` [n], 0 to k - 1: the log-likelihood of a
-    class of Gaussians with one covariance, without what all classes share."""
+    """Directions [dim, k] and offsets [k] of a linear discriminant analysis of `vectors` [n, dim] with `classes` [n],
+    0 to k - 1. The score of a class is its Gaussian log-likelihood, one covariance for all, without common terms."""
     count = int(classes.max()) + 1
     means = np.stack([vectors[classes == one].mean(axis=0) for one in range(count)])
     off = vectors - means[classes]
@@ -147,8 +150,8 @@ def discriminants(
 
 
 def music_direction(music: np.ndarray, others: np.ndarray, penalty: float = RIDGE) -> tuple[np.ndarray, float]:
-    """Direction [dim] and offset of the ridge regression of 1 on `music` [n, dim] and -1 on `others` [m, dim], which
-    weigh the same."""
+    """Direction [dim] and offset of a ridge regression: target 1 for `music` [n, dim], -1 for `others` [m, dim]. Both
+    groups have the same total weight."""
     vectors = np.concatenate([music, others])
     wanted = np.repeat([1.0, -1.0], [len(music), len(others)])
     weight = np.repeat([0.5 / len(music), 0.5 / len(others)], [len(music), len(others)]) * len(vectors)

@@ -1,12 +1,13 @@
-"""The sound encoder as it is trained: whole stretches of sound at once, in torch.
+"""The audio encoder as a torch network, for training: it processes many steps at once.
 
-Log-mels, seen twice (absolute, and as a shape without level), go through convolutions of a third of a second, one step
-each 40 ms; an LSTM gives them time; a temporal attention module looks back over ten seconds of steps. The
-stage runs the same numbers step by step in `audio_encoder/streaming.py`; a test holds the two together.
+Log-mels, in two channels (absolute, and with the mean of each hop subtracted), go through convolutions with a receptive
+field of a third of a second and a step of 40 ms, then through an LSTM and a temporal attention over the last ten
+seconds of steps. A live show runs the same weights one step at a time (`audio_encoder/streaming.py`); a test compares
+the two.
 
-The plan is that of TPoS (Jeong et al., ICCV 2023, section 3.1): segments, an LSTM, attention over time, a
-mapping to the text encoder's states. Different: attention is causal and over a memory that moves, and how
-strong a sound is has a channel of its own, for weights that sum to one cannot say it.
+The structure is that of TPoS (Jeong et al., ICCV 2023, section 3.1): segments, an LSTM, attention over time, a mapping
+to the text encoder's states. Two things differ: attention is causal, over a sliding window; and density has its own
+output, because attention weights sum to one and so cannot express it.
 """
 
 from __future__ import annotations
@@ -32,23 +33,23 @@ from tpos_live.audio_encoder.streaming import (
 )
 
 EVEN_AGEING = 0.006
-"""What a step of 40 ms loses of its weight in a memory that fades evenly: a factor e in 6.7 s."""
+"""Decay of the log weight for each step of 40 ms, where all steps fade alike: a factor e in 6.7 s."""
 EPSILON = 1e-5
-"""Of the normalisations, added to the variance."""
+"""Added to the variance in normalisations."""
 
 
 def prefix_hops(layout: Layout) -> int:
-    """Hops before a stretch that its first step sees."""
+    """Hops before an excerpt that are in the receptive field of its first step."""
     return FIRST_HOPS - STEP_HOPS + 2 * STEP_HOPS * len(layout.channels)
 
 
 @dataclass
-class Carried:
-    """What a stream remembers from one stretch to the next, batch first.
+class StreamState:
+    """The state that a stream carries from one excerpt to the next, batch first.
 
-    hidden, cell: [batch, width]. keys: [batch, memory, query]; values: [batch, memory, dim]; salience: [batch,
-    memory]; loud: [batch, memory], dB of the loudest band; known: bool [batch, memory], which places of the memory hold
-    something.
+    hidden, cell: [batch, width], of the LSTM. keys: [batch, memory, query]; values: [batch, memory, dim]; salience:
+    [batch, memory]; loud: [batch, memory], dB of the loudest band; known: bool [batch, memory], True where the memory
+    holds a step.
     """
 
     hidden: torch.Tensor
@@ -59,25 +60,25 @@ class Carried:
     loud: torch.Tensor
     known: torch.Tensor
 
-    def detached(self) -> Carried:
-        """The same without its history: truncated back-propagation through time."""
-        return Carried(*(getattr(self, name).detach() for name in self.__dataclass_fields__))
+    def detached(self) -> StreamState:
+        """A copy detached from the graph, for truncated back-propagation through time."""
+        return StreamState(*(getattr(self, name).detach() for name in self.__dataclass_fields__))
 
-    def kept(self, rows: torch.Tensor) -> Carried:
-        """The same with the rows that are False in bool [batch] forgotten."""
+    def kept(self, rows: torch.Tensor) -> StreamState:
+        """A copy with the state of the streams reset where `rows`, bool [batch], is False."""
 
         def keep(tensor: torch.Tensor) -> torch.Tensor:
             return tensor * rows.view(-1, *[1] * (tensor.dim() - 1)).to(tensor.dtype)
 
-        return Carried(*(keep(getattr(self, name)) for name in self.__dataclass_fields__))
+        return StreamState(*(keep(getattr(self, name)) for name in self.__dataclass_fields__))
 
 
 @dataclass
-class Heard:
-    """What was made of a stretch, [batch, steps, ...].
+class EncoderOutput:
+    """Outputs for an excerpt, [batch, steps, ...].
 
-    newest: meaning of each step alone; meaning: attended over the memory; both in the sentence space, and as long as
-    they are sure: a step that could be anything says little there. density: how much of it, 0 to 1.
+    newest: embedding of each step alone; meaning: the embedding attended over the memory; both in the sentence space.
+    Their norm grows with confidence, so ambiguous steps have little weight in the attended sum. density: 0 to 1.
     """
 
     newest: torch.Tensor
@@ -86,11 +87,11 @@ class Heard:
 
 
 class EncoderNet(nn.Module):
-    """Sound to meaning. Batch normalisation and dropout in training only; `export` folds them away.
+    """Log-mels to embeddings. Batch normalisation and dropout act in training only; `export` folds them away.
 
-    paper: attend as TPoS does, by a weight that each segment has by itself, and say nothing of magnitude.
-    even: once trained, let the memory fade evenly. What attention learns on a few hundred clips makes it look at
-    what was heard last, and on clips that it never heard an even memory is right more often.
+    paper: attention as in TPoS, by a weight of each segment alone, and no density.
+    even: after training, replace the attention scores by an exponential decay, equal for all steps. Attention that is
+    trained on a few hundred clips prefers the newest steps; on unseen clips the plain decay is right more often.
     """
 
     def __init__(self, layout: Layout, paper: bool = False, even: bool = True) -> None:
@@ -114,13 +115,13 @@ class EncoderNet(nn.Module):
         self.temperature = nn.Parameter(torch.tensor(0.07).log())
         self.drop = nn.Dropout(0.1)
         self.audible = math.inf if paper else AUDIBLE_DB
-        self.coarse = False
-        """Convolve in bfloat16 while training, where the processor can: half the time."""
+        self.bfloat16_convs = False
+        """Run the convolutions in bfloat16 while training: half the time on processors that support it."""
 
-    def start(self, batch: int) -> Carried:
-        """The memory of streams that have heard nothing."""
+    def start(self, batch: int) -> StreamState:
+        """The empty state of `batch` new streams."""
         n, z = self.layout, self.heads.weight
-        return Carried(
+        return StreamState(
             z.new_zeros(batch, n.width),
             z.new_zeros(batch, n.width),
             z.new_zeros(batch, n.memory, n.query),
@@ -130,35 +131,36 @@ class EncoderNet(nn.Module):
             torch.zeros(batch, n.memory, dtype=torch.bool, device=z.device),
         )
 
-    def forward(self, mel: torch.Tensor, carried: Carried) -> tuple[Heard, Carried]:
-        """mel: dB [batch, prefix_hops + STEP_HOPS * steps, 80]; the prefix is what was heard just before."""
-        both, h, c = self._remember(mel, carried.hidden, carried.cell)
-        both = self.drop(both)
-        spoken, query, keys, salience, strength = self.heads(both).split(self.layout.heads, -1)
+    def forward(self, mel: torch.Tensor, state: StreamState) -> tuple[EncoderOutput, StreamState]:
+        """Outputs and the state after them. mel: dB [batch, prefix_hops + STEP_HOPS * steps, 80], preceded by the
+        last `prefix_hops` hops of the excerpt before."""
+        features, h, c = self._segments_and_lstm(mel, state.hidden, state.cell)
+        features = self.drop(features)
+        spoken, query, keys, salience, strength = self.heads(features).split(self.layout.heads, -1)
         if self.paper:
             query, strength = 0.0 * query, 0.0 * strength
         if self.even and not self.training:
             query, salience = 0.0 * query, 0.0 * salience
         values, salience, loud = spoken, salience[..., 0], self._loud(mel)
-        keys_all = torch.cat([carried.keys, keys], 1)
-        values_all = torch.cat([carried.values, values], 1)
-        salience_all = torch.cat([carried.salience, salience], 1)
-        loud_all = torch.cat([carried.loud, loud], 1)
+        keys_all = torch.cat([state.keys, keys], 1)
+        values_all = torch.cat([state.values, values], 1)
+        salience_all = torch.cat([state.salience, salience], 1)
+        loud_all = torch.cat([state.loud, loud], 1)
         fresh = torch.ones_like(salience, dtype=torch.bool)
-        known_all = torch.cat([carried.known, fresh], 1)
+        known_all = torch.cat([state.known, fresh], 1)
         meaning = values
         if self.layout.attention:
             weights = self._attend(query, keys_all, salience_all, loud_all, known_all)
             meaning = weights @ values_all
         keep = self.layout.memory
         kept = (keys_all, values_all, salience_all, loud_all, known_all)
-        after = Carried(h, c, *(tensor[:, -keep:] for tensor in kept))
-        return Heard(values, meaning, torch.sigmoid(strength[..., 0])), after
+        after = StreamState(h, c, *(tensor[:, -keep:] for tensor in kept))
+        return EncoderOutput(values, meaning, torch.sigmoid(strength[..., 0])), after
 
-    def _remember(
+    def _segments_and_lstm(
         self, mel: torch.Tensor, h: torch.Tensor, c: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Segments and what the LSTM makes of them, [batch, steps, 2 * width], and its state after them."""
+        """Segments and LSTM outputs, [batch, steps, 2 * width], and the LSTM's hidden and cell state at the end."""
         segments = self.segments(mel)
         hidden = torch.zeros_like(segments)
         if self.layout.lstm:
@@ -167,30 +169,30 @@ class EncoderNet(nn.Module):
         return torch.cat([segments, hidden], -1), h, c
 
     def _loud(self, mel: torch.Tensor) -> torch.Tensor:
-        """dB of the loudest band of each step, [batch, steps]."""
+        """Level of the loudest band in each step in dB, [batch, steps]."""
         return mel[:, prefix_hops(self.layout) :].amax(-1).unflatten(1, (-1, STEP_HOPS)).amax(-1)
 
-    def remembered(self, mel: torch.Tensor, steps: Sequence[int]) -> torch.Tensor:
-        """The mean of what was heard, as an even memory holds it after so many steps: [batch, moments, 2 * width].
+    def memory_means(self, mel: torch.Tensor, steps: Sequence[int]) -> torch.Tensor:
+        """Decayed mean of the features of audible steps, after each number of `steps`: [batch, moments, 2 * width].
 
-        mel: as in `forward`, from a fresh start.
+        mel: as in `forward`, from an empty state.
         """
         start = self.start(len(mel))
-        both, _, _ = self._remember(mel, start.hidden, start.cell)
+        features, _, _ = self._segments_and_lstm(mel, start.hidden, start.cell)
         loud, found = self._loud(mel), []
         for end in steps:
-            told, level = both[:, :end], loud[:, :end]
-            age = torch.arange(told.shape[1] - 1, -1, -1, device=mel.device)
+            steps_so_far, level = features[:, :end], loud[:, :end]
+            age = torch.arange(steps_so_far.shape[1] - 1, -1, -1, device=mel.device)
             weight = torch.exp(-EVEN_AGEING * age) * (level > level.amax(1, keepdim=True) - self.audible)
-            found.append((weight[..., None] * told).sum(1) / weight.sum(1, keepdim=True))
+            found.append((weight[..., None] * steps_so_far).sum(1) / weight.sum(1, keepdim=True))
         return torch.stack(found, 1)
 
     def segments(self, mel: torch.Tensor) -> torch.Tensor:
-        """[batch, steps, width] of mel as in `forward`: what the last third of a second sounds like, step by step."""
+        """Convolution outputs [batch, steps, width], each over the last third of a second. mel: as in `forward`."""
         level = (mel - CENTRE_DB) / SCALE_DB
         seen = level if self.layout.level else torch.zeros_like(level)
         x = torch.stack([seen, level - level.mean(-1, keepdim=True)], -1).permute(0, 3, 1, 2)  # channels last
-        with torch.autocast(mel.device.type, torch.bfloat16, enabled=self.coarse and self.training):
+        with torch.autocast(mel.device.type, torch.bfloat16, enabled=self.bfloat16_convs and self.training):
             for conv, norm in zip(self.convs, self.norms, strict=True):
                 x = F.relu(norm(conv(x)))
             x = x.transpose(2, 3).flatten(1, 2)  # [batch, channels * bands, steps]
@@ -205,7 +207,7 @@ class EncoderNet(nn.Module):
         loud: torch.Tensor,
         known: torch.Tensor,
     ) -> torch.Tensor:
-        """Attention weights [batch, steps, memory + steps]: causal, `memory` steps far, on what was audible."""
+        """Attention weights [batch, steps, memory + steps]: causal, over the last `memory` steps, audible ones only."""
         steps, total = query.shape[1], keys.shape[1]
         now = torch.arange(total - steps, total, device=query.device)
         age = now[:, None] - torch.arange(total, device=query.device)[None]
@@ -220,14 +222,14 @@ class EncoderNet(nn.Module):
         return scores.masked_fill(~open_, -1e9).softmax(-1)
 
     def export(self) -> dict[str, torch.Tensor]:
-        """Weights as the stage reads them: normalisation folded into the convolutions, float32."""
+        """Weights for `audio_encoder/streaming.py`: normalisation folded into the convolutions, float32."""
         out: dict[str, torch.Tensor] = {}
         norms = [*self.norms, self.segment_norm]
         for index, (conv, norm) in enumerate(zip([*self.convs, self.segment], norms, strict=True)):
             state, weight = norm.state_dict(), conv.state_dict()["weight"]
             gain = state["weight"] / torch.sqrt(state["running_var"] + EPSILON)
             weight = weight * gain.view(-1, *[1] * (weight.dim() - 1))
-            # [out, in, ...] to [time, in, frequency, out], the order in which the stage gathers.
+            # [out, in, ...] to [time, in, frequency, out], the order that the streaming encoder reads.
             order = (2, 1, 3, 0) if weight.dim() == 4 else (2, 1, 0)
             out[f"conv.{index}.weight"] = weight.permute(*order)
             out[f"conv.{index}.bias"] = state["bias"] - state["running_mean"] * gain

@@ -1,10 +1,10 @@
-"""Pretrain the audio backbone before it learns any label: `tpos-live train backbone`.
+"""Pretrain the audio backbone without labels: `tpos-live train backbone`.
 
-Convolutions and LSTM learn to say what a teacher says of thousands of sounds that nobody labelled (distillation, Hinton
-et al. 2015, here of an embedding), and how dense procedural sounds are, whatever their level. The sound encoder's
-training begins from it: a few hundred clips are too few to learn hearing from, and enough to learn ten names. A
-backbone that heard none of these clips serves every fold. One that goes on with the clips of a folder, unnamed as well,
-hears these better, and serves the fold that was kept from it alone.
+Convolutions and LSTM learn to predict a teacher's embedding of thousands of unlabelled sounds (distillation, Hinton et
+al. 2015) and the density of procedural sounds at any level. The training of the audio encoder starts from this
+backbone, because a few hundred labelled clips are enough for ten classes but too few for the convolutions. A backbone
+that was trained without these clips can be used for every fold. One whose training continues on the clips of a folder,
+without their labels, represents them better, but can be used only for the fold that was left out of it.
 """
 
 from __future__ import annotations
@@ -51,23 +51,24 @@ log = logging.getLogger(__name__)
 
 BACKBONE_FILE, TARGETS_FILE, CLIP_TARGETS_FILE = "backbone.safetensors", "targets.npz", "clip-targets.npz"
 _OLD_NAMES = {"backbone": "ears", "targets": "lessons"}
-"""Beginnings of these names in version 0.2 and earlier."""
+"""Prefixes of the file names: new, and in version 0.2 and earlier."""
 ROWS, HOPS = 12, 256
+"""Batch size, and length of an excerpt in hops."""
 WIDTH = 96
-"""Principal components of the teacher's embedding that are learned, at most."""
+"""Largest number of principal components of the teacher's embedding that are distilled."""
 MADE_ROWS = 3
-"""Rows of procedural sounds of known density, among ROWS."""
+"""Rows of the batch with procedural sounds of known density."""
 RATE, AGAIN, DECAY, DROP = 4e-3, 2e-3, 0.05, 0.1
-"""Peak learning rate of a new backbone, and of one whose training continues."""
+"""Peak learning rates of a new backbone and of one whose training continues; weight decay; dropout."""
 AGAIN_AND_AGAIN = 3
-"""Times that a clip of the folder with names is a target, for each time that another sound is one."""
+"""How often a clip of `data` is drawn for each time that another sound is drawn."""
 PARTS = ("convs", "norms", "segment", "segment_norm", "lstm")
-"""Of an EncoderNet: what is learned here."""
+"""Modules of an EncoderNet that make up the backbone."""
 
 
 class TargetBatches:
-    """Batches of targets: sounds one after another, louder and softer, in other colours, in a room's noise; and beside
-    them `made` sounds, whose density is known."""
+    """Draws batches of concatenated sounds with the teacher's embeddings as targets, augmented in level, spectrum and
+    room noise. Some rows are procedural sounds (`made`), whose target is their density."""
 
     def __init__(self, targets: Sequence[DistillationTarget], made: Sequence[Clip], layout: Layout, seed: int) -> None:
         self._made = [(clip.mel.astype(np.float32), clip.density) for clip in made]
@@ -77,7 +78,8 @@ class TargetBatches:
         axes = axes[:WIDTH]
         self.width = len(axes)
         parts = (teacher_embeddings - mean) @ axes.T
-        spread = np.sqrt(parts.std(axis=0))  # the square root: strong components stay strong, weak ones are heard
+        # The square root keeps the order of the components' scales, but gives weak components some weight.
+        spread = np.sqrt(parts.std(axis=0))
         spread *= (parts / spread).std()
         self.axes, self.mean = (axes / spread[:, None]).astype(np.float32), mean
         self._sounds = [
@@ -89,8 +91,8 @@ class TargetBatches:
         self._rng, self._prefix = np.random.default_rng(seed), prefix_hops(layout)
 
     def draw(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """mel float32 [ROWS, prefix + HOPS, MELS]; told float32 [ROWS, steps, width]; bool [ROWS, steps], known;
-        density float32 [ROWS, steps], NaN where unknown."""
+        """mel float32 [ROWS, prefix + HOPS, MELS] in dB; teacher embeddings float32 [ROWS, steps, width]; bool [ROWS,
+        steps], where they are valid; density float32 [ROWS, steps], NaN where unknown."""
         rng, steps = self._rng, HOPS // STEP_HOPS
         mel = np.full((ROWS, self._prefix + HOPS, MELS), SILENT_DB, np.float32)
         teacher_embeddings, known = np.zeros((ROWS, steps, self.width), np.float32), np.zeros((ROWS, steps), bool)
@@ -101,7 +103,7 @@ class TargetBatches:
             start = int(rng.integers(max(len(sound) - HOPS, 1))) if rng.random() < 0.6 else 0
             index = np.clip(start + np.arange(HOPS), 0, len(sound) - 1)
             mel[row, self._prefix :] = equalized(sound[index], rng, 15.0)
-            density[row, steps // 5 :] = much  # half a second in, something can be said
+            density[row, steps // 5 :] = much  # the first half second is too short to tell
         for row in range(made_rows, ROWS):
             at = 0
             while at < HOPS:
@@ -123,7 +125,7 @@ class TargetBatches:
                 part = (place - low)[:, None]
                 high = np.minimum(low + 1, len(answers) - 1)
                 teacher_embeddings[row, here] = answers[low] * (1 - part) + answers[high] * part
-                # The teacher heard what came before a cut; the pupil has not.
+                # After a cut the teacher's window still contains sound that the student does not get.
                 known[row, here] = ends[here] - at > (50 if start else 10)
                 at = end
             for _ in range(int(rng.integers(3))):
@@ -151,18 +153,18 @@ def pretrain_backbone(
     without: Sequence[str] = (),
     soundfont: Path | None = None,
 ) -> Path:
-    """Pretrain the backbone on the sounds below `sounds` and on procedural ones; gives run/backbone.safetensors.
+    """Pretrain the backbone on the sounds below `sounds` and on procedural ones; returns run/backbone.safetensors.
 
-    The targets are kept in run/targets.npz. soundfont: synthetic music is played with it; without one there is none.
-    resume: continue with the backbone that is there. data: clips of `train encoder` that are used too, without those
-    of `leave_out_fold` and of the classes `without`; the file is then `backbone_file` of these, and the training
-    continues from run/backbone.safetensors where there is none yet. Raises DataError.
+    The targets are cached in run/targets.npz. soundfont: plays the synthetic music; without it there is no music.
+    resume: continue from the file that this training writes. data: also use the clips of `train encoder`, except
+    those of `leave_out_fold` and of the classes `without`; the file is then named by `backbone_file`, and a new
+    training starts from run/backbone.safetensors. Raises DataError.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     layout = layout or Layout()
     if soundfont is not None:
-        open_soundfont(soundfont)  # before minutes of listening
+        open_soundfont(soundfont)  # so that a wrong file fails before minutes of work
     extra = chain(
         made_sounds(variants, SOUND_SECONDS, seed),
         made_music(variants, seed, soundfont) if soundfont is not None else (),
@@ -182,8 +184,8 @@ def pretrain_backbone(
         data is not None and load_backbone(net, kept_in(run, BACKBONE_FILE))
     )
     if resume and not again:
-        log.info(f"nothing to resume in {output}: beginning anew")
-    net.coarse = trains_in_bfloat16("cpu")
+        log.info(f"nothing to resume in {output}: starting a new training")
+    net.bfloat16_convs = trains_in_bfloat16("cpu")
     steps = _distil(Distillation(net, batches.width, AGAIN if again else RATE), batches, 60 * minutes)
     tensors = {name: value for name, value in net.state_dict().items() if name.split(".")[0] in PARTS}
     with atomic_write(output) as part:
@@ -193,7 +195,7 @@ def pretrain_backbone(
 
 
 class Distillation:
-    """A backbone that learns from a teacher by heads of its own, which are not kept."""
+    """Trains a backbone with temporary output layers, which are discarded afterwards."""
 
     def __init__(self, net: EncoderNet, width: int, rate: float) -> None:
         """width: components of the teacher's embedding. rate: the peak learning rate."""
@@ -211,7 +213,10 @@ class Distillation:
         self._optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
 
     def step(self, batch: Sequence[np.ndarray], share: float) -> float:
-        """One step on what `TargetBatches.draw` gives, at this share of the peak rate: the squared error."""
+        """One optimizer step; returns the mean squared error of the embeddings.
+
+        batch: from `TargetBatches.draw`. share: learning rate as a share of the peak.
+        """
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate * share
         mel, teacher_embeddings, known, density = (torch.from_numpy(array) for array in batch)
@@ -219,7 +224,7 @@ class Distillation:
         hidden, _ = self._net.lstm(segments)
         heard = torch.cat([segments, hidden], -1)
         both = nn.functional.dropout(heard[known], DROP)
-        # The segments alone answer too, so that not all is left to the memory.
+        # A loss on the segments alone keeps the convolutions from leaving everything to the LSTM.
         off = (self._answer(both) - teacher_embeddings[known]).pow(2).mean()
         loss = off + 0.3 * (self._early(segments[known]) - teacher_embeddings[known]).pow(2).mean()
         sure = density.isfinite()
@@ -233,7 +238,7 @@ class Distillation:
 
 
 def _distil(student: Distillation, batches: TargetBatches, seconds: float) -> int:
-    """Train for so long; gives the steps that were made."""
+    """Train for so many seconds; returns the number of steps."""
     begin, steps, shown = time.monotonic(), 0, 1.0
     with tqdm(total=round(seconds), unit="s", desc="backbone", mininterval=2.0) as bar:
         while (spent := time.monotonic() - begin) < seconds:
@@ -247,12 +252,12 @@ def _distil(student: Distillation, batches: TargetBatches, seconds: float) -> in
 
 
 def backbone_file(leave_out_fold: int | None, without: Sequence[str] = ()) -> str:
-    """Name of the backbone file that used the clips of `train encoder`: all, or without a fold or classes."""
+    """File name of a backbone trained with the clips of `train encoder`: all, or without a fold or classes."""
     return f"backbone-{left_out(leave_out_fold, without) or 'all'}.safetensors"
 
 
 def kept_in(run: Path, name: str) -> Path:
-    """The file `name` in a folder of runs, that of an earlier version too; it may be missing."""
+    """Path of the file `name` in `run`, or under its old name where only that exists; it may be missing."""
     old = name
     for new, before in _OLD_NAMES.items():
         old = old.replace(new, before)
@@ -266,9 +271,9 @@ def clip_targets(
     leave_out_fold: int | None,
     without: Sequence[str] = (),
 ) -> list[DistillationTarget]:
-    """What the teacher says of the clips of `data`, without their names; of a fold or classes left out, nothing.
+    """Teacher targets for the clips of `data`, without their labels, and without a fold or classes to leave out.
 
-    Raises DataError, also for a fold or a class that is not there.
+    Raises DataError, also for a fold or a class that does not exist.
     """
     found = find_clips(data)
     check_fold(data, leave_out_fold, (fold_of(path) for _, path in found))
@@ -288,7 +293,7 @@ def clip_targets(
 
 
 def load_backbone(net: EncoderNet, path: Path) -> bool:
-    """Load the backbone of a file into a net; False where there is none, or one of another size."""
+    """Load the backbone of a file into `net`; False where the file is missing or its shapes differ."""
     if not path.exists():
         return False
     tensors, mine = load_file(path), net.state_dict()

@@ -1,9 +1,9 @@
-"""The last step of the sound encoder's training: what a sound means is read off its memory by ridge regression.
+"""The last step of the audio encoder's training: ridge regression from its features to the sentence space.
 
-Of a sound the memory holds the mean of what the backbone and the LSTM gave at each moment. Where that mean lies in the
-sentence space is linear regression: named clips are to lie at their names, sounds that nobody named about where a
-teacher's names for them lie. Told by a softmax over names instead, a sound without one of these names is given one
-all the same, and with certainty; a regression says what it is like.
+The input is the decayed mean of the backbone's and the LSTM's outputs over a sound. The target of a labelled clip is
+the sentence vector of its label; the target of an unlabelled sound is the mean of the vectors of the teacher's labels.
+A softmax over the labels would assign a sound outside all classes to one of them with high confidence; the regression
+places it near the labels that it resembles.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
 from tpos_live.training.audio_model.unlabeled import UnlabeledSounds
 
 MOMENTS = (25, 125)
-"""Steps after which a memory is read, 1 s and 5 s (a shorter sound: at its end)."""
+"""Steps after which the mean is taken: 1 s and 5 s (at the end of a shorter sound)."""
 RECORDED, MADE = 1.5, 0.25
-"""Weights of what has a name, for all that has none; see `balanced`."""
+"""Total weights of recorded and of procedural sounds with labels, relative to all unlabelled sounds; see `balanced`."""
 RIDGE = 30.0
 """Penalty on the squares of the regression's weights."""
 
 
 def memories(net: EncoderNet, clips: Sequence[Clip]) -> torch.Tensor:
-    """What the memory holds after each of MOMENTS of each clip, float [moments, clips, 2 * width]."""
+    """Decayed mean of the features of each clip after each of MOMENTS, float [moments, clips, 2 * width]."""
     found = []
     first = prefix_hops(net.layout)
     with torch.no_grad():
@@ -38,16 +38,16 @@ def memories(net: EncoderNet, clips: Sequence[Clip]) -> torch.Tensor:
             mel = np.full((first + hops, clip.mel.shape[1]), SILENT_DB, np.float32)
             heard = clip.mel[:hops]
             mel[first : first + len(heard)] = heard
-            found.append(net.remembered(torch.from_numpy(mel)[None], MOMENTS)[0])
+            found.append(net.memory_means(torch.from_numpy(mel)[None], MOMENTS)[0])
     return torch.stack(found, dim=1)
 
 
 def ridge(
     given: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor, penalty: float = RIDGE
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights [to, from] and bias [to] of the regression of `wanted` [n, to] on `given` [n, from], weight: [n].
+    """Weights [to, from] and bias [to] of the regression of `wanted` [n, to] on `given` [n, from]; weight: [n].
 
-    The least of the sum of weight * |given w + b - wanted|^2 + penalty |w|^2 (Hoerl and Kennard, 1970).
+    Minimises the sum of weight * |given w + b - wanted|^2 + penalty |w|^2 (Hoerl and Kennard, 1970).
     """
     x, y, each = given.double(), wanted.double(), weight.double()[:, None]
     middle, goal = (each * x).sum(0) / each.sum(), (each * y).sum(0) / each.sum()
@@ -58,8 +58,11 @@ def ridge(
 
 
 def balanced(recorded: Sequence[bool], unlabeled: int) -> torch.Tensor:
-    """Weights [n + unnamed]: of an unnamed sound 1, of all recorded clips with a name RECORDED and of all procedural
-    sounds MADE times that of all unnamed ones together, however many there are; none is less than 1."""
+    """Sample weights [n + unlabeled], at least 1 each. An unlabelled sound has weight 1. All recorded clips together
+    weigh RECORDED times, and all procedural sounds MADE times, as much as all unlabelled sounds.
+
+    recorded: for each labelled sound, whether it is a recording.
+    """
     clip = torch.tensor(list(recorded))
     of_clip = max(RECORDED * unlabeled / max(int(clip.sum()), 1), 1.0)
     of_made = max(MADE * unlabeled / max(int((~clip).sum()), 1), 1.0)
@@ -74,9 +77,9 @@ def fit_ridge_head(
     unlabeled: UnlabeledSounds | None,
     penalty: float = RIDGE,
 ) -> torch.Tensor:
-    """Put the regression into the net's heads; gives the meanings of all these sounds, unit [n, dim].
+    """Fit the regression and write it into the net's heads; returns the embeddings of all these sounds, unit [n, dim].
 
-    labels: of each clip, the index of its text. penalty: of the regression.
+    labels: for each clip the index of its text. penalty: of the regression.
     """
     net.eval()
     chosen = torch.tensor(list(labels))
@@ -93,7 +96,7 @@ def fit_ridge_head(
         made, bias = ridge(held.flatten(0, 1), wanted.repeat(repeat, 1), weight.repeat(repeat), penalty)
         net.heads.weight[:dim], net.heads.bias[:dim] = made, bias
         meanings = F.normalize(F.linear(held, made, bias), dim=-1)
-        # The mapping learns from the very vectors that the stage hands on.
+        # The input is the normalised embedding because a live show passes that to the mapping.
         rows = told.flatten(1).repeat(repeat, 1)
         made, bias = ridge(meanings.flatten(0, 1), rows, weight.repeat(repeat))
         net.states.weight[:], net.states.bias[:] = made, bias

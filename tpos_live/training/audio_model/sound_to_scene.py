@@ -1,7 +1,7 @@
-"""Which scene a sound shows.
+"""Which scene each known sound leads to.
 
-A few sounds have a scene of their own name: rain, fire, thunder. Of the others somebody has to say what they look like:
-left to the nearness of words, bells look like a circuit board and a stream like a broken television.
+A few sounds have a scene of the same name: rain, fire, thunder. The others are listed by hand, because the nearest
+sentence vector is often wrong: for bells it is a circuit board, for a stream a broken television.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 SHOWN: dict[str, tuple[str, str]] = {
-    # what a sound is called: family, and one of its phrases
+    # label of a sound: family, and one of its phrases
     "rain": ("rain", "rain"),
     "wind": ("desert_dunes", "wind over the dunes"),
     "fire": ("fire", "fire"),
@@ -50,7 +50,7 @@ SHOWN: dict[str, tuple[str, str]] = {
     "funk music": ("laser_beams", "disco lights"),
     "choir music": ("clouds", "heaven"),
     "chiptune music": ("neon_grid", "an eighties video game"),
-    # and of recorded clips
+    # classes of recorded clips
     "baby cry": ("cells", "cells"),
     "chainsaw": ("forest", "forest"),
     "clock tick": ("mandala", "mandala"),
@@ -61,19 +61,20 @@ SHOWN: dict[str, tuple[str, str]] = {
     "rooster": ("sunset", "sunrise"),
     "sea waves": ("ocean", "ocean waves"),
 }
-"""Calm, energetic, dark and bright sounds show no scene: they are moods, which change any."""
+"""Calm, energetic, dark and bright are not listed: they are moods, which change any scene."""
 
 
 def shown(texts: Sequence[str], families: Sequence[str]) -> dict[str, str]:
-    """For each of `texts` whose scene is among `families`, the phrase that shows it."""
+    """For each of `texts` whose scene is among `families`, the phrase of that scene."""
     return {text: SHOWN[text][1] for text in texts if text in SHOWN and SHOWN[text][0] in families}
 
 
 def bank(scenes: Sequence[str], texts: Sequence[str], families: Sequence[str]) -> list[tuple[str, str]]:
-    """A sound encoder's bank as pairs: a phrase that an engine draws, and the text at whose place it stands.
+    """The phrase bank of an audio encoder, as pairs: a phrase that the engine draws, and the text whose sentence vector
+    is its key.
 
-    scenes: phrases that stand at their own place. texts: what sounds are called; those that SHOWN pairs with a scene of
-    `families` put that scene's phrase at their place, and no scene's own phrase stands there besides.
+    scenes: phrases with their own vector as key. texts: labels of sounds; for a label that SHOWN pairs with a scene of
+    `families`, the label's vector is the key of that scene's phrase, and a scene phrase equal to the label is left out.
     """
     paired = shown(texts, families)
     own = [(phrase, phrase) for phrase in scenes if phrase not in paired]

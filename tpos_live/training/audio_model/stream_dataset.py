@@ -1,7 +1,7 @@
-"""Endless streams of sound for training: clips one after another, each heard in another way every time.
+"""Endless streams of training audio: randomly cut clips one after another, augmented anew each time.
 
-All is done to log-mels, which is quick. Two rows of a batch tell the same story (clips, cuts, speed) in two
-ways (gain, colour, pitch, noise), so that a clip can be held against its own augmentation.
+All augmentation acts on log-mels, which is fast. Rows i and i + rows / 2 of a batch have the same clips, cuts and speed
+but different augmentation (gain, spectrum, pitch, noise), for the contrastive loss.
 """
 
 from __future__ import annotations
@@ -17,41 +17,43 @@ from tpos_live.features.mel import MELS
 from tpos_live.training.audio_model.clips import Clip
 
 GAIN_DB = 20.0
+"""Largest random gain, up or down."""
 AUDIBLE_DB = 45.0
-"""Below the loudest moment of a clip: what is quieter is not yet the clip."""
-_EAGER = 25
-"""Hops from the first sound during which an answer counts little."""
-
-
+"""Threshold below the clip's loudest hop; quieter hops do not count as the beginning of the clip."""
+_ONSET_HOPS = 25
+"""Audible hops at the beginning of a clip whose loss has a weight of 0.3."""
 _NEPERS = np.float32(np.log(10.0) / 10.0)
+"""Natural logarithm of a power ratio of 1 dB."""
 
 
 def equalized(mel: np.ndarray, rng: np.random.Generator, gain: float) -> np.ndarray:
-    """Mels in dB [n, MELS] through another microphone, up to `gain` dB louder or softer; silence stays silence."""
+    """Mels in dB [n, MELS] with a random smooth equalisation (standard deviation 3 dB at 6 points) and a random gain
+    of up to `gain` dB, as from another microphone. Silence stays silent."""
     colour = np.interp(np.linspace(0, 1, MELS), np.linspace(0, 1, 6), rng.normal(0, 3.0, 6))
-    told = mel + (colour + rng.uniform(-gain, gain)).astype(np.float32)
-    told[mel <= SILENT_DB + 1.0] = SILENT_DB
-    return np.maximum(told, SILENT_DB)
+    augmented = mel + (colour + rng.uniform(-gain, gain)).astype(np.float32)
+    augmented[mel <= SILENT_DB + 1.0] = SILENT_DB
+    return np.maximum(augmented, SILENT_DB)
 
 
 @cache
-def _hiss() -> np.ndarray:
-    """float32 [1000, MELS]: noise in mels, in dB about 0; to draw it afresh would cost more than all else here."""
+def _noise_mels() -> np.ndarray:
+    """float32 [1000, MELS]: noise as mels in dB, about 0 dB. Cached: new random numbers would take more time than all
+    other augmentation."""
     return (10.0 * np.log10(np.random.default_rng(0).gamma(4.0, 0.25, (1000, MELS)))).astype(np.float32)
 
 
 def with_room(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The same mels in the noise of a room."""
+    """The mels with random room noise added."""
     slope = rng.uniform(-12.0, 3.0) * np.linspace(0, 1, MELS) + rng.uniform(-100.0, -75.0)
-    noise = _hiss()[(rng.integers(1000) + np.arange(len(mel))) % 1000] + slope.astype(np.float32)
+    noise = _noise_mels()[(rng.integers(1000) + np.arange(len(mel))) % 1000] + slope.astype(np.float32)
     return np.maximum(np.logaddexp(mel * _NEPERS, noise * _NEPERS) / _NEPERS, SILENT_DB).astype(np.float32)
 
 
 @dataclass
 class Batch:
-    """mel: dB float32 [rows, prefix + hops, MELS]. For each step [rows, steps]: label, an index of the texts;
-    weight, 0 before anything of the clip was heard; density, NaN where unknown. fresh: bool [rows], True where a
-    stream begins anew. Row i + rows / 2 is row i heard in another way."""
+    """mel: dB float32 [rows, prefix + hops, MELS]. For each step [rows, steps]: label, an index of the texts; weight of
+    the loss, 0 before the clip becomes audible; density, NaN where unknown. fresh: bool [rows], True where a new
+    stream begins. Row i + rows / 2 is another augmentation of row i."""
 
     mel: np.ndarray
     label: np.ndarray
@@ -69,14 +71,14 @@ class _Row:
 
 
 class Streams:
-    """Draws batches; one thread. The stream goes on from batch to batch unless it begins anew."""
+    """Draws batches; for one thread. Each row continues the stream of the last batch unless `Batch.fresh` is set."""
 
     def __init__(
         self, clips: Sequence[Clip], texts: Sequence[str], rows: int, hops: int, prefix: int, seed: int,
         real: float = 0.75,
     ) -> None:  # fmt: skip
-        """prefix: hops before that the first step sees. hops: in a batch, a multiple of STEP_HOPS. real: share of
-        clips whose density nobody knows."""
+        """prefix: earlier hops in the receptive field of the first step. hops: length of a batch, a multiple of
+        STEP_HOPS. real: share of recorded clips, whose density is unknown."""
         self._rng = np.random.default_rng(seed)
         self._rows, self._hops, self._prefix = rows, hops, prefix
         number = {text: index for index, text in enumerate(texts)}
@@ -98,15 +100,15 @@ class Streams:
             pair = (row, row + half)
             if fresh[row]:
                 for one in pair:
-                    self._queue[one] = self._cut(self._queue[one], 0, 0)
+                    self._queue[one] = self._slice(self._queue[one], 0, 0)
                     self._tail[one] = SILENT_DB
             while len(self._queue[row].label) < self._hops:
-                plain = self._plan(whole=fresh[row] and not len(self._queue[row].label))
+                plain = self._draw_clip(whole=fresh[row] and not len(self._queue[row].label))
                 for one in pair:
-                    told = _Row(self._tell(plain.mel), plain.label, plain.weight, plain.density)
-                    self._queue[one] = self._join(self._queue[one], told)
-        now = [self._cut(row, 0, self._hops) for row in self._queue]
-        self._queue = [self._cut(row, self._hops, None) for row in self._queue]
+                    augmented = _Row(self._augment(plain.mel), plain.label, plain.weight, plain.density)
+                    self._queue[one] = self._join(self._queue[one], augmented)
+        now = [self._slice(row, 0, self._hops) for row in self._queue]
+        self._queue = [self._slice(row, self._hops, None) for row in self._queue]
         mel = np.concatenate([self._tail, np.stack([row.mel for row in now])], axis=1)
         self._tail = mel[:, -self._prefix :].copy()
         ends = slice(STEP_HOPS - 1, None, STEP_HOPS)
@@ -115,8 +117,8 @@ class Streams:
         )
         return Batch(mel, label, weight, density, fresh)
 
-    def _plan(self, whole: bool) -> _Row:
-        """A clip, cut and stretched."""
+    def _draw_clip(self, whole: bool) -> _Row:
+        """A random clip, randomly cut and resampled in time; whole: keep it to its end."""
         rng = self._rng
         kind = self._kinds[0 if rng.random() < self._real else 1]
         label = list(kind)[rng.integers(len(kind))]
@@ -126,7 +128,7 @@ class Streams:
         start = 0
         if not whole or rng.random() < 0.3:
             start = int(rng.integers(max(len(mel) - 100, 1)))
-            if rng.random() < 0.7:  # not into a silence
+            if rng.random() < 0.7:  # start at an audible hop
                 sounding = np.flatnonzero(mel.max(axis=1) > float(mel.max()) - AUDIBLE_DB)
                 start = max(int(rng.choice(sounding)) - 10, 0)
                 heard = np.cumsum(np.arange(len(mel)) >= start + 10) > 0
@@ -134,12 +136,12 @@ class Streams:
         speed = float(np.exp(rng.uniform(-0.18, 0.18)))
         index = (start + np.arange(0, min(length, len(mel) - start), speed)).astype(int)
         mel, heard = mel[index], heard[index]
-        weight = np.where(np.cumsum(heard) > _EAGER, 1.0, 0.3) * heard
+        weight = np.where(np.cumsum(heard) > _ONSET_HOPS, 1.0, 0.3) * heard
         n = len(mel)
         return _Row(mel, np.full(n, label), weight.astype(np.float32), np.full(n, clip.density, np.float32))
 
-    def _tell(self, mel: np.ndarray) -> np.ndarray:
-        """The same sound from another microphone, in another room, at another level; three times in ten as it is."""
+    def _augment(self, mel: np.ndarray) -> np.ndarray:
+        """Random pitch shift, equalisation, gain, room noise and masked bands; in 30 % of the calls no change."""
         rng = self._rng
         if rng.random() < 0.3:
             return mel
@@ -156,7 +158,7 @@ class Streams:
         return mel
 
     @staticmethod
-    def _cut(row: _Row, start: int, end: int | None) -> _Row:
+    def _slice(row: _Row, start: int, end: int | None) -> _Row:
         return _Row(row.mel[start:end], row.label[start:end], row.weight[start:end], row.density[start:end])
 
     @staticmethod

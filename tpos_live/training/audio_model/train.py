@@ -1,4 +1,4 @@
-"""`tpos-live train encoder`: data in, an encoder folder out, or one line that says why not."""
+"""`tpos-live train encoder`: trains the audio encoder on labelled clips and writes its folder."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ from tpos_live.training.errors import DataError
 log = logging.getLogger(__name__)
 
 ALL = "all"
-"""The run that leaves nothing out: its encoder is the one in the box."""
+"""Name of a run that leaves nothing out; its encoder replaces the bundled one."""
 PHRASES_A_FAMILY = 6
 PHRASES_A_MOOD = 3
+"""Phrases of each family and of each mood in the phrase bank."""
 
 
 def train_encoder(
@@ -58,13 +59,13 @@ def train_encoder(
     without: Sequence[str] = (),
     backbone: Path | None = None,
 ) -> Path:
-    """Train on the clips of `data` and on procedural sounds; gives the folder that was written.
+    """Train on the clips of `data` and on procedural sounds; returns the folder that was written.
 
-    run: where mels and checkpoints are kept. With a fold left out the encoder goes to run/fold-K unless `output`
-    says otherwise, with classes left out (`without`) to run/without-A-B; with all, to the engine in the box. variants:
-    procedural sounds of each kind. steps: train so many, whatever the clock says. paper: the released code's losses
-    and attention. backbone: a file of `train backbone`; by default those in `run` that may be used. Nothing is
-    written to the encoder's folder before the training has ended. Raises DataError, EncoderError.
+    run: folder for mels and checkpoints. output: by default run/fold-K where a fold is left out, run/without-A-B where
+    classes are left out (`without`), and the bundled engine where nothing is left out. variants: procedural sounds of
+    each kind. steps: train this number of steps instead of `minutes`. paper: losses and attention of the TPoS paper's
+    released code. backbone: a file of `train backbone`; by default the file in `run` that did not use what is left
+    out. The encoder's folder is written only after the training has ended. Raises DataError, EncoderError.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -86,12 +87,12 @@ def train_encoder(
         backbone=None if paper else backbone,
         paper=paper,
     )  # fmt: skip
-    if trainer.taught:
+    if trainer.pretrained:
         log.info(f"starting from the audio backbone in {backbone}")
     if resume and not trainer.load():
-        log.info(f"nothing to resume in {trainer.run}: beginning anew")
+        log.info(f"nothing to resume in {trainer.run}: starting a new training")
     others = len(unlabeled.clips) if unlabeled else 0
-    kinds = f"{len(clips)} clips, {len(sounds)} procedural and {others} unnamed sounds"
+    kinds = f"{len(clips)} clips, {len(sounds)} procedural and {others} unlabelled sounds"
     log.info(f"{kinds}, {len(trainer.texts)} texts, " + (f"{steps} steps" if steps else f"{minutes:g} minutes"))
     if minutes > 0 or steps:
         trainer.train(minutes * 60, steps)
@@ -102,19 +103,19 @@ def train_encoder(
 
 
 def _kept(clips: Sequence[Clip], data: Path, leave_out_fold: int | None, without: Sequence[str]) -> list[Clip]:
-    """The clips that may be learned from. Raises DataError for a fold or class that is not there."""
+    """The clips to train on. Raises DataError for a fold or class that does not exist."""
     check_fold(data, leave_out_fold, (clip.fold for clip in clips))
     check_classes(data, without, (clip.text for clip in clips))
     kept = [clip for clip in clips if clip.fold != leave_out_fold and clip.text not in without]
     if len({clip.text for clip in kept}) < 2:
-        raise DataError(f"{data} without what is left out has fewer than two classes")
+        raise DataError(f"{data} has fewer than two classes besides those that are left out")
     return kept
 
 
 def _backbone(asked: Path | None, run: Path, leave_out_fold: int | None, without: Sequence[str]) -> Path:
-    """The backbone that was asked for, or the one of the run that heard nothing of what is left out; it may be missing.
+    """The file `asked`, or the backbone in `run` that did not use what is left out; the latter may be missing.
 
-    Raises DataError where the one that was asked for is missing.
+    Raises DataError where `asked` is missing.
     """
     if asked is None:
         fits = kept_in(run, backbone_file(leave_out_fold, without))
@@ -125,7 +126,7 @@ def _backbone(asked: Path | None, run: Path, leave_out_fold: int | None, without
 
 
 def _name(layout: Layout, leave_out_fold: int | None, without: Sequence[str], paper: bool) -> str:
-    """Of the folder in the run: what is left out, and what is other than usual; ALL where nothing is."""
+    """Name of the run's folder: what is left out and what differs from the default layout; ALL for the default."""
     parts = [left_out(leave_out_fold, without)]
     parts += [f"no-{part}" for part in ("lstm", "attention", "level") if not getattr(layout, part)]
     parts += ["paper"] if paper else []
@@ -142,7 +143,7 @@ def export(
     without: Sequence[str] = (),
     unlabeled: UnlabeledSounds | None = None,
 ) -> None:
-    """Settle the encoder and write it with its bank of phrases: what Ember can show, what was heard, other names."""
+    """Fit the ridge head and write the encoder with its phrase bank: scenes of Ember, labels of clips, other labels."""
     names = list(dict.fromkeys([*trainer.texts, *(unlabeled.names if unlabeled else ())]))
     scenes = bank(known_scenes(trainer.texts), names, known_families())
     others = [(text, text) for text in names if (text, text) not in scenes]
@@ -151,9 +152,9 @@ def export(
     reference: dict[str, np.ndarray] = {}
     if not trainer.net.paper:
         labels = [trainer.texts.index(clip.text) for clip in (*clips, *sounds)]
-        heard = fit_ridge_head(trainer.mean, [*clips, *sounds], labels, trainer.told, unlabeled)
+        heard = fit_ridge_head(trainer.mean, [*clips, *sounds], labels, trainer.text_targets, unlabeled)
         centre = unlabeled.centre if unlabeled else vectors.mean(0)
-        # A procedural "piano music" is no song.
+        # The procedural sound "piano music" does not count as a song.
         kinds = [composed(clips), np.full(len(sounds), -1, np.int8), composed(unlabeled.clips if unlabeled else ())]
         reference = {
             "heard": heard.half().numpy(),
@@ -186,14 +187,15 @@ def export(
 
 
 def known_families() -> list[str]:
-    """The families that the Ember in the box names."""
+    """The families that the bundled Ember offers."""
     from tpos_live.training.text.families_file import read_families
 
     return read_families(shipped("engines") / "ember").offered
 
 
 def known_scenes(texts: Sequence[str]) -> list[str]:
-    """Phrases of the families that the Ember in the box names, and of its moods: some of each, and all in `texts`."""
+    """Phrases of the families that the bundled Ember offers, the first of each and all that are in `texts`; and its
+    moods."""
     from tpos_live.training.text.captions import PHRASES
 
     found = [
@@ -206,7 +208,7 @@ def known_scenes(texts: Sequence[str]) -> list[str]:
 
 
 def known_moods() -> list[str]:
-    """Phrases of the moods that Ember learned to take from a sound."""
+    """Phrases of the moods that Ember was trained to take from audio tokens."""
     from tpos_live.training.text.captions import MOOD_PHRASES
 
     return [phrase for phrases in MOOD_PHRASES.values() for phrase in phrases[:PHRASES_A_MOOD]]

@@ -1,9 +1,9 @@
 """`tpos-live train projection`: fit the mapping from the sentence space to an engine's own text states.
 
-Phrases of the caption grammar and of the sound encoder's bank are read by both text encoders: by Ember's, whose
-sentence vectors are the space of meanings, and by the engine's. Their states are told in a few principal directions,
-and a small net learns the amounts from the vector (TPoS, Jeong et al., ICCV 2023, the loss L_cond), blurred as much as
-what is heard is away from what is written.
+Two text encoders encode the phrases of the caption grammar and of the audio encoder's bank: Ember's gives sentence
+vectors, the input; the engine's gives hidden states, the target. The states are reduced to their principal components,
+and a small network predicts these from the vector (TPoS, Jeong et al., ICCV 2023, the loss L_cond). Noise on the
+vectors imitates the distance between the embedding of a sound and that of its text.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ log = logging.getLogger(__name__)
 MOST_PHRASES = 1600
 LEAST_PHRASES = 96
 HELD_OUT = 0.1
+"""Share of the phrases for validation."""
 BATCH = 16
-"""Texts that are encoded at once."""
+"""Texts in a batch of the text encoder."""
 
 
 @dataclass(frozen=True)
 class ProjectionPlan:
-    """rank: principal directions. hidden: width of the net. blur: longest noise added to a unit vector, so that its
-    cosine to the phrase is 0.8 and more. encoding: share of the time for encoding the phrases."""
+    """rank: principal components. hidden: width of the network. rows: batch size. rate: peak learning rate. blur:
+    largest norm of the noise added to a unit vector; its cosine to the phrase stays above 0.8. encoding: share of the
+    time for encoding the phrases."""
 
     rank: int = 64
     hidden: int = 128
@@ -52,9 +54,9 @@ class ProjectionPlan:
 
 
 def phrases(bank: Sequence[str], count: int, seed: int) -> list[str]:
-    """Different texts: the bank, every phrase of a scene or mood, then captions; in a random order of `seed`.
+    """`count` different texts: the bank, then all phrases of scenes and moods, then captions, shuffled by `seed`.
 
-    The bank comes first, so that little time for encoding still covers what is heard.
+    The bank comes first so that a short time for encoding still covers it: sounds lead to its phrases.
     """
     from tpos_live.scenes.finishing import MOODS, STYLES
     from tpos_live.training.text.captions import COLOURS, MOOD_PHRASES, PHRASES, caption
@@ -73,7 +75,7 @@ def phrases(bank: Sequence[str], count: int, seed: int) -> list[str]:
 
 @torch.inference_mode()
 def encode(engine: Engine, texts: Sequence[str], seconds: float, clock: Callable[[], float]) -> torch.Tensor:
-    """States float16 [n, tokens, dim] of as many of the first texts as fit into the time, LEAST_PHRASES at least."""
+    """States float16 [n, tokens, dim] of the first n texts: as many as fit into `seconds`, at least LEAST_PHRASES."""
     begin, parts = clock(), []
     for at in range(0, len(texts), BATCH):
         if at >= LEAST_PHRASES and clock() - begin > seconds:
@@ -90,7 +92,8 @@ def fit(
     seconds: float,
     clock: Callable[[], float],
 ) -> AudioProjection:
-    """The mapping from unit vectors [n, space] to states [n, tokens, dim]; stops at the time, too."""
+    """The mapping from unit vectors [n, space] to states [n, tokens, dim], trained for `plan.steps` or `seconds`,
+    whichever ends first."""
     generator = torch.Generator().manual_seed(seed)
     count, tokens, dim = states.shape
     states = states.float()
@@ -135,16 +138,16 @@ def fit(
 def measure(
     projection: AudioProjection, vectors: torch.Tensor, states: torch.Tensor, bank: tuple[torch.Tensor, torch.Tensor]
 ) -> dict[str, float]:
-    """How the mapping does on phrases that it has not seen, beside the concept bank.
+    """Compare the mapping with the concept bank on unseen phrases, `vectors` and `states`.
 
-    bank: vectors and states of the phrases that the concept bank may blend. Errors: distance to the phrase's own
-    states, a share of the mean text's distance. Found: share of the phrases whose own states are the nearest.
+    bank: vectors and states of the phrases that the concept bank may blend. *_error: distance to the phrase's own
+    states, relative to the distance of the mean states. *_found: share of the phrases whose own states are the nearest.
     """
     states = states.float()
     by_bank = PhraseConditioner([str(n) for n in range(len(bank[0]))], bank[0].numpy(), lambda _: bank[1].float(), 0)
     blended = []
     for vector in vectors:
-        by_bank.follow(AudioEmbedding(0.0, vector.numpy(), 1.0), 0.0)  # at once, for no time goes by
+        by_bank.follow(AudioEmbedding(0.0, vector.numpy(), 1.0), 0.0)  # always at time 0: takes effect at once
         blended.append(by_bank.sentence())
     figures: dict[str, float] = {"n": len(states)}
     usual = (states - projection.weights["mean"]).flatten(1).norm(dim=1)
@@ -167,10 +170,10 @@ def train_projection(
     threads: int | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Path:
-    """Fit the mapping of an engine and write it; gives the folder. Raises EngineError, ProjectionError, EncoderError.
+    """Fit the mapping of an engine and write it; returns its folder. Raises EngineError, ProjectionError, EncoderError.
 
-    name: as --engine. home: where mappings lie, by default in the user's data. Nothing is written before the fit has
-    ended.
+    name: as --engine. home: folder of all mappings, by default in the user's data folder. Files are written only after
+    the fit has ended.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -187,7 +190,7 @@ def train_projection(
     texts = texts[: len(states)]
     if not torch.isfinite(states).all():
         raise ProjectionError(
-            f"{path}: its text encoder gives numbers that are none; fetch or install the engine again"
+            f"{path}: its text encoder returns values that are not finite; fetch or install the engine again"
         )
     vectors = torch.cat([space.sentences(texts[at : at + 128]) for at in range(0, len(texts), 128)])
     vectors = F.normalize(vectors.float(), dim=-1)
@@ -209,24 +212,24 @@ def train_projection(
     folder = write_projection(home or projections_dir(), projection)
     log.info(_summary(figures))
     if figures["mapping_error"] > figures["bank_error"]:
-        log.info(f"the concept bank is nearer for this engine; to use it, remove {folder}")
+        log.info(f"the concept bank has a smaller error for this engine; to use it, remove {folder}")
     log.info(f"wrote {folder}, {projection.parameters / 1e6:.1f} million parameters, {clock() - begin:.0f} s")
     return folder
 
 
 def _encoder_phrases(ember: Path) -> list[str]:
-    """The phrases of the sound encoder in the box; none, and one line, where it cannot be read."""
+    """The phrases of the bundled audio encoder; an empty list and a warning where it cannot be read."""
     try:
         return [str(phrase) for phrase in read_metadata(ember / FOLDER)["phrases"]]
     except EncoderError as error:
-        log.warning(f"without the sound encoder's own phrases: {error}")
+        log.warning(f"the phrases of the audio encoder are left out: {error}")
         return []
 
 
 def _summary(figures: dict[str, float]) -> str:
-    """What `measure` found, in one line."""
+    """The results of `measure` in one line."""
     return (
-        f"{figures['n']} unseen phrases, error as a share of the mean text's: {figures['mapping_error']:.2f} (concept "
-        f"bank {figures['bank_error']:.2f}); nearest to themselves: {figures['mapping_found']:.0%} "
+        f"{figures['n']} unseen phrases: error relative to the mean text {figures['mapping_error']:.2f} (concept "
+        f"bank {figures['bank_error']:.2f}); own phrase is the nearest for {figures['mapping_found']:.0%} "
         f"(bank {figures['bank_found']:.0%})"
     )

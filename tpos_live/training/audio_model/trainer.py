@@ -1,6 +1,7 @@
-"""Train the sound encoder: `tpos-live train encoder`.
+"""The training loop of the audio encoder, for `tpos-live train encoder`.
 
-Streams are endless, and gradients go back one batch. It starts from a pretrained backbone, if there is one.
+Truncated back-propagation through time over endless streams: gradients reach back one batch. The training starts from a
+pretrained backbone where there is one.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 @dataclass(frozen=True)
 class EncoderPlan:
     """rows: streams in a batch, even. hops: length of a batch, in hops. rate: peak learning rate; learned: share of it
-    for a pretrained backbone, 0 leaves it as it is; average: share of the old weights that a step keeps
-    in their running mean, which is what is exported; save: seconds between checkpoints."""
+    for a pretrained backbone, 0 freezes it; average: decay of the running mean of the weights, which is exported;
+    decay: weight decay; save: seconds between checkpoints."""
 
     rows: int = 12
     hops: int = 240
@@ -50,7 +51,7 @@ class EncoderPlan:
 
 
 class Sentences:
-    """An engine's text encoder: sentence vectors, and states for tokens."""
+    """An engine's text encoder: gives sentence vectors and token states."""
 
     def __init__(self, engine: Path) -> None:
         from transformers import AutoTokenizer, BertModel
@@ -68,10 +69,10 @@ class Sentences:
 
 
 class EncoderTrainer:
-    """Trains one net on clips; `texts` are all that a sound may mean. backbone: what `train backbone` wrote,
-    if anything. paper: the losses and the attention of TPoS as it was released.
+    """Trains a network on clips; `texts` are their labels. backbone: a file of `train backbone`, or None. paper: losses
+    and attention of the TPoS paper's released code.
 
-    net: what learns; mean: the running mean of its weights, which is exported.
+    net: the network in training; mean: a copy with the running mean of its weights, which is exported.
     """
 
     def __init__(
@@ -89,12 +90,12 @@ class EncoderTrainer:
         self.plan, self.run, self.seed = plan, run, seed
         self.texts = sorted({clip.text for clip in clips})
         vectors, states = sentences.encode(self.texts)
-        self.told = Texts(vectors, states[:, 1 : 1 + layout.rows])
+        self.text_targets = Texts(vectors, states[:, 1 : 1 + layout.rows])
         self.net = EncoderNet(layout, paper)
-        self.net.coarse = trains_in_bfloat16("cpu")
-        self.taught = load_backbone(self.net, backbone) if backbone else False
-        self.backbone = backbone.name if backbone and self.taught else ""
-        self.frozen = self.taught and plan.learned == 0.0
+        self.net.bfloat16_convs = trains_in_bfloat16("cpu")
+        self.pretrained = load_backbone(self.net, backbone) if backbone else False
+        self.backbone = backbone.name if backbone and self.pretrained else ""
+        self.frozen = self.pretrained and plan.learned == 0.0
         for name, parameter in self.net.named_parameters():
             parameter.requires_grad_(not (self.frozen and name.split(".")[0] in BACKBONE_PARTS))
         self.mean = copy.deepcopy(self.net).requires_grad_(False)
@@ -109,16 +110,16 @@ class EncoderTrainer:
         self.steps, self.spent = 0, 0.0
 
     def _shares(self) -> list[tuple[float, list[nn.Parameter]]]:
-        """Shares of the learning rate, and what learns by each."""
+        """Shares of the learning rate and their parameters: the backbone's and the others."""
         early = {id(p) for name, p in self.net.named_parameters() if name.split(".")[0] in BACKBONE_PARTS}
         parameters = list(self.net.parameters())
         return [
-            (self.plan.learned if self.taught else 1.0, [p for p in parameters if id(p) in early]),
+            (self.plan.learned if self.pretrained else 1.0, [p for p in parameters if id(p) in early]),
             (1.0, [p for p in parameters if id(p) not in early]),
         ]
 
     def train(self, seconds: float, steps: int | None = None) -> None:
-        """Train for so many seconds of the clock, or `steps` steps; the learning rate falls to nothing at their end."""
+        """Train for `seconds`, or for `steps` steps; the learning rate falls by a cosine to 0.2 % of its peak."""
         total, before, begin, saved = self.spent + seconds, self.spent, time.monotonic(), time.monotonic()
         done = self.steps
         shown: dict[str, float] = {}
@@ -146,24 +147,24 @@ class EncoderTrainer:
             for norm in (*net.norms, net.segment_norm):
                 norm.eval()
         carried = self.carried.kept(~torch.from_numpy(batch.fresh))
-        heard, carried = net(torch.from_numpy(batch.mel), carried)
+        output, carried = net(torch.from_numpy(batch.mel), carried)
         self.carried = carried.detached()
         if net.paper:
-            losses = paper_losses(net, heard, batch, self.told)
+            losses = paper_losses(net, output, batch, self.text_targets)
         else:
-            losses = own_losses(net, heard, batch, self.told, plan.weights)
+            losses = own_losses(net, output, batch, self.text_targets, plan.weights)
         loss = torch.stack(list(losses.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         self.optimizer.step()
         self.steps += 1
-        self._remember()
+        self._update_mean()
         return {name: value.item() for name, value in losses.items()}
 
     @torch.no_grad()
-    def _remember(self) -> None:
-        """Let the running mean of the weights follow; at first it follows at once."""
+    def _update_mean(self) -> None:
+        """Update the running mean of the weights; its decay is small in the first steps."""
         keep = min(self.plan.average, (1 + self.steps) / (10 + self.steps))
         for mean, now in zip(self.mean.state_dict().values(), self.net.state_dict().values(), strict=True):
             if mean.is_floating_point():
@@ -187,7 +188,7 @@ class EncoderTrainer:
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def load(self) -> bool:
-        """Go on from the checkpoint of the run folder; False where there is none for these texts and this net."""
+        """Continue from the checkpoint in the run folder; False where there is none for these texts and this net."""
         path = self.run / "checkpoint.safetensors"
         if not path.exists():
             return False

@@ -1,7 +1,7 @@
-"""Sounds that nobody named: a teacher says what they may be called, and so they get a place in the sentence space.
+"""Unlabelled sounds with soft labels from a teacher, which give them a target in the sentence space.
 
-A few hundred clips teach a few names, and all else that is heard would be given one of these. Some thousand sounds
-whose place is only about right teach where anything lies.
+A few hundred labelled clips cover few classes, so an encoder that is trained on them alone assigns every other sound to
+one of these. Some thousand sounds with approximate targets cover the rest of the space.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from tpos_live.training.audio_model.yamnet_teacher import DistillationTarget, re
 from tpos_live.training.synth.genre_tags import split_music_labels
 
 LEAST = 0.1
-"""What the teacher gives a smaller score is not meant."""
+"""Labels with a smaller score of the teacher are ignored."""
 SIMILAR = 0.6
-"""A name whose cosine, about the middle of names, with a text is this great means the same."""
+"""From this cosine (of vectors with their mean subtracted) a label and a text count as the same."""
 NO_NAMES = frozenset(
     {
         "silence", "sound effect", "echo", "reverberation", "field recording", "radio", "television",
@@ -32,15 +32,15 @@ NO_NAMES = frozenset(
         "jingle (music)", "christmas music", "wedding music", "independent music",
     }
 )  # fmt: skip
-"""They name the recording or what it is for, not what is heard."""
+"""Labels of the recording or its purpose, not of the sound itself."""
 OFTEN, MOSTLY = 3, 0.2
-"""Sounds of which a name is at least the share MOSTLY, for it to be a name for the stage."""
+"""A label is exported if it has at least the share MOSTLY in at least OFTEN sounds."""
 
 
 @dataclass(frozen=True)
 class UnlabeledSounds:
-    """clips: sounds. places: unit [n, dim], where they lie; states: [n, tokens, dim] of the text encoder. names: what
-    several of them were called; centre: [dim], the middle of all names that the teacher has."""
+    """clips: sounds. places: their target vectors, unit [n, dim]; states: [n, tokens, dim] of the text encoder. names:
+    labels to export; centre: [dim], the mean vector of all labels of the teacher."""
 
     clips: list[Clip]
     places: torch.Tensor
@@ -52,10 +52,10 @@ class UnlabeledSounds:
 def read_unlabeled(
     cache: Path, sentences: Sentences, without: Sequence[str] = (), besides: Iterable[str] = ()
 ) -> UnlabeledSounds | None:
-    """The targets that `train backbone` kept, with places; None where there are none.
+    """The cached targets of `train backbone` with target vectors; None where there are none.
 
-    No name that means the same as a text in `without` is used: what is left out of a training must not come in here.
-    besides: names of targets that are named elsewhere.
+    Labels similar to a text in `without` are not used, so that a class that is left out has no effect here either.
+    besides: names of sounds to skip, because they are labelled elsewhere.
     """
     targets, names = read_kept(cache)
     known = set(besides)
@@ -85,9 +85,10 @@ def read_unlabeled(
 
 
 def label_shares(target: DistillationTarget, barred: frozenset[str] = NO_NAMES) -> dict[str, float]:
-    """Shares of the names that a sound may have; they add up to one, or there are none.
+    """Soft labels of a sound with their shares, which sum to one; empty where no label has a score of LEAST.
 
-    The square root of the teacher's scores: it is sure of one name and shy of the others. Music goes by its kinds.
+    The shares are proportional to the square root of the teacher's scores, because the teacher gives one label a high
+    score and the others very low ones. Music is labelled by its kinds.
     """
     labels = split_music_labels(target.labels)
     found = {name: score**0.5 for name, score in labels.items() if score >= LEAST and name not in barred}
@@ -96,7 +97,7 @@ def label_shares(target: DistillationTarget, barred: frozenset[str] = NO_NAMES) 
 
 
 def similar_names(names: Sequence[str], texts: Sequence[str], sentences: Sentences) -> frozenset[str]:
-    """The names that mean what one of `texts` means: they share a word with it, or lie near it."""
+    """The labels that share a word with one of `texts` or have a cosine of SIMILAR with it."""
     if not texts or not names:
         return frozenset()
     vectors, _ = sentences.encode([*names, *texts])
@@ -107,5 +108,5 @@ def similar_names(names: Sequence[str], texts: Sequence[str], sentences: Sentenc
 
 
 def _words(text: str) -> list[str]:
-    """Its words without a plural's s."""
+    """The words of a text in lower case, without a final "s"."""
     return [word.removesuffix("s") for word in re.findall(r"[a-z]+", text.lower())]

@@ -1,7 +1,7 @@
-"""A teacher for the audio backbone: YAMNet's embedding of the newest second of sound, in training alone.
+"""The teacher of the audio backbone: YAMNet's embeddings and labels of the last 0.975 s of sound; for training only.
 
-YAMNet (Apache-2.0) heard two million clips. Its embedding of sounds that nobody named teaches ours what sounds are
-like. What it says of a sound is kept beside the mels; the stage never sees it.
+YAMNet (Apache-2.0) was trained on two million clips. The backbone learns to predict its embeddings of unlabelled
+sounds (distillation). They are cached with the mels; a live show does not use them.
 """
 
 from __future__ import annotations
@@ -26,28 +26,29 @@ from tpos_live.training.synth.genre_tags import FAINT, KINDS
 log = logging.getLogger(__name__)
 
 TARGET_HOPS = 40
-"""Hops of 10 ms between two answers of the teacher."""
+"""Hops of 10 ms between two embeddings of the teacher."""
 LONGEST = 5.0
-"""Seconds that are heard in one go."""
+"""Largest length of an excerpt in seconds."""
 APART = 15.0
-"""Seconds from one to the next stretch of a long file."""
+"""Seconds of a long file for each excerpt from it."""
 STRETCHES = 8
-"""Of a file, at most."""
+"""Largest number of excerpts from a file."""
 TAKES = 3
-"""Files whose names differ in their last digits alone are takes of one sound; so many of them are heard."""
+"""Largest number of takes of a sound: files whose names differ only in their last digits."""
 SHY = 0.02
-"""Scores below this are not kept, but those of kinds of music."""
+"""Smallest score that is kept (FAINT for kinds of music)."""
 _RATE, _WINDOW = 16_000, 15_600
+"""YAMNet's sample rate in Hz, and its window in samples."""
 NAMES = "yamnet_class_map.csv"
 _EMBEDDING = "global_average_pooling2d/Mean"
 
 
 @dataclass(frozen=True)
 class DistillationTarget:
-    """One sound and what the teacher says of it.
+    """One sound with the teacher's output.
 
-    mel: float16 [hops, MELS] in dB. told: float16 [n, width], the last 0.975 s at hop (i + 1) * LESSON_HOPS. said:
-    names that it may have, with the teacher's mean score, 0 to 1, or the shares that it was made with.
+    mel: float16 [hops, MELS] in dB. teacher_embeddings: float16 [n, width], entry i of the 0.975 s that end at hop
+    (i + 1) * TARGET_HOPS. labels: the teacher's mean score of each label, 0 to 1, or the known shares of a song's.
     """
 
     name: str
@@ -59,7 +60,7 @@ class DistillationTarget:
 class Yamnet:
     """YAMNet as a TFLite file: 15,600 samples at 16 kHz in. Raises DataError where it cannot be loaded.
 
-    names: of its scores, in lower case, from the file NAMES beside it; none where there is no such file.
+    names: labels of its scores, in lower case, from the file NAMES in the same folder; empty without that file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,9 +80,9 @@ class Yamnet:
         self._output = self._net.get_output_details()[0]["index"]
 
     def hear(self, mono: np.ndarray, hops: int = TARGET_HOPS) -> tuple[np.ndarray, np.ndarray]:
-        """Embeddings float16 [n, 1024] and scores float16 [n, 521] of float32 [samples] at 48 kHz, each `hops` hops.
+        """Embeddings float16 [n, 1024] and scores float16 [n, 521], each `hops` hops, of float32 [samples] at 48 kHz.
 
-        Before the sound there was silence, as on the stage.
+        The sound is preceded by silence, as when a live show begins.
         """
         import soxr
 
@@ -106,7 +107,7 @@ def _read_names(path: Path) -> list[str]:
 
 
 def find_sounds(folder: Path, seed: int = 0) -> list[Path]:
-    """The sound files below `folder`, a few takes of each. Raises DataError where there are none."""
+    """The sound files below `folder`, at most TAKES random takes of each sound. Raises DataError without any."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not files:
         raise DataError(f"there are no sound files in {folder}")
@@ -118,7 +119,8 @@ def find_sounds(folder: Path, seed: int = 0) -> list[Path]:
 
 
 def stretches(name: str, mono: np.ndarray) -> list[Sound]:
-    """What is heard of a file: its beginning, and of a long one a stretch each APART seconds, at most STRETCHES."""
+    """Excerpts of a file: the first LONGEST seconds of a short file; one each APART seconds, at most STRETCHES, of a
+    long file."""
     long = round(LONGEST * RATE)
     count = min(max(int(len(mono) / RATE / APART), 1), STRETCHES)
     if count == 1:
@@ -133,9 +135,10 @@ def read_targets(
     cache: Path,
     extra: Iterable[Sound] = (),
 ) -> list[DistillationTarget]:
-    """What the teacher says of every sound below `folder`, if there is one, and of `extra` ones.
+    """The teacher's targets for every sound below `folder` (None: no folder) and for the `extra` sounds.
 
-    cache: an .npz that keeps it all. What cannot be read is left out, with a warning. Raises DataError.
+    cache: an .npz file; if it exists, its content is returned. Files that cannot be read are left out with a warning.
+    Raises DataError.
     """
     if cache.exists():
         return read_kept(cache)[0]
@@ -163,7 +166,7 @@ def read_targets(
     for sound in extra:
         learn(sound)
     if not targets:
-        raise DataError(f"there is nothing to hear in {folder or 'these clips'}")
+        raise DataError(f"all sounds in {folder or 'these clips'} are silent or cannot be read")
     arrays = {f"mel {one.name}": one.mel for one in targets} | {
         f"told {one.name}": one.teacher_embeddings for one in targets
     }
@@ -174,7 +177,8 @@ def read_targets(
 
 
 def read_kept(cache: Path) -> tuple[list[DistillationTarget], list[str]]:
-    """The targets in `cache`, and all names that their teacher has; none of either where it is missing or old."""
+    """The targets in `cache` and all labels of their teacher; two empty lists without a cache, no labels in an old
+    one."""
     if not cache.exists():
         return [], []
     with np.load(cache, allow_pickle=False) as stored:

@@ -1,4 +1,4 @@
-"""Ember's own latent space: 32 principal components of patches of 16 by 16 pixels, and a decoder that is trained."""
+"""Ember's autoencoder: the encoder is a PCA of patches of 16 by 16 pixels to 32 components; the decoder is trained."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from tpos_live.training.precision import autocast
 
 RATE = 2e-3
 JITTER = 0.05
-"""Noise on the latents in training: what the UNet gives is never exact."""
+"""Standard deviation of noise on the latents in training, because the UNet's latents are not exact."""
 KEPT = 2000
-"""Images that crops are cut from."""
+"""Capacity of the pool of images that crops are taken from."""
 FIRST = 400
-"""Images whose patches the matrix is made of."""
+"""Images for the principal components, before the training starts."""
 DEBLOCKING = 0.2
 """Threshold of the decoder's deblocking filter, in pixels of [-1, 1]."""
 GRID = 0.05
-"""Weight of `grid_loss` beside the errors of pixels."""
+"""Weight of `grid_loss` in `pixel_loss`."""
 SEGMENT = 8
-"""Pixels along a line over which a step is averaged before its size is taken: detail is shorter than borders are."""
+"""Pixels along a border over which a step is averaged before its absolute value is taken, so that short detail cancels
+out and patch borders remain."""
 CROP = 8
-"""Positions of a training crop; the net is convolutional, so crops teach as well as images do."""
+"""Side of a training crop in latent positions of 16 pixels. The network is convolutional, so crops are enough."""
 
 
 def build(images: torch.Tensor) -> Any:
-    """The autoencoder with its matrix in place, the decoder's network untrained and silent.
+    """The autoencoder with its PCA matrices set and the decoder's network untrained, its output near zero.
 
-    images: uint8 [n, 3, h, w], of which the principal components are taken; in float32 on the CPU.
+    images: uint8 [n, 3, h, w], for the principal components. The result is in float32 on the CPU.
     """
     vae = AutoencoderPixelShuffle(deblocking=DEBLOCKING)
     patch, channels = vae.config.downscale, vae.config.latent_channels
@@ -62,24 +63,24 @@ def build(images: torch.Tensor) -> Any:
 
 
 def channel_weights(vae: Any) -> torch.Tensor:
-    """How much an error of each latent channel counts, [channels, 1, 1], one in the mean.
+    """Weight of each latent channel in the loss, [channels, 1, 1], with a mean of one.
 
-    By what the channel adds to an image: its pixels' spread. Counted alike, the finest detail would weigh as much as
-    the mean colour; counted by power, it would not weigh at all.
+    It is proportional to the standard deviation that the channel adds to the pixels. With equal weights the finest
+    detail would count as much as the mean colour; with weights by variance it would hardly count.
     """
     size = vae.decoder.matrix.weight.detach().flatten(1).norm(dim=0)
     return (size / size.mean()).view(-1, 1, 1)
 
 
 def edges(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Differences to the neighbour below and to the right."""
+    """Differences of each pixel to the one below and to the one on the right."""
     return image.diff(dim=-2), image.diff(dim=-1)
 
 
 def image_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
     """Mean absolute error of pixels, of their edges at two scales and of means over 4 by 4 pixels.
 
-    Edges make blur cost more than a shade does, the means make a lost colour cost.
+    The edges penalise blur more than a small error of brightness; the means penalise wrong colours.
     """
     loss = F.l1_loss(have, want)
     for _ in range(2):
@@ -90,10 +91,11 @@ def image_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
 
 
 def steps_by_phase(image: torch.Tensor, patch: int = 16) -> torch.Tensor:
-    """Mean size of the steps across each column and row of the patches, [2, patch].
+    """Mean absolute step at each column and row position within a patch, [2, patch].
 
-    A step goes beyond the slopes beside it, and is averaged along SEGMENT pixels of its line. Entry 0 is the border of
-    two patches; in an image without a grid all are alike. image: [batch, 3, h, w].
+    A step is the difference of two neighbours minus the mean of the differences on both sides, averaged along SEGMENT
+    pixels of the line. Entry 0 is the border between two patches; without a visible grid all entries are similar.
+    image: [batch, 3, h, w].
     """
     found = []
     for dim, along in ((3, (SEGMENT, 1)), (2, (1, SEGMENT))):
@@ -101,7 +103,7 @@ def steps_by_phase(image: torch.Tensor, patch: int = 16) -> torch.Tensor:
         count = slope.shape[dim] - 2
         step = slope.narrow(dim, 1, count) - 0.5 * (slope.narrow(dim, 0, count) + slope.narrow(dim, 2, count))
         size = F.avg_pool2d(step, along).abs().mean([n for n in range(4) if n != dim])
-        # Place n of `size` has phase n + 2. The sum of each phase by a reshape, and over how many there are.
+        # Position n of `size` has phase n + 2. A reshape sums each phase and counts its positions.
         after = -(count + 2) % patch
         full = F.pad(torch.stack([size, torch.ones_like(size)]), (2, after))
         total, counted = full.unflatten(1, (-1, patch)).sum(1)
@@ -110,26 +112,26 @@ def steps_by_phase(image: torch.Tensor, patch: int = 16) -> torch.Tensor:
 
 
 def grid_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
-    """How far the steps of some columns and rows of the patches stand out from the others', beyond what those of
-    the render do (windows and grids stand on the patches). It is seen as a grid, and weighs little in single pixels."""
+    """Penalty for a visible grid of patches: how far relative steps exceed those of the render, at each position of
+    the patch. A render may have steps there itself (windows of a city). Pixel errors hardly measure such a grid."""
     mine, theirs = (steps / steps.mean(1, keepdim=True).detach() for steps in map(steps_by_phase, (have, want)))
-    # Detached: a decoder that may raise the mean hides the grid behind steps in every pixel.
+    # Detached: otherwise the decoder could reduce the loss by larger steps in all pixels.
     return F.relu(mine - theirs.clamp_min(1)).mean()
 
 
 def pixel_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
-    """What an image is trained by: its error, and the grid of patches in it."""
+    """The loss of an image in pixels: `image_loss` and, weighted, `grid_loss`."""
     return image_loss(have, want) + GRID * grid_loss(have, want)
 
 
 def decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
-    """Images about [0, 1] of latents."""
+    """Images of latents, float in about [0, 1]; not clamped."""
     out: torch.Tensor = vae.decode(latents)[0]
     return out * 0.5 + 0.5
 
 
 def train_autoencoder(minutes: float, seed: int, device: torch.device, batch: int = 16) -> tuple[Any, float]:
-    """Make and train; returns the autoencoder and the mean PSNR of the last images in dB."""
+    """Build and train it; returns the autoencoder and the running mean of the PSNR in dB."""
     torch.manual_seed(seed)
     images = torch.empty(KEPT, 3, 256, 256, dtype=torch.uint8, device=device)
     quality, steps, filled, first = 0.0, 0, 0, FIRST if minutes >= 1 else 8
@@ -138,7 +140,7 @@ def train_autoencoder(minutes: float, seed: int, device: torch.device, batch: in
     renderer = Renderer((32, 32), seed, device=device)
     with ExitStack() as stack:
         bar = stack.enter_context(tqdm(total=round(minutes * 60), unit="s", desc="autoencoder"))
-        apart = device.type == "cpu"  # a card renders where it trains, in a second
+        apart = device.type == "cpu"  # a GPU renders all images itself within a second
         process = stack.enter_context(RenderProcess([(1.0, renderer)], seed)) if apart else None
 
         def keep(new: Rendered) -> None:

@@ -1,4 +1,4 @@
-"""A training's checkpoint: where it stands, the optimizer's moments, and one from an engine that was shipped."""
+"""Checkpoints of a training in its run folder: state, weights, optimizer moments; also made from a shipped engine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEPT = ("tokenizer", "text_encoder", "vae")
 
 @dataclass
 class State:
-    """Where a training stands; spent in seconds of UNet training."""
+    """Progress of a training. spent: seconds of UNet training."""
 
     steps: int = 0
     spent: float = 0.0
@@ -29,21 +29,21 @@ class State:
 
 
 def read_state(run: Path) -> State:
-    """Where the training in a run folder stands; a new one where there is none."""
+    """The state of the training in a run folder; a new state where there is none."""
     path = run / "state.json"
     return State(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else State()
 
 
 def write_state(run: Path, state: State) -> None:
-    """Keep where the training stands."""
+    """Write the state into the run folder."""
     write_text(run / "state.json", json.dumps(asdict(state), indent=2) + "\n")
 
 
 def not_a_number(what: str, state: State, run: Path) -> RuntimeError:
-    """The error of a training that has gone wrong, in one line."""
+    """The error of a training with NaN or infinite values, in one line."""
     return RuntimeError(
         f"the training ended at step {state.steps}: its error of {what} is not a number; the checkpoint in {run} is "
-        "from before, and --resume goes on from it"
+        "older than that: continue from it with --resume"
     )
 
 
@@ -55,7 +55,7 @@ def write_parts(run: Path, parts: Mapping[str, Mapping[str, torch.Tensor]]) -> N
 
 
 def read_parts(run: Path) -> dict[str, dict[str, torch.Tensor]]:
-    """What `write_parts` wrote; nothing where there is no checkpoint."""
+    """The tensors that `write_parts` wrote, by part; empty where there is no checkpoint."""
     return {path.stem: load_file(path) for path in run.glob("*.safetensors")}
 
 
@@ -77,14 +77,14 @@ def set_moments(optimizer: Any, parameters: Iterable[torch.nn.Parameter], moment
 
 
 def begin_from(engine: Path, run: Path) -> None:
-    """Lay the weights of an engine folder out as a run folder's checkpoint, in single precision.
+    """Write the weights of an engine folder as a checkpoint into a run folder, in float32.
 
-    The optimizer's moments are not shipped and begin anew. Raises RuntimeError with one line for an engine of another
-    architecture.
+    An engine has no optimizer moments, so these start from zero. Raises RuntimeError with one line for an engine of
+    another architecture.
     """
     if read_metadata(engine).unet_inputs is None:
         raise RuntimeError(
-            f"{engine} has an older network, which this training cannot go on from; leave out --resume to begin anew"
+            f"{engine} has an older network, which this training cannot continue; leave out --resume to start a new one"
         )
     run.mkdir(parents=True, exist_ok=True)
     for part in KEPT:

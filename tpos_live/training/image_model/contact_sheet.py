@@ -1,4 +1,4 @@
-"""Contact sheets: what the model generates, to be looked at during training."""
+"""Contact sheets: images that the model generates during training, for inspection by eye."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def save(path: Path, rows: list[torch.Tensor]) -> None:
 
 
 def two_columns(rows: list[torch.Tensor]) -> list[torch.Tensor]:
-    """The second half of the rows beside the first; an odd number ends with a black row."""
+    """Put the second half of the rows beside the first; a black row makes an odd number even."""
     if len(rows) % 2:
         rows = [*rows, torch.zeros_like(rows[0])]
     half = len(rows) // 2
@@ -35,8 +35,8 @@ def two_columns(rows: list[torch.Tensor]) -> list[torch.Tensor]:
 
 
 @torch.no_grad()
-def paint(unet: Any, vae: Any, words: Words, noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
-    """One-step images of recipes, [batch, 3, 8h, 8w]."""
+def generate(unet: Any, vae: Any, words: Words, noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
+    """Images of recipes in one step of the UNet, [batch, 3, 8h, 8w]; noise: [batch, channels, h, w]."""
     t = torch.full((len(recipes),), T_MAX, device=noise.device)
     latents = one_step(unet, pack(noise, PACKING), t, words.tokens(recipes).float())
     return decode(vae, latents).clamp(0, 1)
@@ -45,7 +45,8 @@ def paint(unet: Any, vae: Any, words: Words, noise: torch.Tensor, recipes: list[
 def families(
     unet: Any, vae: Any, words: Words, path: Path, names: Sequence[str], compare: bool = True, seed: int = 7
 ) -> None:
-    """Each family in a row at intensity 0.1, 0.5 and 0.95; compare: the render beside each."""
+    """Write a sheet with a row for each family, at intensity 0.1, 0.5 and 0.95; compare: with its render beside each
+    image."""
     device = next(unet.parameters()).device
     generator = torch.Generator().manual_seed(seed)
     rows = []
@@ -55,7 +56,7 @@ def families(
         recipes = []
         for intensity in (0.1, 0.5, 0.95):
             recipes.append(Recipe(family, texts=(PHRASES[family][0],), scalars=(intensity, PLAIN[1], *rest)))
-        row = paint(unet, vae, words, noise, recipes)
+        row = generate(unet, vae, words, noise, recipes)
         if compare:
             row = torch.stack([row, render(noise[:, :FIELDS], recipes)], 1).flatten(0, 1)
         rows.append(row)

@@ -1,7 +1,7 @@
-"""Training pairs: noise, words and scalars on one side, latents and image on the other.
+"""Training pairs for the UNet: the inputs are noise and tokens, the targets are latents and images.
 
-Rendering an image costs a CPU about as much as a step of training with it, so images are rendered by a process of
-their own (or, on a GPU, on the card), and a pool serves each of the newest thousands a few times.
+On a CPU an image takes about as long to render as to train on, so a separate process renders (a GPU renders on the
+device), and a pool of some thousand new images serves each of them a few times.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ AUDIO_TOKENS = 4
 LAYOUT = Layout(LENGTH, AUDIO_TOKENS, len(SCALARS))
 LATENT_CHANNELS = 32
 FIELDS = 4
-"""Channels of the noise that scenes are made of; the rest fills the latent's channels up."""
+"""Channels of the noise that scenes are made of; the other channels only fill the latent's shape."""
 PACKING = 2
-"""Cells of noise along one side of a position of the latent (see `unet_inputs.pack`)."""
+"""Noise cells along each side of a latent position (see `unet_inputs.pack`)."""
 
 
 def cyclic(device: torch.device) -> torch.Tensor:
-    """Which of the scalars go round, bool [n]."""
+    """Which of the scalars are cyclic, bool [n]."""
     return torch.tensor([scalar.cyclic for scalar in SCALARS], device=device)
 
 
 class Words:
-    """Turns recipes into what the UNet hears; remembers nothing, trains nothing."""
+    """Encodes recipes as the UNet's conditioning. Stateless; its text encoder is not trained here."""
 
     def __init__(self, encoder: Any, tokenizer: Any) -> None:
         self.encoder, self.tokenizer = encoder, tokenizer
@@ -64,7 +64,7 @@ class Words:
 
 @dataclass
 class Rendered:
-    """Images that were just made. noise: half [n, 8, 2h, 2w]; image: uint8 [n, 3, 16h, 16w]; both on one device."""
+    """A batch of new renders. noise: half [n, 8, 2h, 2w]; image: uint8 [n, 3, 16h, 16w]; both on one device."""
 
     noise: torch.Tensor
     image: torch.Tensor
@@ -72,14 +72,14 @@ class Rendered:
 
 
 class Renderer:
-    """Renders random images of one size. cells: (rows, columns) of the noise, 8 pixels each."""
+    """Renders images of random recipes in one size. cells: (rows, columns) of the noise, 8 pixels each."""
 
     def __init__(
         self, cells: tuple[int, int], seed: int, families: Sequence[str] = tuple(FAMILIES), device: Any = "cpu"
     ) -> None:
         self.cells, self.families, self.device = cells, families, torch.device(device)
         self._rng, self._seed = random.Random(seed), seed
-        self._noise_rng: torch.Generator | None = None  # made where it is used: it cannot go to another process
+        self._noise_rng: torch.Generator | None = None  # created on first use: a generator cannot be pickled
 
     @torch.inference_mode()
     def make(self, count: int) -> Rendered:
@@ -94,12 +94,12 @@ class Renderer:
 
 
 def _render_on(sink: Any, renderers: list[tuple[float, Renderer]], count: int, seed: int, parent: int) -> None:
-    """What the process does: render until it is ended."""
+    """Main function of the render process: render until it is killed."""
     end_with_parent(parent)
     torch.set_num_threads(1)
-    sink.cancel_join_thread()  # else the process would wait at its end for somebody to read what is left
+    sink.cancel_join_thread()  # otherwise it would wait at its end until the queue is read
     if hasattr(os, "nice"):
-        os.nice(1)  # beside the training itself
+        os.nice(1)  # the training has priority
     choice = random.Random(seed)
     shares, made = zip(*renderers, strict=True)
     while True:
@@ -109,10 +109,10 @@ def _render_on(sink: Any, renderers: list[tuple[float, Renderer]], count: int, s
 
 
 class RenderProcess:
-    """Renders on a process of its own. A context manager; belongs to one thread."""
+    """Renders in a separate process. A context manager; for one thread."""
 
     def __init__(self, renderers: list[tuple[float, Renderer]], seed: int, count: int = 4, ahead: int = 16) -> None:
-        """renderers: each with its share of the batches. count: images of a batch. ahead: batches that may wait."""
+        """renderers: each with its share of the batches. count: images in a batch. ahead: batches in the queue."""
         context = multiprocessing.get_context("spawn")
         self._queue: Any = context.Queue(ahead)
         self._process = context.Process(
@@ -128,7 +128,7 @@ class RenderProcess:
         self._process.join()
 
     def take(self, wait: bool) -> tuple[int, Rendered] | None:
-        """The next batch and the number of its renderer; None where none is ready and `wait` is not asked for.
+        """The index of a renderer and its next batch; None where no batch is ready and `wait` is False.
 
         Raises RuntimeError if the process has died.
         """
@@ -145,8 +145,8 @@ class RenderProcess:
 
 @dataclass
 class Batch:
-    """noise, latents [batch, 32, h, w], the noise as the UNet takes it; image [batch, 3, 16h, 16w] in [0, 1]; tokens
-    [batch, LAYOUT.rows, DIM]."""
+    """A batch of pairs. noise (packed for the UNet) and latents: [batch, 32, h, w]; image: [batch, 3, 16h, 16w] in
+    [0, 1]; tokens: [batch, LAYOUT.rows, DIM]."""
 
     noise: torch.Tensor
     latents: torch.Tensor
@@ -155,7 +155,7 @@ class Batch:
 
 
 class Pool:
-    """The newest pairs of one size. cells: (rows, columns) of the noise; capacity: pairs kept."""
+    """A ring buffer of the newest pairs of one size. cells: (rows, columns) of the noise; capacity: number of pairs."""
 
     def __init__(self, words: Words, vae: Any, cells: tuple[int, int], capacity: int, seed: int) -> None:
         self.words, self.vae, self.cells, self.capacity = words, vae, cells, capacity
@@ -170,11 +170,11 @@ class Pool:
         self.tokens = torch.empty(capacity, LAYOUT.rows, DIM, **half)  # type: ignore[arg-type]
         self.filled, self.next = 0, 0
         self.added = self.served = 0
-        """Images that came and that were given out."""
+        """Number of images added to the pool and of images returned by `take`."""
 
     @torch.no_grad()
     def add(self, new: Rendered) -> None:
-        """Take new images in place of the oldest."""
+        """Encode new images and store them in place of the oldest."""
         image = new.image.to(self.device)
         with autocast(self.device.type):
             wanted = (image.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
@@ -188,7 +188,7 @@ class Pool:
         self.added += count
 
     def take(self, count: int) -> Batch:
-        """`count` pairs at random."""
+        """`count` random pairs."""
         at = torch.randint(self.filled, (count,), generator=self._rng, device=self.device)
         self.served += count
         noise = torch.nn.functional.pixel_unshuffle(self.noise[at].float(), PACKING)

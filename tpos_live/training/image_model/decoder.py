@@ -1,8 +1,8 @@
-"""Train the decoder of an engine alone, on what its UNet draws: `python -m tpos_live.training.image_model.decoder`.
+"""Train only the decoder of an engine: `python -m tpos_live.training.image_model.decoder ENGINE MINUTES`.
 
-Minutes instead of hours: the UNet does not change, so its latents are made once. Half of the images show two prompts,
-where the UNet is least sure and a grid of patches is seen first. A part of the steps takes the renders' own latents,
-with a little noise: image-to-image near a source's own shapes needs them decoded well too.
+The UNet does not change, so its latents are computed once, and some minutes of training are enough. Half of the images
+show two prompts, because there the UNet's error is largest and a grid of patches is most visible. A quarter of the
+steps use the encoder's latents of the renders with a little noise: image-to-image needs these decoded well too.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from tpos_live.training.text.families_file import read_families
 
 RATE = 6e-4
 CELLS = (24, 40)
-"""Rows and columns of the noise: 320x192 pixels, where the grid is seen most."""
+"""Rows and columns of the noise: 320x192 pixels, where a grid is most visible."""
 MAKING = 0.25
-"""Part of the minutes in which images are rendered."""
+"""Share of the time for rendering images and computing latents."""
 BATCH = 6
 KEPT = 0.5
-"""Share of the weights that were there before in what is written: the mean of both had the least error (0.1455; before
-0.1463, trained 0.1458)."""
+"""Share of the old weights in the weights that are written. The mean of old and trained weights had the smallest error:
+0.1455, against 0.1463 (old) and 0.1458 (trained)."""
 OWN = 0.25
-"""Part of the steps that take the renders' own latents."""
+"""Share of the steps that use the encoder's latents of the renders."""
 
 
 @torch.inference_mode()
 def make_pairs(
     run: Path, families: list[str], vae: Any, seconds: float, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The UNet's latents of new images, the renders' own (both half [n, C, h, w]), the renders (uint8), and how often
-    each is taken: those of two prompts as often as all others together."""
+    """The UNet's latents of new images, the encoder's latents of their renders (both half [n, C, h, w]), the renders
+    (uint8), and sampling weights [n]: images of two prompts have the same total weight as all others."""
     from transformers import AutoTokenizer, BertModel
 
     unet = build_unet()
@@ -69,7 +69,7 @@ def make_pairs(
 
 
 def train_decoder(engine: Path, minutes: float, seed: int = 0) -> None:
-    """Train and write the decoder back into the engine folder `engine`. On the CPU, in the threads that PyTorch has."""
+    """Train the decoder on the CPU and write it into the engine folder `engine`."""
     torch.manual_seed(seed)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder)
@@ -104,7 +104,7 @@ def train_decoder(engine: Path, minutes: float, seed: int = 0) -> None:
         tidy(fresh / "config.json")
         for path in fresh.iterdir():
             path.chmod(0o644)
-    print(f"{steps} steps on {len(drawn)} images; the last error of an image {loss.item():.4f}")
+    print(f"{steps} steps on {len(drawn)} images; loss of the last step {loss.item():.4f}")
 
 
 if __name__ == "__main__":

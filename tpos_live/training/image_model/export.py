@@ -1,4 +1,4 @@
-"""Write an engine folder: diffusers' layout, half precision, and what tpos-live adds."""
+"""Write an engine folder: the layout of diffusers in half precision, and the files that tpos-live adds."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tpos_live.training.text.families_file import write_families
 
 SIZES = [(256, 256), (320, 192), (448, 256), (512, 288)]
 DETAIL = 0.3
-"""By eye: clouds, flames and foam gain, and the windows of a city still are rectangles; at 0.75 they are not."""
+"""Chosen by eye: clouds, flames and foam look better, and windows of a city stay rectangular; at 0.75 they do not."""
 
 
 def metadata() -> EngineMetadata:
-    """What Ember says of itself."""
+    """Ember's metadata."""
     return EngineMetadata(
         name="ember", licence="see LICENSE of tpos-live", size=SIZES[0], sizes=SIZES, multiple=32,
         steps=[1, 2, 4], guidance=False, audio_tokens=AUDIO_TOKENS, scalars=list(SCALARS), detail=DETAIL, vivid=1.0,
@@ -30,9 +30,9 @@ def metadata() -> EngineMetadata:
 
 
 def write_engine(out: Path, unet: Any, vae: Any, encoder: Any, tokenizer: Any, families: Sequence[str]) -> None:
-    """Write the folder beside `out` and put it in place; what else is in `out` stays as it is.
+    """Write the folder under a temporary name and move it to `out`; other files in `out` are kept.
 
-    The given modules are not changed.
+    The modules are copied, not changed.
     """
     modules = {"unet": _half(unet), "vae": _half(vae), "text_encoder": _half(encoder)}
     parts = {**modules, "tokenizer": tokenizer, "scheduler": scheduler()}
@@ -53,7 +53,7 @@ def write_engine(out: Path, unet: Any, vae: Any, encoder: Any, tokenizer: Any, f
 
 
 def _origin(part: Any) -> list[str]:
-    """Library and class, as model_index.json names them; a tokenizer by what transformers loads it with."""
+    """Library and class for model_index.json; for a tokenizer the class that transformers loads it with."""
     library, name = type(part).__module__.split(".")[0], type(part).__name__
     return [library, "PreTrainedTokenizerFast" if library == "transformers" and "Token" in name else name]
 
@@ -68,7 +68,7 @@ def _half(module: Any) -> Any:
 
 
 def tidy(path: Path) -> None:
-    """Drop the folder a configuration was read from; let a plain load give single precision everywhere."""
+    """Remove the path that a configuration was read from, and set its data type to float32."""
     content = json.loads(path.read_text(encoding="utf-8"))
     content.pop("_name_or_path", None)
     if "dtype" in content:

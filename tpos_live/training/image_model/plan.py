@@ -1,4 +1,4 @@
-"""Sizes of a training, for a small CPU and for a card."""
+"""Hyperparameters of Ember's training, for a small CPU and for a GPU."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from tpos_live.scenes.families import FAMILIES
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of a training; the defaults are for a small CPU.
+    """Hyperparameters; the defaults are for a small CPU. Shares of the time are 0 to 1.
 
-    text, latent: parts of the minutes for text encoder and autoencoder. joint: part of the UNet's time, at its end,
-    in which the decoder learns from the UNet's own latents, and every image of a step counts by its pixels; loose:
-    what an error of latents counts then. pixels: every so many steps pixels count too. again: part of the UNet's
-    time after which some rows start from its own first step. reuse: times that an image is served, at most, in the
-    mean. told: steps between two readings of the losses, each of which waits for the device. rendered: images that
-    are made at once where the training renders itself; 0 = those of a step. save: seconds between checkpoints.
-    compiled: compile the UNet for a CPU, which wants some minutes before it saves any. families: what is learned.
-    often: families drawn twice as often as the others. apart: on a CPU, render in a process of its own.
+    channels: of the UNet. capacity: images in the pools. rate: peak learning rate. ema: decay of the averaged weights.
+    text, latent: shares of the time for text encoder and autoencoder. joint: last share of the UNet's time in which
+    the decoder is trained too, with the pixel loss of every image; latent_weight: weight of the latent loss then.
+    pixel_every: steps between two that use the pixel loss, before `joint`. self_start: share of the UNet's time after
+    which some rows start from the UNet's own first step. reuse: how often an image is served on average, at most.
+    log_every: steps between two readings of the losses, which wait for the device. rendered: images in a batch of
+    renders where there is no render process; 0 = the batch size. save: seconds between checkpoints. compiled: compile
+    the UNet, which takes some minutes on a CPU. families: scenes to train. often: families drawn twice as often as the
+    others. render_process: on a CPU, render in a separate process.
     """
 
     channels: tuple[int, ...] = (128, 256)
@@ -29,11 +30,11 @@ class Plan:
     text: float = 0.1
     latent: float = 0.12
     joint: float = 0.5
-    loose: float = 0.05
-    pixels: int = 4
-    again: float = 0.5
+    latent_weight: float = 0.05
+    pixel_every: int = 4
+    self_start: float = 0.5
     reuse: float = 5.0
-    told: int = 1
+    log_every: int = 1
     rendered: int = 0
     save: float = 240.0
     sizes: tuple[tuple[float, int, int], ...] = ((0.85, 32, 32), (0.06, 24, 40), (0.05, 32, 56), (0.04, 36, 64))
@@ -41,7 +42,7 @@ class Plan:
     compiled: bool = False
     families: tuple[str, ...] = tuple(FAMILIES)
     often: tuple[str, ...] = ()
-    apart: bool = True
+    render_process: bool = True
 
 
 ON_A_CARD = Plan(
@@ -49,10 +50,10 @@ ON_A_CARD = Plan(
     capacity=60_000,
     rate=1.6e-3,
     joint=0.7,
-    told=25,
+    log_every=25,
     rendered=4096,
     save=150.0,
     compiled=True,
 )
-"""A card renders where it trains, many images at once: 4,096 take as long as 256, for Python starts the kernels. The
-pool takes 12 GB, a step 13."""
+"""For a GPU, which renders many images at once itself: 4,096 take as long as 256, because the time goes into launching
+kernels. The pools take 12 GB of GPU memory, a step 13 GB."""

@@ -1,7 +1,7 @@
-"""What is in an image, and the image itself: a recipe is drawn at random, rendered, and told in words.
+"""Recipes of training images: a random recipe is rendered to an image and described by captions and scalars.
 
-A recipe and the noise decide every pixel. Words give family, style, colour and mood; scalars give
-what averages of the noise cannot; audio tokens add a mood or a second family with a weight.
+A recipe and the noise determine every pixel. The captions name family, style, colour and mood; the scalars give
+intensity, hue, phase and the share of a second scene; audio tokens add a mood with a weight.
 """
 
 from __future__ import annotations
@@ -27,30 +27,29 @@ SCALARS = (
     Scalar(name="phase", source="clock", rate=PHASE_RATE, cyclic=True),
     Scalar(name="share", source="share"),
 )
-"""Where a scene stands and how it is turned could be scalars too (Knobs has them), but a convolutional UNet has
-to guess places from the borders and learns them slowly: with little time, every scene stands still in the middle.
+"""A scene's position and rotation are no scalars, though scenes have them: a convolutional UNet can infer positions
+only from the image borders and learns them slowly. After a short training every scene stayed in the middle.
 """
 PLAIN = (0.6, 0.0, 0.0)
-"""Intensity, hue and phase where nothing is said of them."""
+"""Default intensity, hue and phase."""
 
 
 ALIKE = 0.06
-"""Images whose kind is below this show one scene that two prompts name in different words."""
+"""Random numbers of `draw` below this give one scene that two prompts name in different words."""
 PAIRS = 0.45
-"""Images whose kind is below this show two prompts, or a prompt and a sound."""
+"""Random numbers of `draw` below this give an image of two prompts, or of a prompt and a sound."""
 FADES = 0.7
-"""Part of the images of two prompts that are told as a fade tells them (see `diffusion.sampling.unet_tokens`). A share
-of the area alone says nothing of the ends of a fade, where one prompt comes or goes."""
+"""Share of the images of two prompts whose tokens are those of a crossfade (see `diffusion.sampling.unet_tokens`). The
+share of the area alone does not cover the ends of a crossfade, where a prompt appears or disappears."""
 
 
 @dataclass
 class Recipe:
-    """One image. share: part of the area that `second` covers, in [0, 1].
+    """One image. family, second: its scenes. share: part of the area that `second` covers, in [0, 1].
 
-    texts: one caption, or the prompts of both scenes. weight: of the second prompt where the image is one of a fade
-    between the two, None elsewhere; the UNet is then told what `paired` makes of it. voice: the mood that the audio
-    tokens tell, with weight `loud` in [0, 1]; empty for silence. heard: what it means. scalars: intensity, hue and
-    phase.
+    texts: one caption, or the prompts of both scenes. weight: of the second prompt in a crossfade, which `paired` then
+    turns into tokens; None otherwise. voice: the text of the audio tokens, "" for silence; loud: their weight in
+    [0, 1]; heard: the mood that `voice` names, a key of MOODS. scalars: intensity, hue and phase.
     """
 
     family: str
@@ -77,7 +76,7 @@ def draw(rng: random.Random, families: Sequence[str] = tuple(FAMILIES)) -> Recip
     other = rng.choice(others or [family])
     recipe = Recipe(family, style=style, mood=mood, colour=colour)
     kind = rng.random() if others else 1.0
-    if kind < 0.04:  # said in one caption
+    if kind < 0.04:  # two scenes in one caption
         recipe.second, recipe.share = other, 0.5
         recipe.texts = (caption(rng, family, style, mood, colour, other),)
     elif kind < PAIRS:  # two prompts that share the image, or a prompt and a sound
@@ -98,23 +97,24 @@ def draw(rng: random.Random, families: Sequence[str] = tuple(FAMILIES)) -> Recip
     return recipe
 
 
-def knobs(recipes: list[Recipe], family: str, device: torch.device) -> SceneParameters:
-    """The recipes' scalars and colours as a scene of `family` takes them."""
+def scene_parameters(recipes: list[Recipe], family: str, device: torch.device) -> SceneParameters:
+    """The recipes' scalars and colours as parameters of a scene of `family`."""
     values = torch.tensor([recipe.scalars for recipe in recipes])
     kind = FAMILIES[family]
-    # On the CPU first: a card would start a kernel for each number.
+    # On the CPU: a GPU would launch a kernel for each number.
     turns = torch.stack([kind.turned(hue, recipe.colour) for hue, recipe in zip(values[:, 1], recipes, strict=True)])
     return kind.parameters(values[:, 0].to(device), values[:, 2].to(device), turns.to(device))
 
 
 def _moods(recipes: list[Recipe], device: torch.device) -> torch.Tensor:
-    """Exposure, saturation and contrast [batch, 3]: the caption's, moved towards the voice's by its weight."""
+    """Exposure, saturation and contrast [batch, 3]: the caption's mood, interpolated towards that of the audio tokens
+    by their weight."""
     rows = []
     for recipe in recipes:
-        said = torch.tensor(MOODS[recipe.mood]).log()
+        mood = torch.tensor(MOODS[recipe.mood]).log()
         if recipe.heard is not None:
-            said = torch.lerp(said, torch.tensor(MOODS[recipe.heard]).log(), recipe.loud)
-        rows.append(said.exp())
+            mood = torch.lerp(mood, torch.tensor(MOODS[recipe.heard]).log(), recipe.loud)
+        rows.append(mood.exp())
     return torch.stack(rows).to(device)
 
 
@@ -130,13 +130,13 @@ def render(noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
         if not rows:
             continue
         fields = Fields(noise[rows])
-        full = glowing(kind.scene(fields, knobs([recipes[i] for i in rows], family, device)))
+        full = glowing(kind.scene(fields, scene_parameters([recipes[i] for i in rows], family, device)))
         mixed = [at for at, i in enumerate(rows) if recipes[i].second is not None]
         if mixed:
             covered = share_mask(fields, [recipes[rows[at]].share for at in mixed], mixed)
             over = torch.tensor([at >= len(first) for at in mixed], device=device).view(-1, 1, 1, 1)
             full[mixed] *= torch.where(over, covered, 1 - covered)
-        # One after the other: two scenes of one family may share an image.
+        # Added one after the other, because both scenes of an image may be of this family.
         for part, part_of in ((full[: len(first)], first), (full[len(first) :], second)):
             light[part_of] += part
     image = film(apply_mood(light, _moods(recipes, device)))

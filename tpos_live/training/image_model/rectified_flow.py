@@ -1,8 +1,8 @@
-"""Rectified flow on coupled pairs.
+"""Rectified flow on coupled pairs: the UNet, its scheduler and the training inputs.
 
-x_t = (1 - t) * latents + t * noise (Liu et al. 2022, "Flow Straight and Fast"). The pairs are coupled by the scene
-itself, so paths do not cross and one step is enough. The UNet gives the latents themselves: the velocity, noise -
-latents, would take half of its last layer to carry the noise through.
+x_t = (1 - t) * latents + t * noise (Liu et al. 2022, "Flow Straight and Fast"). The scene is a function of the noise,
+so the pairs are coupled, paths do not cross and one step is enough. The UNet predicts the latents. If it predicted the
+velocity, noise - latents, half of its last layer would only pass the noise through.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from tpos_live.diffusion.model.unet_inputs import VECTORS, ExtendedUnet, ExtraIn
 from tpos_live.training.image_model.dataset import FIELDS, LATENT_CHANNELS, LAYOUT, PACKING
 
 TRAIN_STEPS = 1000
-"""The scheduler's number of training steps: time t is told to the UNet as 1000 t."""
+"""The scheduler's number of training steps; the UNet's timestep is 1000 t."""
 T_MAX = 0.999
 """The scheduler's first sigma."""
 BLURS = (1.0, 2.0, 4.0, (4.5, 1.2), (4.5, 0.4), (2.1, 1.0), (2.4, 0.3), (0.5, 2.0))
-"""Low-passes of the noise that the UNet is given, in positions of the latent (see `unet_inputs`).
-
-The last five are those that scenes are made of: ridges, rays, flames and curtains, skylines, waves and bands of cloud.
+"""Standard deviations of the Gaussian blurs whose results are extra inputs of the UNet (see `unet_inputs`), in latent
+positions; a pair is (vertical, horizontal). Scenes use the last five: ridges, rays, flames and curtains, skylines,
+waves and bands of cloud.
 """
 
 
 def build_unet(channels: tuple[int, ...] = (128, 256)) -> Any:
-    """The untrained UNet: wide convolutions on few positions, attention in the middle alone.
+    """The untrained UNet: wide convolutions on few positions, attention in the middle block only.
 
-    That is what CPUs are good at: on AVX2 it reaches twice the share of the peak that narrow layers on many positions
-    with attention at two levels did. Facts of the whole image (family, palette, intensity, a second scene) reach
-    every layer as scale and shift, single words by attention.
+    This suits CPUs: on AVX2 it reaches twice the share of peak throughput of narrow layers on many positions with
+    attention at two levels. Conditions for the whole image (family, palette, intensity, a second scene) act on every
+    layer as scale and shift; single words act by cross-attention.
     """
     from diffusers import UNet2DConditionModel
 
@@ -51,7 +51,7 @@ def build_unet(channels: tuple[int, ...] = (128, 256)) -> Any:
 
 
 def scheduler() -> Any:
-    """Stock scheduler that follows a straight flow exactly in any number of steps."""
+    """A scheduler of diffusers that follows a straight flow exactly in any number of steps."""
     from diffusers import UniPCMultistepScheduler
 
     return UniPCMultistepScheduler(
@@ -64,10 +64,10 @@ def scheduler() -> Any:
 
 
 def corrupt(noise: torch.Tensor, latents: torch.Tensor, late: float = 0.33) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where training starts from: x_t [batch, C, h, w] and t [batch].
+    """Training inputs: x_t [batch, C, h, w] and t [batch].
 
-    All but a part `late` start at pure noise. The rest start on the way, some with fresh noise mixed in and some
-    from latents moved by a cell, as image to image and feedback from the last frame will do.
+    Most rows start at pure noise. A share `late` starts at t of 0.15 to 1: some of these with fresh noise mixed in,
+    some from latents shifted by one position, as image-to-image and feedback from the last frame do in a show.
     """
     batch = len(noise)
     device = noise.device

@@ -1,7 +1,7 @@
-"""Make a UNet train faster, with the same weights and, to rounding, the same images.
+"""Make a UNet train faster, with the same weights and, up to rounding, the same images.
 
-Measured on one core of an AMD EPYC (bfloat16, 32 images of 128 by 128, forwards and back): torch's own attention
-kernel 388 ms, attention written out 263 ms, that and compiled blocks 203 ms.
+Measured on one core of an AMD EPYC (bfloat16, 32 images of 128 by 128, forward and backward pass): torch's fused
+attention kernel 388 ms, explicit matrix products 263 ms, the latter with compiled blocks 203 ms.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from tpos_live.training.precision import trains_in_bfloat16
 
 
 def accelerator_for(name: str | None) -> Any:
-    """accelerate's handle of a device: in bfloat16, but for CPUs that are faster in single precision.
+    """The Accelerator object of accelerate for a device, in bfloat16 where that is faster.
 
-    name: "cpu", "cuda", ... or None for the best there is. Raises MissingLibraryError.
+    name: "cpu", "cuda", ... or None for the best device. Raises MissingLibraryError.
     """
     accelerate = optional_library("accelerate", "train")
     coarse = trains_in_bfloat16("cpu" if name == "cpu" or not torch.accelerator.is_available() else "card")
@@ -27,14 +27,15 @@ def accelerator_for(name: str | None) -> Any:
 
 
 def can_compile(device: torch.device) -> bool:
-    """Whether networks can be compiled for a device: for a CPU that needs a C++ compiler."""
+    """Whether networks can be compiled for a device; a CPU needs a C++ compiler."""
     return device.type != "cpu" or shutil.which("c++") is not None
 
 
 def speed_up(unet: Any, compiled: bool) -> None:
-    """Write the attention of a UNet2DConditionModel out, and compile its blocks in place.
+    """Compute the attention of a UNet2DConditionModel by explicit matrix products and, where `compiled`, compile its
+    blocks in place.
 
-    compiled: a minute or more for each shape of a batch; only square images, so that rare wide ones cost no compiling.
+    Compiling takes a minute or more for each batch shape, so the rare wide images run without it.
     """
     from diffusers.models.attention_processor import AttnProcessor
 
@@ -44,20 +45,20 @@ def speed_up(unet: Any, compiled: bool) -> None:
 
 
 def compile_blocks(network: Any, blocks: Iterable[Any]) -> None:
-    """Compile these blocks of `network`, in place, for what it is given square: its first input or `sample`."""
+    """Compile these blocks of `network` in place; they are used where the input (`sample` or the first) is square."""
     square = [False]
 
     def look(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         square[0] = _square(kwargs["sample"] if "sample" in kwargs else args[0])
 
     network.register_forward_pre_hook(look, with_kwargs=True)
-    # The forwards and not the blocks, so that hooks on blocks stay outside and names in checkpoints stay the same.
+    # Compile the methods, not the modules: hooks stay outside, and names in checkpoints do not change.
     for block in blocks:
         block.forward = _either(torch.compile(block.forward, dynamic=False), block.forward, lambda *_: square[0])
 
 
 def compiled_where_square(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of images, compiled for those whose sides are alike."""
+    """A function of images, compiled for square images only."""
     return _either(torch.compile(function, dynamic=False), function, lambda image, *_: _square(image))
 
 

@@ -1,7 +1,7 @@
-"""Train Ember, the engine in the box, from nothing: `tpos-live train ember`.
+"""Train Ember, the bundled engine, from scratch: `tpos-live train ember`.
 
-Words first (distilled from MiniLM), then the latent space, then the UNet on pairs of noise and
-scene. Everything is kept in a run folder and resumes from there.
+First the text encoder (distilled from MiniLM), then the autoencoder, then the UNet on pairs of noise and scene. A run
+folder holds all checkpoints, and a training resumes from there.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from tpos_live.training.image_model.plan import ON_A_CARD, Plan
 from tpos_live.training.image_model.rectified_flow import T_MAX, build_unet, corrupt, one_step
 from tpos_live.training.text.text_encoder import train_text_encoder
 
-AGAIN = 6
-"""Of so many rows of a batch, one starts from the UNet's own first step."""
+SELF_START_EVERY = 6
+"""One of so many rows of a batch starts from the UNet's own first step."""
 DECODER_RATE = 1.5e-3
-"""Learning rate of the decoder while it learns with the UNet; it falls over the last quarter."""
+"""Learning rate of the decoder while it is trained with the UNet; it falls over the last quarter of the time."""
 WORTH_COMPILING = 30.0
-"""Minutes of training from which compiling the UNet for a CPU, some four minutes, pays."""
+"""Minutes of training from which the UNet is compiled for a CPU; compiling takes about 4 minutes."""
 
 
 def train_ember(
@@ -59,15 +59,13 @@ def train_ember(
     often: Sequence[str] = (),
     batch: int | None = None,
 ) -> None:
-    """Train and write the engine folder `out`; checkpoints and sample sheets go to `run`.
+    """Train and write the engine folder `out`; checkpoints and contact sheets go to `run`.
 
-    resume: go on from the checkpoint in `run`, or, where there is none, from the weights of the engine in `out`.
-
-    minutes: wall clock for everything that is not done yet. of: minutes of the UNet's training that this is a part of:
-    the learning rate and the lessons go by them, so that a training can be done in several calls; None = what is done
-    and these. accelerator: "cpu", "cuda", ... or None
-    for the best there is. threads: of the CPU, None for all. families, often, batch: in place of the plan's.
-    Raises MissingLibraryError.
+    resume: continue from the checkpoint in `run`, or, without one, from the weights of the engine in `out`. minutes:
+    wall-clock time for all stages that are not done yet. of: total minutes of UNet training, for a training in several
+    calls: learning rate and curriculum follow this total; None = the time of earlier calls and of this one.
+    accelerator: "cpu", "cuda", ... or None for the best device. threads: of the CPU, None for all. families, often,
+    batch: override those of the plan. Raises MissingLibraryError.
     """
     from transformers import AutoTokenizer, BertModel
 
@@ -77,8 +75,8 @@ def train_ember(
     plan = replace(
         plan, families=tuple(families) or plan.families, often=tuple(often) or plan.often, batch=batch or plan.batch
     )
-    # One core renders: threads that wait for each other on a shared core cost ten times as much as they save.
-    torch.set_num_threads(threads or max(1, len(usable_cores()) - (plan.apart and on_cpu)))
+    # One core is left to the render process: a thread on a shared core costs ten times what it saves (the others wait).
+    torch.set_num_threads(threads or max(1, len(usable_cores()) - (plan.render_process and on_cpu)))
     seed += acc.process_index
     torch.manual_seed(seed)
     run.mkdir(parents=True, exist_ok=True)
@@ -107,7 +105,7 @@ def train_ember(
 
 
 class Trainer:
-    """Trains the UNet, and near the end the decoder with it."""
+    """Trains the UNet and, in the last part (`Plan.joint`), the decoder with it."""
 
     def __init__(self, acc: Any, plan: Plan, state: State, run: Path, vae: Any, words: Words, seed: int) -> None:
         self.acc, self.plan, self.state, self.run, self.words = acc, plan, state, run, words
@@ -124,7 +122,7 @@ class Trainer:
         self.unet, self.optimizer = acc.prepare(unet, optimizer)
         vae.encoder.requires_grad_(False)
         self.weights = autoencoder.channel_weights(vae).to(acc.device)  # of the matrix, before the decoder learns
-        self.polish = torch.optim.AdamW(vae.decoder.parameters(), lr=DECODER_RATE, weight_decay=0.0)
+        self.decoder_optimizer = torch.optim.AdamW(vae.decoder.parameters(), lr=DECODER_RATE, weight_decay=0.0)
         drawn = (*plan.families, *plan.often)
         self.shares = [share for share, *_ in plan.sizes]
         self.renderers = [
@@ -137,16 +135,15 @@ class Trainer:
         ]
 
     def train(self, seconds: float, out: Path, of: float | None = None) -> None:
-        """Train for so many seconds; the learning rate falls to its end over `of` seconds, or over what was spent
-        before and is now. With each checkpoint the engine in `out` is written too. Raises RuntimeError where an error
-        is no number."""
+        """Train for `seconds`. The learning rate falls over `of` seconds in total, by default over the time spent
+        before and now. Each checkpoint also writes the engine `out`. Raises RuntimeError where a loss is not finite."""
         until = self.state.spent + max(seconds, 1.0)
         total = until if of is None else of
         begin, before, saved = time.monotonic(), self.state.spent, time.monotonic()
         shown = {"latent": 0.0, "pixel": 0.0}
         with ExitStack() as stack:
             made = list(zip(self.shares, self.renderers, strict=True))
-            apart = self.plan.apart and self.acc.device.type == "cpu"
+            apart = self.plan.render_process and self.acc.device.type == "cpu"
             process = stack.enter_context(RenderProcess(made, self.state.steps)) if apart else None
             bar = stack.enter_context(
                 tqdm(total=round(seconds), unit="s", desc="ember", disable=not self.acc.is_main_process)
@@ -155,12 +152,12 @@ class Trainer:
                 seen = self._step(min(self.state.spent / total, 1.0), process)
                 self.state.steps += 1
                 self.state.spent = before + time.monotonic() - begin
-                if self.state.steps % self.plan.told:
+                if self.state.steps % self.plan.log_every:
                     continue
                 for name, value in seen.items():
                     if not math.isfinite(now := float(value)):
                         raise not_a_number(name, self.state, self.run)
-                    shown[name] += (0.02 * self.plan.told if shown[name] else 1.0) * (now - shown[name])
+                    shown[name] += (0.02 * self.plan.log_every if shown[name] else 1.0) * (now - shown[name])
                 bar.n = min(bar.total, round(self.state.spent - before))
                 facts = {"steps": self.state.steps, "images": sum(pool.added for pool in self.pools)}
                 bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items()} | facts, refresh=False)
@@ -170,38 +167,38 @@ class Trainer:
                     saved = time.monotonic()
 
     def _batch(self, process: RenderProcess | None) -> Batch:
-        """The pairs of the next step; new images come in before."""
-        # Which pool is drawn from the steps done, so that all processes work on the same size.
+        """The pairs of the next step, after new images were added to the pools."""
+        # The pool is chosen by the number of steps, so that all processes of a training use the same image size.
         choice = torch.rand((), generator=torch.Generator().manual_seed(self.state.steps)).item()
         index = next((i for i in range(len(self.pools)) if choice < sum(self.shares[: i + 1])), 0)
         pool = self.pools[index]
         count = self.plan.batch if index == 0 else max(1, self.plan.batch // 2)
 
-        def hungry() -> bool:
+        def needs_images() -> bool:
             return pool.filled < min(4 * count, pool.capacity) or pool.served > self.plan.reuse * pool.added
 
         if process is None:
-            while hungry():
+            while needs_images():
                 pool.add(self.renderers[index].make(min(self.plan.rendered or count, pool.capacity)))
             return pool.take(count)
-        # Where the renderer has no core of its own, an image more is a step less.
+        # Without a core of its own the renderer slows down the training, so take no more images than needed.
         beside = torch.get_num_threads() < len(usable_cores())
-        while beside or pool.served > 0.5 * self.plan.reuse * pool.added or hungry():
-            if (new := process.take(wait=hungry())) is None:
+        while beside or pool.served > 0.5 * self.plan.reuse * pool.added or needs_images():
+            if (new := process.take(wait=needs_images())) is None:
                 break
             self.pools[new[0]].add(new[1])
         return pool.take(count)
 
     def _step(self, part: float, process: RenderProcess | None) -> dict[str, torch.Tensor]:
-        """One step at `part` of the way; the losses by name, on the device: reading them waits for it."""
+        """One step at `part` (0 to 1) of the training; the losses by name, on the device: reading them waits for it."""
         plan, state = self.plan, self.state
         warm = min(1.0, (state.steps + 1) / 200)
         for group in self.optimizer.param_groups:
             group["lr"] = plan.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
         batch = self._batch(process)
         x, t = corrupt(batch.noise, batch.latents, 0.0 if part < 0.3 else 0.25)
-        if part >= plan.again:
-            self._again(x, t, batch)
+        if part >= plan.self_start:
+            self._start_from_own_step(x, t, batch)
         x = x.contiguous(memory_format=torch.channels_last)
         joint = part > 1 - plan.joint
         with self.acc.autocast():
@@ -209,35 +206,35 @@ class Trainer:
             apart = have - batch.latents
             loss = (self.weights * apart.square()).mean() + (self.weights * apart.abs()).mean() * part
             if joint:
-                loss = loss * plan.loose
+                loss = loss * plan.latent_weight
             seen = {"latent": apart.detach().abs().mean()}
-            if (joint or part > 0.3) and state.steps % (1 if joint else plan.pixels) == 0:
+            if (joint or part > 0.3) and state.steps % (1 if joint else plan.pixel_every) == 0:
                 rows = len(x) if joint else max(1, len(x) // 3)
                 drawn, render = autoencoder.decode(self.vae, have[:rows]).float(), batch.image[:rows]
                 pixel = self.pixel_loss(drawn, render)
                 seen["pixel"] = pixel.detach()
                 loss = loss + 2.0 * pixel
         self.optimizer.zero_grad(set_to_none=True)
-        self.polish.zero_grad(set_to_none=True)
+        self.decoder_optimizer.zero_grad(set_to_none=True)
         self.acc.backward(loss)
         self.acc.clip_grad_norm_(self.unet.parameters(), 1.0)
         self.optimizer.step()
         if joint:
-            for group in self.polish.param_groups:
+            for group in self.decoder_optimizer.param_groups:
                 group["lr"] = DECODER_RATE * min(1.0, max(0.03, 4 * (1 - part)))
-            self.polish.step()
+            self.decoder_optimizer.step()
         if state.steps % 4 == 0:
-            self._follow(min(plan.ema, (state.steps + 1) / (state.steps + 10)) ** 4)
+            self._update_ema(min(plan.ema, (state.steps + 1) / (state.steps + 10)) ** 4)
         return seen
 
-    def _again(self, x: torch.Tensor, t: torch.Tensor, batch: Batch) -> None:
-        """Let some rows of a step start, in place, from what the UNet itself makes of their noise in one step.
+    def _start_from_own_step(self, x: torch.Tensor, t: torch.Tensor, batch: Batch) -> None:
+        """Replace, in place, the input of some rows by a mix of their noise and the UNet's own one-step estimate.
 
-        That is where the second of two steps starts. Met with the true latents alone, it learns to read detail off
-        them, which scenes share with their noise, and in an image of its own it takes noise for detail. Always as many
-        rows: a compiled UNet knows few sizes.
+        The second of two sampling steps starts from such an input. A UNet that is trained on the true latents only
+        learns to copy their detail, and then takes the noise in its own estimate for detail. The number of rows is
+        constant because a compiled UNet is compiled for each batch size.
         """
-        rows = max(1, len(x) // AGAIN)
+        rows = max(1, len(x) // SELF_START_EVERY)
         noise, tokens = batch.noise[:rows], batch.tokens[:rows]
         with torch.no_grad(), self.acc.autocast():
             own = one_step(self.unet, noise, torch.full_like(t[:rows], T_MAX), tokens).float()
@@ -245,22 +242,22 @@ class Trainer:
         at = t[:rows].view(-1, 1, 1, 1)
         x[:rows] = (1 - at) * own + at * noise
 
-    def _follow(self, decay: float) -> None:
-        """Move the averaged weights towards the newest."""
+    def _update_ema(self, decay: float) -> None:
+        """Update the exponential moving average of the weights."""
         with torch.no_grad():
             for name, value in self.acc.unwrap_model(self.unet).state_dict().items():
                 self.ema[name].lerp_(value.to(self.ema[name]), 1 - decay)
 
     def average(self) -> Any:
-        """The UNet with averaged weights, for images and for export."""
+        """The UNet with averaged weights, for contact sheets and for export."""
         unet = build_unet(self.plan.channels)
         unet.load_state_dict(self.ema)
         return unet.to(self.acc.device).eval()
 
     def save(self, out: Path) -> None:
-        """Write the checkpoint, a sheet of samples, and from averaged weights the engine folder `out`.
+        """Write the checkpoint, a contact sheet and, from the averaged weights, the engine folder `out`.
 
-        Raises RuntimeError where the weights are no numbers.
+        Raises RuntimeError where a weight is not finite.
         """
         unet = self.acc.unwrap_model(self.unet)
         if not all(bool(value.isfinite().all()) for value in unet.state_dict().values()):
@@ -279,7 +276,7 @@ class Trainer:
         write_engine(out, average.unet, self.vae, self.words.encoder, self.words.tokenizer, self.plan.families)
 
     def load(self) -> None:
-        """Go on from the checkpoint in the run folder, if there is one."""
+        """Continue from the checkpoint in the run folder, if there is one."""
         parts = read_parts(self.run)
         if "unet" not in parts:
             return

@@ -1,1 +1,1 @@
-"""Synthesised sound: effects, music, the bundled track."""
+"""Synthetic audio for training and tests: sound effects, music and the bundled demo track."""

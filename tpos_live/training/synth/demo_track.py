@@ -1,8 +1,7 @@
-"""The bundled track: 24 bars at 128 BPM, composed and synthesised here, with a sidecar of what is where.
+"""The bundled demo track, 24 bars at 128 BPM, synthesised, and a JSON file with its beats, drum hits and sections.
 
-`python -m tpos_live.training.synth.demo_track` writes `demo.ogg` and `demo.json` anew. The track holds one of
-everything that the analysis has a feature for, and loops without a seam: whatever rings on at its end
-rings on at its beginning.
+`python -m tpos_live.training.synth.demo_track` writes `demo.ogg` and `demo.json`. The track has a passage for every
+feature of the audio analysis. It loops without a seam: sound that decays beyond the end continues at the beginning.
 """
 
 from __future__ import annotations
@@ -21,13 +20,14 @@ from tpos_live.training.synth import synth
 BEAT = BAR / 4
 STEP = BEAT / 4
 LOUDNESS = -14.0
+"""LUFS."""
 CEILING = 10 ** (-2.2 / 20)
 """A little below -1 dBFS, because the Vorbis codec overshoots."""
 SECTIONS = (("intro", 0, 4), ("build-up", 4, 8), ("drop", 8, 16), ("breakdown", 16, 19), ("silence", 19, 20),
             ("drop", 20, BARS))  # fmt: skip
 """Name, first bar and bar after the last."""
 _CHORDS = ((57, 60, 64, 67), (53, 57, 60, 64), (55, 60, 64, 71), (55, 59, 62, 69))
-"""Am7, Fmaj7, Cmaj7 and G with a ninth, one a bar, in MIDI notes."""
+"""MIDI notes of Am7, Fmaj7, Cmaj7 and G with a ninth, one chord for each bar."""
 _ROOTS = (33, 29, 36, 31)
 _MELODY = (
     ((0, 69), (3, 72), (6, 76), (10, 74), (12, 72)),
@@ -35,11 +35,13 @@ _MELODY = (
     ((0, 67), (3, 72), (6, 76), (10, 79), (12, 76)),
     ((0, 74), (3, 71), (6, 74), (10, 79), (12, 76), (14, 74)),
 )
-"""For each chord: sixteenth in the bar and MIDI note."""
+"""For each chord: (sixteenth in the bar, MIDI note)."""
 
 
 @dataclass(frozen=True)
 class Section:
+    """A section of the track. start, end: seconds."""
+
     name: str
     start: float
     end: float
@@ -47,7 +49,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Score:
-    """What is in the track and when, in seconds. hats: closed and open ones."""
+    """Ground truth of the track; all times in seconds. hats: closed and open ones."""
 
     tempo: float
     duration: float
@@ -76,8 +78,7 @@ def section_of(bar: int) -> str:
 
 
 def kicks() -> list[Hit]:
-    """Four on the floor in the drops; it comes in with the intro's second half, and leaves the last bar
-    of the build-up to the snare."""
+    """Four on the floor from the second half of the intro on, except in breaks and in the last bar of the build-up."""
     hits = []
     for bar in range(BARS):
         part = section_of(bar)
@@ -95,7 +96,7 @@ def snares() -> list[Hit]:
         if part == "drop":
             hits += [Hit(bar * BAR + beat * BEAT, 1.0) for beat in (1, 3)]
         elif part == "build-up":
-            count = (2, 4, 8, 14)[bar - 4]  # of the last bar's 16 the final two are a breath
+            count = (2, 4, 8, 14)[bar - 4]  # 14: the last two sixteenths before the drop are silent
             length = (2 * BEAT, BEAT, BEAT / 2, STEP)[bar - 4]
             shift = BEAT if bar == 4 else 0.0
             for index in range(count):
@@ -105,7 +106,7 @@ def snares() -> list[Hit]:
 
 
 def hats() -> tuple[list[Hit], list[Hit]]:
-    """Closed and open: off-beats from the intro's second half, sixteenths in the drops."""
+    """Closed and open hats: off-beats from the second half of the intro on, sixteenths in the drops."""
     closed, opened = [], []
     for bar in range(BARS):
         part = section_of(bar)
@@ -140,13 +141,13 @@ def _times(hits: list[Hit]) -> tuple[float, ...]:
 
 
 class Track:
-    """A stereo loop as long as the piece, float64 [n, 2]; what is placed beyond its end comes round."""
+    """A stereo loop as long as the track, float64 [n, 2]; sound beyond its end wraps to the beginning."""
 
     def __init__(self) -> None:
         self.samples = np.zeros((round(BARS * BAR * RATE), 2))
 
     def place(self, sound: np.ndarray, time: float, gain: float = 1.0, pan: float = 0.0) -> None:
-        """pan: -1 left to 1 right, of equal power."""
+        """Add `sound` [n] at `time` seconds. pan: -1 left to 1 right, at constant power."""
         angle = (pan + 1) * np.pi / 4
         at = np.arange(round(time * RATE), round(time * RATE) + len(sound)) % len(self.samples)
         self.samples[at, 0] += gain * np.sqrt(2) * np.cos(angle) * sound
@@ -154,7 +155,7 @@ class Track:
 
 
 def render() -> np.ndarray:
-    """The whole track, float32 [n, 2] at 48 kHz; the same for every call."""
+    """The whole track, float32 [n, 2] at 48 kHz; deterministic."""
     noise = np.random.default_rng(128)
     drums = _drums(noise)
     room_for = Track()
@@ -184,7 +185,7 @@ def _drums(noise: np.random.Generator) -> np.ndarray:
 
 
 def _basses() -> np.ndarray:
-    """Three sixteenths after each beat, where the kick leaves room; held notes in the breakdown."""
+    """Three sixteenths after each kick in the drops; held notes in the breakdown and in bars 5 and 6."""
     track = Track()
     for bar in range(BARS):
         root, part = _ROOTS[bar % 4], section_of(bar)
@@ -199,7 +200,7 @@ def _basses() -> np.ndarray:
 
 
 def _pads() -> np.ndarray:
-    """Wide chords, and a filter that opens through intro and build-up."""
+    """Stereo chords through a low-pass filter that opens during intro and build-up."""
     voices = [Track(), Track()]
     for bar in range(BARS):
         if section_of(bar) == "silence":
@@ -216,7 +217,7 @@ def _pads() -> np.ndarray:
 
 
 def _leads() -> np.ndarray:
-    """Broken chords that grow brighter, the melody in the drops, and its memory in the breakdown."""
+    """Broken chords that become brighter, the melody in the drops, and the same, quieter, in the breakdown."""
     track = Track()
     for bar in range(BARS):
         part, chord = section_of(bar), _CHORDS[bar % 4]
@@ -250,7 +251,7 @@ def _effects(noise: np.random.Generator) -> np.ndarray:
 
 
 def _ducking(depth: float) -> np.ndarray:
-    """Gain [n] that makes room for each kick."""
+    """Sidechain gain [n], lowered at each kick by `depth`."""
     gain = np.ones(round(BARS * BAR * RATE))
     time = synth.seconds(BEAT)
     for hit in kicks():
@@ -261,14 +262,14 @@ def _ducking(depth: float) -> np.ndarray:
 
 
 def _smooth(gain: np.ndarray) -> np.ndarray:
-    """Without clicks: averaged over 4 ms, the ends joined."""
+    """Moving average of the gain over 4 ms, circular, to avoid clicks."""
     width = RATE // 250
     total = np.cumsum(np.concatenate([gain[-width // 2 :], gain, gain[: width // 2]]))
     return (total[width:] - total[:-width])[: len(gain)] / width
 
 
 def _silence() -> np.ndarray:
-    """Gain [n] that ends all sound for the bar of silence."""
+    """Gain [n] that mutes the bar of silence."""
     bar, fade = _bars(), 0.06
     return np.interp(bar, [19 - fade, 19, 20 - 1e-6, 20], [1.0, 0.0, 0.0, 1.0])
 

@@ -1,7 +1,7 @@
-"""What kind of music it is, in words that say how it feels.
+"""Maps a kind of music to words of kind and mood, as labels for training.
 
-A teacher that hears music is sure of that and shy of the kind, and a kind's name alone says little to an engine of
-scenes. Here each kind that the teacher or the composer names is told in words of kind and mood.
+The teacher gives "music" a high score and each kind of music a very low one, and the name of a kind alone is not enough
+to choose a scene. So each kind that the teacher or `synth/music.py` names becomes a set of words with shares.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 MUSIC = "music"
 SURE = 0.5
-"""Score of MUSIC from which a sound is music, and is told by its kinds."""
+"""Score of MUSIC from which a sound is labelled by its kinds of music."""
 FAINT = 0.004
-"""A kind's score below this says nothing; kinds are told apart by their shares alone."""
+"""Smallest score of a kind that counts; above it, only the ratios between kinds matter."""
 MOOD_SHARE, TIMBRE_SHARE = 0.5, 0.2
-"""Shares of the moods, and of electronic or acoustic, in what is said of a kind."""
+"""Shares of the moods, and of "electronic music" or "acoustic music", in the words for a kind."""
 
 TIMBRES = {
     "electronic music": (
@@ -26,12 +26,12 @@ TIMBRES = {
         "choir music",
     ),
 }  # fmt: skip
-"""What kinds are played on, where that can be said."""
+"""Kinds by timbre; kinds that can be both are not listed."""
 PLAIN = ("calm", "energetic", "dark", "bright")
-"""Moods as they are said where energy and light are known."""
+"""Words for the mood where energy and brightness are known numbers."""
 
 KINDS: dict[str, tuple[str, ...]] = {
-    # a kind, as YAMNet or `synth/music.py` calls it: its name in the sentence space, and moods of the engine's
+    # name in YAMNet or `synth/music.py`: its label in the sentence space, and phrases of moods
     "ambient music": ("ambient music", "calm"),
     "new-age music": ("ambient music", "peaceful"),
     "dark ambient music": ("dark ambient music", "dark calm"),
@@ -95,10 +95,9 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 
 def split_music_labels(labels: Mapping[str, float]) -> dict[str, float]:
-    """What a teacher said of a sound, names to scores; of music, its kinds and moods in place of "music".
+    """Replace the label "music" in a teacher's scores by words for its kinds and moods, with the same total score.
 
-    Their scores add up to that of music. Where no kind is heard it stays as it is, and where no music is, none of its
-    kinds does.
+    Without a kind above FAINT, "music" stays. Below a score of SURE for "music", labels of its kinds are removed.
     """
     music = labels.get(MUSIC, 0.0)
     kinds = {name: score for name, score in labels.items() if name in KINDS and score >= FAINT}
@@ -114,8 +113,8 @@ def split_music_labels(labels: Mapping[str, float]) -> dict[str, float]:
 
 
 def in_words(kind: str, energy: float = 0.0, light: float = 0.0) -> dict[str, float]:
-    """Words for a kind of KINDS, with shares that add up to one. energy, light: -1 to 1, where they are known (0, 0:
-    the kind's own moods): how driving, and how bright."""
+    """Words for a kind of KINDS, with shares that sum to one. energy: -1 calm to 1 energetic; light: -1 dark to 1
+    bright; both 0 where unknown, which takes the kind's own moods."""
     name, *moods = KINDS[kind]
     weights = dict.fromkeys(moods, 1.0)
     if energy or light:
@@ -124,8 +123,8 @@ def in_words(kind: str, energy: float = 0.0, light: float = 0.0) -> dict[str, fl
     total = sum(weights.values())
     share = MOOD_SHARE * min(total, 1.0)
     timbre = next((word for word, names in TIMBRES.items() if name in names), name)
-    told = {name: 1.0 - share - TIMBRE_SHARE}
+    words = {name: 1.0 - share - TIMBRE_SHARE}
     for word, weight in ((timbre, TIMBRE_SHARE), *((mood, share * part / total) for mood, part in weights.items())):
         if weight > 0:
-            told[word] = told.get(word, 0.0) + weight
-    return told
+            words[word] = words.get(word, 0.0) + weight
+    return words

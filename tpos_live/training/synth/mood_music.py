@@ -1,4 +1,4 @@
-"""Procedural music of a mood, with an exact density: calm, driving, dark, bright, and a piano alone."""
+"""Procedural music with a given mood and an exact density: calm, driving, dark, bright, and solo piano."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _chord(rng: np.random.Generator, minor: bool) -> list[int]:
 
 
 def calm(rng: np.random.Generator, density: float, count: float) -> Signal:
-    """Pads, a few soft plucks; slow."""
+    """Slow pads and a few soft plucks."""
     root = int(rng.integers(50, 60))
     chord = _chord(rng, bool(rng.random() < 0.4))
     length = count / 2
@@ -27,7 +27,7 @@ def calm(rng: np.random.Generator, density: float, count: float) -> Signal:
 
 
 def driving(rng: np.random.Generator, density: float, count: float) -> Signal:
-    """Four on the floor, hats, a bass that runs; the faster the denser."""
+    """Four on the floor, hats and a running bass; the density sets the tempo."""
     beat = 60 / between(105, 175, density)
     thump, tick, crack = kick(rng), hat(rng, 0.03), snare(rng)
     root = int(rng.integers(33, 42))
@@ -41,7 +41,7 @@ def driving(rng: np.random.Generator, density: float, count: float) -> Signal:
 
 
 def dark(rng: np.random.Generator, density: float, count: float) -> Signal:
-    """Low and minor: a drone under slow low notes, no light in it."""
+    """A drone and slow low notes in minor, without high frequencies."""
     root = int(rng.integers(31, 40))
     bed = shaped(drone(rng, 0.3, count), 25, 500, 4)
     low = [pad(root + n, 1.2, 0.006, rng.uniform()) for n in (0, 1, 3, 6)]
@@ -51,7 +51,7 @@ def dark(rng: np.random.Generator, density: float, count: float) -> Signal:
 
 
 def bright(rng: np.random.Generator, density: float, count: float) -> Signal:
-    """Major arpeggios, high and open, with light percussion."""
+    """High major arpeggios with light percussion."""
     root = int(rng.integers(60, 70))
     chord = _chord(rng, False)
     notes = [pluck(root + n + shift, 1.0, 0.6) for n in chord for shift in (0, 12)]
@@ -63,7 +63,7 @@ def bright(rng: np.random.Generator, density: float, count: float) -> Signal:
 
 
 def piano(rng: np.random.Generator, density: float, count: float) -> Signal:
-    """Struck strings alone: music without electricity."""
+    """Solo piano: slightly inharmonic decaying partials."""
     scale = rng.integers(45, 55) + np.array([0, 2, 3, 5, 7, 8, 10, 12, 14, 15, 19, 24])
 
     def note() -> Signal:

@@ -1,9 +1,9 @@
-"""Made music of known kind and mood: a small composer and a General MIDI soundfont.
+"""Synthetic music of known kind and mood: random scores played by a General MIDI soundfont, for training.
 
-What a VJ's sound encoder mostly hears is music, and "music" says nothing of it. Each style is a tempo, a harmony and a
-few parts; how busy it is (density), its mode and its tempo are drawn, so that kind and mood of every piece are known
-exactly, and nobody's recording is needed. The soundfont (FluidR3 GM, MIT licence, for one) gives real instruments;
-kicks, snares and hats of electronic styles are the synthesiser's own half of the time.
+Most input of a show is music, and the label "music" alone is too coarse. Each style is a tempo range, a harmony and
+some parts; density, mode and tempo are random. So kind and mood of each piece are known exactly, and no recordings are
+needed. The soundfont (for example FluidR3 GM, MIT licence) has the instruments; half of the drum parts of electronic
+styles use our own synthesiser instead.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Signal = np.ndarray
 
 @dataclass(frozen=True)
 class Song:
-    """sound: float64 [n] at 48 kHz, of any level. energy: -1 calm to 1 driving; light: -1 dark to 1 bright."""
+    """sound: float64 [n] at 48 kHz, at any level. energy: -1 calm to 1 driving; light: -1 dark to 1 bright."""
 
     sound: Signal
     energy: float
@@ -36,11 +36,11 @@ class Song:
 
 @cache
 def open_soundfont(soundfont: Path) -> Any:
-    """A synthesiser and the number of the soundfont in it, once a process. Raises DataError."""
+    """A synthesiser with the soundfont loaded, and the soundfont's number; cached. Raises DataError."""
     try:
         from tinysoundfont import Synth
     except ImportError as error:
-        raise DataError("made music needs tinysoundfont: pip install --no-deps tinysoundfont") from error
+        raise DataError("synthetic music needs tinysoundfont: pip install --no-deps tinysoundfont") from error
     synth = Synth(samplerate=RATE)
     try:
         return synth, synth.sfload(str(soundfont))
@@ -49,7 +49,8 @@ def open_soundfont(soundfont: Path) -> Any:
 
 
 def song(style: str, density: float, count: float, seed: int, soundfont: Path) -> Song:
-    """`count` seconds of a style, the busier the denser. Raises DataError for a soundfont that cannot be read."""
+    """`count` seconds of a style; density (0 to 1) sets how many notes there are and, partly, the tempo. Raises
+    DataError for a soundfont that cannot be read."""
     rng, made = np.random.default_rng(seed), STYLES[style]
     low, high = made.tempo
     beat = 60 / (low + (high - low) * np.clip(0.5 * density + 0.5 * rng.random(), 0, 1))
@@ -77,7 +78,7 @@ def song(style: str, density: float, count: float, seed: int, soundfont: Path) -
 
 
 def _played(part: Part, score: Score, count: float, soundfont: Path) -> Signal:
-    """One part, mono, of about RMS 0.1."""
+    """One part, mono, with an RMS of about 0.1 before its filters and reverb."""
     rng, total = score.rng, round(count * RATE)
     own = part.own and rng.random() < 0.5
     sound = _own_drums(score, total) if own else _sampled(part, score, total, soundfont)
@@ -92,7 +93,7 @@ def _played(part: Part, score: Score, count: float, soundfont: Path) -> Signal:
 
 
 def _even(sound: Signal) -> Signal:
-    """At an RMS of 0.1."""
+    """Scale to an RMS of 0.1."""
     return np.asarray(sound * 0.1 / (np.sqrt(np.mean(sound**2)) + 1e-9))
 
 
@@ -139,7 +140,7 @@ def _own_drums(score: Score, total: int) -> Signal:
 
 
 def _ducking(beats: Sequence[float], total: int) -> Signal:
-    """How loud what gives way to the kick is: 0.3 at a kick, back in a fifth of a second."""
+    """Sidechain gain for the other parts: 0.3 at each kick, nearly 1 again after 0.2 s."""
     time, gain = seconds(total / RATE)[:total], np.ones(total)
     for beat in beats:
         gain = np.minimum(gain, np.where(time >= beat, 1 - 0.7 * np.exp(-(time - beat) / 0.08), 1.0))
@@ -147,7 +148,7 @@ def _ducking(beats: Sequence[float], total: int) -> Signal:
 
 
 def _room(sound: Signal, rng: np.random.Generator, decay: float) -> Signal:
-    """In a room of so many seconds: noise that decays."""
+    """Reverb only, at the level of `sound`: convolution with noise that decays by 60 dB in 2 * `decay` seconds."""
     time = seconds(min(2 * decay, 4.0))
     answer = np.zeros(_quick(len(time)))
     answer[: len(time)] = rng.standard_normal(len(time)) * np.exp(-6.9 * time / decay / 2)
@@ -157,6 +158,6 @@ def _room(sound: Signal, rng: np.random.Generator, decay: float) -> Signal:
 
 
 def _quick(count: int) -> int:
-    """A length of `count` or a little more that is quick to transform: 8 to 16 times a power of two."""
+    """The next length from `count` on that is fast for an FFT: 8 to 16 times a power of two."""
     step = 1 << max(count.bit_length() - 4, 0)
     return -(-count // step) * step

@@ -1,6 +1,6 @@
-"""Short pieces of music for measuring: as many as wanted, all different, all at one tempo and on one grid.
+"""Short random pieces of music for evaluation, all different but with the same tempo and beat grid.
 
-That they share tempo and grid is the point: an image that only keeps the beat fits all of them equally well.
+Tempo and grid are the same on purpose: a video that follows only the beat then fits all pieces equally well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ TEMPO = 120.0
 BAR = 240.0 / TEMPO
 STEPS = 16
 LEVEL = 0.16
-"""Root mean square of a piece: about -14 LUFS."""
+"""RMS of a piece: about -14 LUFS."""
 _KICKS = (
     "x...x...x...x...",
     "x.......x.x.....",
@@ -36,7 +36,7 @@ _SCALE = (0, 2, 3, 5, 7, 8, 10)
 
 
 def piece(seed: int, bars: int) -> np.ndarray:
-    """Music of `bars` bars at TEMPO, float32 [n, 2] at 48 kHz: rhythm, breaks, chords, bass and melody of the seed."""
+    """`bars` bars of music at TEMPO, float32 [n, 2] at 48 kHz; rhythm, breaks, chords, bass and melody by `seed`."""
     rng = np.random.default_rng((seed, 120))
     track = np.zeros((round(bars * BAR * RATE), 2))
     root = int(rng.integers(28, 40))
@@ -104,7 +104,7 @@ def _place(
     gain: float,
     rng: np.random.Generator,
 ) -> None:
-    """Add a sound at a step of a bar; every second step comes `swing` seconds late, hands are 3 ms apart."""
+    """Add a sound at a step of a bar; every second step is `swing` seconds late, each with about 3 ms of jitter."""
     at = (bar + step / STEPS) * BAR + swing * (step % 2) + abs(float(rng.normal(0, 0.003)))
     pan = float(rng.uniform(-0.3, 0.3))
     synth.add(track, sound[:, None] * (gain * np.array([1 - pan, 1 + pan])), round(at * RATE))

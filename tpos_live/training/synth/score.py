@@ -1,4 +1,4 @@
-"""A made piece as it is written: what pads, basses, guitars and drums play in its time and harmony."""
+"""Writes the notes of synthetic music: patterns for pads, basses, guitars and drums over a chord sequence."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 KICK, SNARE, CLAP, HAT, OPEN, RIDE, CRASH, TOM, SHAKER, CONGA = 36, 38, 39, 42, 46, 51, 49, 45, 70, 63
-"""Keys of General MIDI's drums."""
+"""Note numbers of General MIDI drums."""
 BUSY = [0.55, 0.35, 0.08, 0.02]
-"""How often a busy tune has notes of a half beat, one, one and a half, and two."""
+"""Probabilities of notes of 0.5, 1, 1.5 and 2 beats in a busy melody."""
 
 
 @dataclass
 class Score:
-    """A piece as it is written. beat: seconds. scale: steps of it; root: MIDI note of its first; chords: degrees, one
-    for each bar of four beats; busy: 0 to 1."""
+    """The score of a piece. beat: seconds of a beat; beats: length; root: MIDI note of the tonic; scale: its 7 steps in
+    semitones; chords: degrees of the scale, one for each bar of four beats; busy: density, 0 to 1."""
 
     rng: np.random.Generator
     beat: float
@@ -26,10 +26,10 @@ class Score:
     chords: Sequence[int]
     busy: float
     notes: list[tuple[float, float, int, float]] = field(default_factory=list)
-    """Of the part being written: when, how long (beats), MIDI note, loudness 0 to 1."""
+    """Notes of the current part: (start in beats, length in beats, MIDI note, velocity 0 to 1)."""
 
     def pitch(self, degree: int, octave: int = 0) -> int:
-        """MIDI note of a degree of the scale, which may be beyond it."""
+        """MIDI note of a degree of the scale; degrees below 0 and above 6 are in other octaves."""
         return self.root + 12 * octave + self.scale[degree % 7] + 12 * (degree // 7)
 
     def chord(self, beat: float) -> int:
@@ -41,7 +41,7 @@ class Score:
             self.notes.append((max(when + human, 0.0), long, int(np.clip(note, 20, 108)), float(np.clip(loud, 0, 1))))
 
     def struck(self, pattern: str) -> Iterator[float]:
-        """The beats on which `pattern`, of sixteenths, has an x."""
+        """The beats where `pattern`, one character for each sixteenth, has an x."""
         return (n / 4 for n in range(int(self.beats * 4)) if pattern[n % len(pattern)] == "x")
 
 
@@ -49,7 +49,7 @@ Role = Callable[[Score], None]
 
 
 def pads(octave: int = 0, voices: int = 3, swell: float = 4.0, loud: float = 0.6) -> Role:
-    """Held chords, one each `swell` beats."""
+    """Held chords of `swell` beats."""
 
     def write(score: Score) -> None:
         for beat in np.arange(0, score.beats, swell):
@@ -60,7 +60,7 @@ def pads(octave: int = 0, voices: int = 3, swell: float = 4.0, loud: float = 0.6
 
 
 def arpeggio(octave: int = 1, step: float = 0.25, loud: float = 0.6, gate: float = 0.9) -> Role:
-    """The notes of the chord one after another; where it is not busy half as fast."""
+    """The notes of the chord one after another, at half speed in scores that are not busy."""
 
     def write(score: Score) -> None:
         pattern = score.rng.permutation([0, 2, 4, 7, 9, 4, 2, 7])
@@ -73,7 +73,7 @@ def arpeggio(octave: int = 1, step: float = 0.25, loud: float = 0.6, gate: float
 
 
 def sparse(octave: int = 1, rate: float = 0.5, loud: float = 0.5, long: float = 3.0) -> Role:
-    """Single notes here and there: `rate` a beat, up to twice that."""
+    """Single notes at random times: `rate` to twice `rate` per beat, by density."""
 
     def write(score: Score) -> None:
         beat = score.rng.uniform(0, 1)
@@ -86,7 +86,7 @@ def sparse(octave: int = 1, rate: float = 0.5, loud: float = 0.5, long: float = 
 
 
 def melody(octave: int = 1, loud: float = 0.75) -> Role:
-    """A tune that walks the scale, now in halves and now in beats."""
+    """A melody in small steps of the scale, mostly in half and whole beats."""
 
     def write(score: Score) -> None:
         beat, degree = 0.0, int(score.rng.integers(0, 7))
@@ -114,7 +114,7 @@ def bass(pattern: str = "x.x.x.x.x.x.x.x.", octave: int = -2, leaps: bool = Fals
 
 
 def walking() -> Role:
-    """A bass that goes on, a note a beat."""
+    """A walking bass, one note on each beat."""
 
     def write(score: Score) -> None:
         degree = 0
@@ -137,7 +137,7 @@ def stabs(pattern: str = "..x...x...x...x.", octave: int = 0, loud: float = 0.7,
 
 
 def strum(octave: int = 0, step: float = 0.5, loud: float = 0.7) -> Role:
-    """A guitar's chords, their strings one after another."""
+    """Strummed guitar chords: the strings sound 0.03 beats apart."""
 
     def write(score: Score) -> None:
         for n, beat in enumerate(np.arange(0, score.beats, step * (2 if score.busy < 0.35 else 1))):
@@ -149,7 +149,7 @@ def strum(octave: int = 0, step: float = 0.5, loud: float = 0.7) -> Role:
 
 
 def chugs(octave: int = -2) -> Role:
-    """Power chords of an electric guitar: palm-muted sixteenths between chords that are let ring."""
+    """Power chords of an electric guitar: palm-muted sixteenths and some sustained chords."""
 
     def write(score: Score) -> None:
         gallop = str(score.rng.choice(["x.xxx.xxx.xxx.xx", "xxxxxxxxxxxxxxxx", "x..xx..xx.x.x..x", "x...x...x.x.x..."]))
@@ -162,8 +162,8 @@ def chugs(octave: int = -2) -> Role:
 
 
 def drums(loud: float = 0.9, **lines: str) -> Role:
-    """Sixteenths for each of kick, snare, clap, hat, open, ride, crash, tom, shaker, conga: x is struck, o is struck
-    where it is busy."""
+    """Drum patterns in sixteenths, for kick, snare, clap, hat, open, ride, crash, tom, shaker, conga: x is a hit, o is
+    a hit with the probability `busy`."""
     keys = {"kick": KICK, "snare": SNARE, "clap": CLAP, "hat": HAT, "open": OPEN, "ride": RIDE, "crash": CRASH,
             "tom": TOM, "shaker": SHAKER, "conga": CONGA}  # fmt: skip
 

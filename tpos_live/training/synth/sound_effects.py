@@ -1,8 +1,8 @@
-"""Procedural sounds with an exact density: how much rain, how many bubbles, how busy the drums.
+"""Procedural sounds with an exact density: the amount of rain, the number of bubbles, the speed of drums.
 
-Each kind is a function of a generator, a density from 0 to 1 and a length in seconds, and gives mono float64 at
-48 kHz of any level; `make` brings them all to one loudness, so that density is never a matter of level. Their texts
-are those of Ember's scenes and moods where there is one.
+Each kind is a function of a random generator, a density from 0 to 1 and a length in seconds, and returns mono float64
+at 48 kHz at any level. `make` brings all to the same loudness, so that the density does not depend on the level. Their
+texts are phrases of Ember's scenes and moods where Ember has them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def make(text: str, density: float, count: float, seed: int) -> Signal:
 
 
 def levelled(sound: Signal) -> Signal:
-    """float32 [n] at -23 LUFS, of a sound of any level."""
+    """The sound scaled to -23 LUFS, float32 [n]."""
     level = loudness(np.repeat(sound[:, None], 2, axis=1))
     if np.isfinite(level):
         sound = sound * 10 ** ((LUFS - level) / 20)
@@ -240,12 +240,12 @@ KINDS: dict[str, Kind] = {
     "bright": bright,
     "piano music": piano,
 }
-"""Text to sound. A drone is what space sounds like; a riser flies through the tunnel."""
+"""Functions by text. The drone stands for "deep space", the riser for "warp speed"."""
 
 
 def library(variants: int, seed: int, kinds: Iterable[str] = ()) -> list[tuple[str, float, int]]:
-    """What to make: text, density and seed of `variants` sounds of each kind (by default of KINDS), densities spread
-    evenly."""
+    """A list of sounds to make: text, density and seed of `variants` sounds of each kind (by default of KINDS), with
+    evenly spread densities."""
     rng = np.random.default_rng(seed)
     plan = []
     for text in kinds or KINDS:

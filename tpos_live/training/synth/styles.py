@@ -1,4 +1,4 @@
-"""Kinds of music as tables: tempo, harmony and who plays what."""
+"""The styles of synthetic music as a table: tempo, harmony, and the pattern and instruments of each part."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ DRUMS = 128
 
 @dataclass(frozen=True)
 class Part:
-    """programs: one of them is drawn; of bank DRUMS for kits. drive: distortion; high, low: limits in Hz, 0 for none;
-    wet: share of the room; chance: that it plays; own: kicks, snares and hats may be the synthesiser's."""
+    """One part of a style. programs: General MIDI programs, one is chosen at random; bank: DRUMS for drum kits. drive:
+    distortion; high, low: cutoff frequencies in Hz, 0 for none; wet: share of reverb; chance: probability that it
+    plays; own: our own drum sounds replace the soundfont's half of the time."""
 
     write: Role
     programs: Sequence[int]
@@ -43,8 +44,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Style:
-    """tempo: beats a minute, from plain to busy. minor: chance of a minor scale. energy: -1 calm to 1 driving; light:
-    -1 dark to 1 bright, before the mode adds its share. duck: parts give way to the kick."""
+    """tempo: range in beats per minute. minor: probability of a minor scale. energy: -1 calm to 1 driving; light: -1
+    dark to 1 bright, before a major scale adds 0.25 or a minor one subtracts it. root: range of the tonic, MIDI notes.
+    duck: sidechain compression by the kick. scales: major and minor. chords: sequences of degrees, one is chosen."""
 
     tempo: tuple[float, float]
     parts: Sequence[Part]
@@ -420,4 +422,4 @@ STYLES: dict[str, Style] = {
         ),
     ),
 }
-"""Name of the style, as the sentence space has it, to its making."""
+"""Styles by name; the name is the label in the sentence space."""

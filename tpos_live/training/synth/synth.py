@@ -1,4 +1,4 @@
-"""A small synthesiser: the drums, tones, room and master of the bundled track. Offline; arrays only."""
+"""A small offline synthesiser on NumPy arrays: drums, tones, reverb and mastering, for synthetic sounds and music."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def tone(midi: float) -> float:
 
 
 def shaped(signal: Signal, low: float = 0.0, high: float = 0.0, slope: int = 4) -> Signal:
-    """`signal` [n] without what is below `low` and above `high` Hz (0: no limit), by a smooth magnitude
-    curve 1 / (1 + (f / high)^slope) on its spectrum. The ends are joined, as in a loop."""
+    """`signal` [n] band-limited to `low` and `high` Hz (0: no limit) by the magnitude response
+    1 / (1 + (f / high)^slope) on its spectrum. The filter is circular, as for a loop."""
     frequency = np.fft.rfftfreq(len(signal), 1 / RATE)
     gain = np.ones_like(frequency)
     if high:
@@ -48,7 +48,7 @@ def saw(frequency: float, count: float, phase: float = 0.0) -> Signal:
 
 
 def faded(signal: Signal, attack: float, release: float) -> Signal:
-    """With its first and last seconds faded by a raised cosine."""
+    """A copy with a raised-cosine fade of `attack` seconds at the beginning and `release` seconds at the end."""
     signal = signal.copy()
     for length, part in ((attack, signal), (release, signal[::-1])):
         n = min(round(length * RATE), len(signal))
@@ -57,7 +57,7 @@ def faded(signal: Signal, attack: float, release: float) -> Signal:
 
 
 def add(track: Signal, sound: Signal, at: int) -> None:
-    """Add `sound` to `track`, both [n] or [n, 2], from a sample of it on; what is beyond its end is left out."""
+    """Add `sound` to `track` in place, both [n] or [n, 2], from sample `at` on; cut off at the track's end."""
     part = sound[: max(len(track) - at, 0)]
     track[at : at + len(part)] += part
 
@@ -79,7 +79,7 @@ def snare(noise: np.random.Generator) -> Signal:
 
 
 def hat(noise: np.random.Generator, decay: float) -> Signal:
-    """decay: 0.025 s closed, 0.09 s open."""
+    """A hi-hat. decay: about 0.025 s for a closed one, 0.09 s for an open one."""
     time = seconds(6 * decay)
     return faded(shaped(noise.standard_normal(len(time)), 7500, 17000, 8) * np.exp(-time / decay), 0.0005, decay)
 
@@ -90,8 +90,7 @@ def crash(noise: np.random.Generator) -> Signal:
 
 
 def riser(noise: np.random.Generator, count: float) -> Signal:
-    """Noise whose pitch and strength climb for `count` seconds: bands an octave apart, faded one into
-    the next."""
+    """Noise that rises in pitch and level for `count` seconds: octave bands that crossfade into each other."""
     time = seconds(count)
     position = 5.0 * time / count
     air = noise.standard_normal(len(time))
@@ -111,7 +110,7 @@ def bass(midi: float, count: float) -> Signal:
 
 
 def pluck(midi: float, bright: float, count: float = 0.9) -> Signal:
-    """bright: 0 to 1, how far its filter opens."""
+    """A plucked note. bright: 0 to 1, how far the filter opens."""
     time = seconds(count)
     voice = saw(tone(midi) * 1.003, count) + saw(tone(midi) * 0.997, count, 0.4)
     voice = voice + 0.5 * np.sin(2 * np.pi * tone(midi) * time)
@@ -126,7 +125,7 @@ def pad(midi: float, count: float, detune: float, phase: float) -> Signal:
 
 
 def room(stereo: Signal, noise: np.random.Generator, decay: float) -> Signal:
-    """The echo of a room for float64 [n, 2]; its tail goes on at the beginning, as in a loop."""
+    """Reverb only of float64 [n, 2]; the tail wraps to the beginning, as in a loop."""
     time = seconds(len(stereo) / RATE)
     echo = np.empty_like(stereo)
     for side in range(2):
@@ -165,7 +164,7 @@ def loudness(stereo: Signal) -> float:
 
 
 def mastered(stereo: Signal, target: float, ceiling: float) -> Signal:
-    """`stereo` at `target` LUFS with no sample above `ceiling`: gain, then a soft knee over half of it."""
+    """`stereo` at `target` LUFS with no sample above `ceiling`: gain, then a soft limiter from 0.55 of the ceiling."""
     knee = 0.55 * ceiling
     gain = 1.0
     for _ in range(12):

@@ -1,4 +1,4 @@
-"""Words for pictures: phrases of each family, style, colour and mood, and a grammar over them."""
+"""Captions for training images: phrases of each family, style, colour and mood, and a grammar that joins them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ MOOD_PHRASES: dict[str, tuple[str, ...]] = {
     "calm": ("calm", "peaceful", "quiet", "relaxing"),
     "energetic": ("energetic", "aggressive", "intense", "exciting"),
 }
-"""What the sound may say of itself in audio tokens."""
+"""Texts of the audio tokens, by mood."""
 
 _LEADS = ("", "", "", "a picture of ", "a view of ", "an image of ", "cinematic ", "a scene of ", "beautiful ")
 
@@ -55,11 +55,12 @@ CLEAR = (
     "fire", "ocean", "underwater", "aurora", "mountains", "nebula", "tunnel", "city_at_night", "sunset", "desert_dunes",
     "forest", "lava", "neon_grid", "laser_beams", "mandala", "plasma", "crystal", "liquid_metal",
 )  # fmt: skip
-"""Families that Ember draws bright and clear; a prompt that is far from all is drawn as the nearest of these."""
+"""Families that Ember draws bright and with high contrast; a prompt far from all families becomes the nearest of
+these."""
 
 
 def vocabulary(families: Sequence[str]) -> dict[str, dict[str, list[str]]]:
-    """All phrases by kind and name, as an engine trained on `families` tells what it understands."""
+    """All phrases by kind and name: the vocabulary file of an engine trained on `families`."""
     return {
         "family": {name: list(PHRASES[name]) for name in families},
         "colour": {name: list(words) for name, words in COLOURS.items()},
@@ -71,7 +72,7 @@ def vocabulary(families: Sequence[str]) -> dict[str, dict[str, list[str]]]:
 
 
 def phrase(rng: random.Random, family: str) -> str:
-    """One way to name a family: its plainest name a fifth of the time, words of the thesaurus a quarter."""
+    """A random phrase for a family: its first phrase in 20 % of cases, a listed synonym in 25 %, else any phrase."""
     kind = rng.random()
     if kind < 0.2:
         return PHRASES[family][0]
@@ -80,7 +81,7 @@ def phrase(rng: random.Random, family: str) -> str:
 
 
 def caption(rng: random.Random, family: str, style: str, mood: str, colour: str | None, second: str | None) -> str:
-    """A caption for an image; `second` is a family mixed in with equal share, `colour` a key of COLOURS."""
+    """A random caption of an image. colour: a key of COLOURS. second: a family with an equal share of the image."""
     scene = phrase(rng, family)
     if second is not None:
         scene += rng.choice((" and ", " with ", " meets ", ", ")) + phrase(rng, second)

@@ -1,8 +1,8 @@
-"""Learns from descriptions which scene a prompt is of, where it names none: `descriptions.tsv` beside this file.
+"""`tpos-live train descriptions`: a classifier from a prompt to a scene, for prompts that name no scene.
 
-A multinomial logistic regression on what `features` sees of a text, so that the engine's text encoder stays as the UNet
-knows it. Phrases and listed words of the offered scenes are not learned from: fewer descriptions find their scene with
-them. Those of the other scenes are, as texts of none. `tpos-live train descriptions` writes it.
+A multinomial logistic regression on `features` of a text, trained on `descriptions.tsv` beside this file. The engine's
+text encoder does not change, because the UNet was trained with it. Phrases and listed words of the offered scenes are
+no training texts: with them fewer descriptions lead to their scene. Those of the other scenes are texts of class NONE.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from tpos_live.training.text.near_words import near_words, words_for
 log = logging.getLogger(__name__)
 
 DECAY = 7e-5
-"""Times the sum of the squared weights."""
+"""Factor of the sum of the squared weights in the loss."""
 _ITERATIONS = 100
 
 
 def descriptions() -> list[tuple[str, str]]:
-    """Texts that describe a scene, most of them without its name, and its family; NONE for texts of other things."""
+    """Texts that describe a scene, mostly without its name, with its family; NONE for texts about something else."""
     lines = Path(__file__).with_suffix(".tsv").read_text(encoding="utf-8").splitlines()
     return [(text, family) for text, family in (line.split("\t") for line in lines if line)]
 
 
 def texts_for(offered: Sequence[str]) -> list[tuple[str, str]]:
-    """The descriptions of the offered families, and as texts of none what the others are called."""
+    """The descriptions of the offered families; phrases and words of the other families with the class NONE."""
     listed = {text for texts in words_for(offered).values() for text in texts}
     own = near_words()
     others = [text for name in FAMILIES.keys() - set(offered) for text in (*FAMILIES[name].phrases, *own.get(name, ()))]
@@ -46,7 +46,7 @@ def texts_for(offered: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def learn(texts: Sequence[tuple[str, str]], sentences: Sentences) -> dict[str, torch.Tensor]:
-    """As FILE has it: by family the weights, float16 [dim + WORDS + 1]. texts: (text, family)."""
+    """The content of FILE: for each family its weights and bias, float16 [dim + WORDS + 1]. texts: (text, family)."""
     names = list(dict.fromkeys(family for _, family in texts))
     numbers = torch.tensor([names.index(family) for _, family in texts])
     vectors = unit_vectors(sentences, [text.lower() for text, _ in texts])

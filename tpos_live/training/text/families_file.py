@@ -1,4 +1,4 @@
-"""Which scene families an engine was trained on, and which of them it offers: `families.toml` and the vocabulary."""
+"""Reads and writes `families.toml`, the scene families of an engine, and writes its vocabulary."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class EngineFamilies(NamedTuple):
 
 
 def read_families(folder: Path) -> EngineFamilies:
-    """What an engine folder says. Raises OSError where it says nothing, ValueError for a damaged file."""
-    told = tomllib.loads((folder / FAMILIES_FILE).read_text(encoding="utf-8"))
-    offered = told.get("families")
-    trained = told.get("trained", offered)
+    """The families of an engine folder. Raises OSError without the file, ValueError for a damaged one."""
+    content = tomllib.loads((folder / FAMILIES_FILE).read_text(encoding="utf-8"))
+    offered = content.get("families")
+    trained = content.get("trained", offered)
     if not isinstance(offered, list) or not isinstance(trained, list):
         raise ValueError("it has no list `families`")
     return EngineFamilies(list(map(str, offered)), list(map(str, trained)))

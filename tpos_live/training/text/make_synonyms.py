@@ -1,9 +1,8 @@
 """Writes `synonyms.json`: `python -m tpos_live.training.text.make_synonyms`. Needs MiniLM.
 
-A grammar written by hand says "fire" in some fifteen ways; people say it in hundreds. Every plain word of MiniLM's
-vocabulary that is clearly nearest to one family is a synonym of it. Words that are near to no family are "idle":
-captions contain some of them, so that the image does not change for a word that means nothing here. Words of held-out
-phrases are in neither list.
+The caption grammar has about 15 phrases for "fire"; people use hundreds. A word of MiniLM's vocabulary that is clearly
+nearest to one family becomes a synonym of it. The words farthest from all families are "idle": some captions contain
+them, so that the engine learns to ignore words without a scene. Words of held-out phrases are in neither list.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from tpos_live.training.text.minilm import minilm, sentence_vectors
 from tpos_live.training.text.synonyms import FILE
 
 NEAR, CLEAR = 0.5, 0.04
-"""Cosine of a word to its family, and how much nearer that is than the next family."""
+"""Smallest cosine of a word to its family, and smallest difference to the cosine of the second family."""
 IDLE = 400
-"""So many words that are near to no family are kept, the farthest."""
+"""Number of idle words."""
 BATCH = 256
 
 
@@ -33,7 +32,7 @@ def make() -> dict[str, list[str]]:
     owner = torch.tensor([index for _, index in texts])
     words = [word for word in _plain_words() if word not in held_out]
     near = torch.cat([sentence_vectors(words[at : at + BATCH]) @ known.T for at in range(0, len(words), BATCH)])
-    # The three nearest phrases together: one alone is often a word that merely looks alike.
+    # The mean of the three nearest phrases: a single near phrase often only has a similar spelling.
     score = torch.stack([near[:, owner == index].topk(3, 1).values.mean(1) for index in range(len(families))], 1)
     best, which = score.topk(2, 1)
     clear = (best[:, 0] > NEAR) & (best[:, 0] - best[:, 1] > CLEAR)
@@ -42,7 +41,7 @@ def make() -> dict[str, list[str]]:
         if sure:
             found[families[index]].append(word)
     idle = [words[at] for at in near.amax(1).argsort()[:IDLE].tolist()]
-    return {name: sorted(some) for name, some in found.items()} | {"idle": sorted(idle)}
+    return {name: sorted(own) for name, own in found.items()} | {"idle": sorted(idle)}
 
 
 def _plain_words() -> list[str]:

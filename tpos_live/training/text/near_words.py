@@ -1,8 +1,8 @@
-"""Words of families that no caption has, for matching prompts alone: `near_words.toml` beside this file.
+"""Further words of families, for matching prompts only, not for captions: `near_words.toml` beside this file.
 
-A text encoder of MiniLM's size does not know what *himalaya* or *squall* is: as a matcher in place of Ember's, MiniLM
-itself finds as few of the held-out words (21 of 30), and a classifier that learned its vectors of 27,000 definitions of
-WordNet 22. So the words are listed.
+Small text encoders do not know words like *himalaya* or *squall*. MiniLM itself in place of Ember's text encoder
+matches no more of the held-out words (21 of 30), and a classifier on its vectors of 27,000 definitions of WordNet
+matches 22. So the words are listed by hand.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tpos_live.conditioning.vocabulary import LONGEST
 from tpos_live.scenes.families import FAMILIES
 
 _NEXT = "otherwise"
-"""Table of the file: words by the family that is the next best."""
+"""Name of the file's table of second choices."""
 
 
 @lru_cache(maxsize=1)
@@ -26,14 +26,15 @@ def _file() -> dict[str, Any]:
 
 
 def near_words() -> dict[str, list[str]]:
-    """Words by the family that shows them best, lower case; a word stands under one family."""
+    """Words, in lower case, by the family that shows them best; each word is in one family."""
     return {name: list(words) for name, words in _file().items() if name != _NEXT}
 
 
 def next_best() -> dict[str, list[str]]:
-    """Words by the family that shows them where none that they belong to is offered; the first offered one counts.
+    """Words by the family that is their second choice, for engines that do not offer their own family.
 
-    Phrases of more than LONGEST words are left out: they are no near words in a sentence.
+    Where a word is in several offered families, the first counts. Phrases of more than LONGEST words are left out,
+    because prompts are searched for shorter ones only.
     """
     own = near_words()
     found = {}
@@ -45,9 +46,10 @@ def next_best() -> dict[str, list[str]]:
 
 
 def words_for(offered: Sequence[str]) -> dict[str, list[str]]:
-    """Near words by family, for an engine that offers `offered`: their own, and those of families that are not offered.
+    """Near words by family, for an engine that offers the families `offered`: their own words and those of families
+    that are not offered.
 
-    No word is under two families, and none that another family left is a phrase or a held-out word of an offered one.
+    No word is in two families, and no second choice is a phrase or a held-out word of an offered family.
     """
     own = near_words()
     found = {name: list(own.get(name, ())) for name in offered}

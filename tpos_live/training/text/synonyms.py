@@ -1,4 +1,4 @@
-"""More words for every family: the lists of `synonyms.json` beside this file, which `make_synonyms` wrote."""
+"""Synonyms of every family for captions, from `synonyms.json` beside this file, which `make_synonyms` writes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ FILE = Path(__file__).with_name("synonyms.json")
 
 @lru_cache(maxsize=1)
 def lists() -> dict[str, tuple[str, ...]]:
-    """Words by family, and those that are "idle"."""
+    """Synonyms by family; the key "idle" has words that belong to no family."""
     return {name: tuple(words) for name, words in json.loads(FILE.read_text(encoding="utf-8")).items()}
 
 
 def word_for(rng: random.Random, family: str) -> str:
-    """A word, or two, that lie nearest to this family; "" where there are none."""
+    """One or two random synonyms of a family; "" where it has none."""
     words = lists().get(family, ())
     if not words:
         return ""
@@ -26,5 +26,5 @@ def word_for(rng: random.Random, family: str) -> str:
 
 
 def idle_word(rng: random.Random) -> str:
-    """A word that names nothing an engine could draw."""
+    """A random word that belongs to no family."""
     return rng.choice(lists()["idle"])

@@ -1,9 +1,9 @@
-"""A small text encoder that speaks MiniLM's language.
+"""Ember's small text encoder, distilled from all-MiniLM-L6-v2.
 
-Token embeddings start as a projection of what all-MiniLM-L6-v2 says of every word piece alone; two
-transformer layers then learn to give its sentence vector at position 0 and its token states behind
-it. Words that no caption holds so land beside words of like meaning. At run time only the small
-encoder is needed.
+Its token embeddings start as a projection of MiniLM's states for each word piece alone. Two transformer layers then
+learn MiniLM's sentence vector at position 0 and its token states at the other positions, all projected to DIM principal
+components. Words that are in no caption therefore get vectors near words of similar meaning. A show needs only the
+small encoder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DIM = 128
 
 
 def sentences(rng: random.Random, words: list[str], count: int) -> list[str]:
-    """Captions, and as many heaps of one to six random words."""
+    """`count` training texts: half are captions, half are one to six random words, some with a phrase among them."""
     families, out = list(PHRASES), []
     for index in range(count):
         if index % 2:
@@ -62,7 +62,7 @@ def _basis(vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _piece_states(model: Any, tokenizer: Any, device: torch.device) -> torch.Tensor:
-    """What MiniLM says of every word piece standing alone, [vocabulary, 384]."""
+    """MiniLM's state of each word piece as the only word of a text, [vocabulary, 384]."""
     size = len(tokenizer)
     out = torch.empty(size, model.config.hidden_size)
     for start in range(0, size, 1024):
@@ -76,7 +76,7 @@ def _piece_states(model: Any, tokenizer: Any, device: torch.device) -> torch.Ten
 
 
 def build(vocabulary: int) -> Any:
-    """The untrained encoder, a stock BertModel."""
+    """The untrained encoder, a BertModel of transformers."""
     from transformers import BertConfig, BertModel
 
     config = BertConfig(
@@ -88,7 +88,8 @@ def build(vocabulary: int) -> Any:
 
 
 def train_text_encoder(out: Path, minutes: float, seed: int, device: torch.device) -> float:
-    """Distil the encoder into out/text_encoder and out/tokenizer; returns the mean cosine of sentence vectors."""
+    """Distil the encoder into out/text_encoder and out/tokenizer; returns the running mean of the cosine between its
+    sentence vectors and MiniLM's."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
     model, tokenizer = minilm()

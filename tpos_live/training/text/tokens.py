@@ -1,4 +1,4 @@
-"""The tokens of a prompt, as the text encoder takes them."""
+"""Tokenizes prompts for Ember's text encoder."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 LENGTH = 24
-"""Tokens of a prompt, [CLS] first."""
+"""Tokens of a prompt, with [CLS] and [SEP]."""
 
 
 def tokenize(tokenizer: Any, texts: list[str], short: bool = False) -> dict[str, torch.Tensor]:
-    """Token ids and mask, int64 [batch, LENGTH] each, as the Stable Diffusion pipelines do it.
+    """Token ids and attention mask, int64 [batch, LENGTH] each, padded as in the Stable Diffusion pipelines.
 
-    short: pad to the longest text only, which is all that training behind a mask needs.
+    short: pad only to the longest text; for training with a mask.
     """
     padding = "longest" if short else "max_length"
     made = tokenizer(texts, padding=padding, max_length=LENGTH, truncation=True, return_tensors="pt")
