@@ -1,4 +1,4 @@
-"""Test pictures and parameters for the stage."""
+"""Test images and parameters for the tests of the display."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def field(seed: int, size: tuple[int, int] = (96, 96), shift: tuple[float, float
 
 
 def frame(pixels: np.ndarray, index: int = 0, at: float = 0.0, **more: float) -> Frame:
-    """A frame drawn at `at`."""
+    """An engine frame that was drawn at `at` seconds."""
     return replace(Frame(pixels, index, at, at, at), **more)  # type: ignore[arg-type]
 
 

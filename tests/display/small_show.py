@@ -1,10 +1,10 @@
-"""A show for the tests of the window: run as a program, steered by lines on stdin.
+"""A small show for the tests of the window: a program that takes commands on stdin.
 
 Prints one JSON object a line: ready, then an answer to each command. Commands: `frame VALUE` puts a grey frame, `frame
-LEFT RIGHT` one of two halves, `set NAME VALUE`, `message TEXT`, `next` (screen), `quiet` does nothing; all answer the
-state of the window. The first argument may be a JSON object: start values of parameters, "screen", the name of one,
-"acts", false if keys are only told, "counts", true for an output that counts its frames ("sent"), and "to", outputs on
-screens.
+LEFT RIGHT` a frame of two grey halves, `set NAME VALUE`, `message TEXT`, `next` (screen), `quiet` does nothing. Each
+answer has the state of the window. The first argument may be a JSON object: start values of parameters, "screen": the
+name of a screen, "acts": false if keys are only reported, "counts": true for an output that counts its frames ("sent"),
+and "to": outputs on screens.
 """
 
 from __future__ import annotations

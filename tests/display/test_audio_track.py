@@ -1,4 +1,4 @@
-"""Which picture belongs to which sample."""
+"""Which image belongs to which audio sample."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def taken(track: AudioTrack, frames: TimedFrames) -> list[tuple[int, np.ndarray]
 def play(
     seconds: float, drift: float = 0.0, jitter: float = 0.0, fps: float = 30.0, show: float = 60.0, size: int = BLOCK
 ) -> tuple[AudioTrack, np.ndarray]:
-    """A whole recording on a clock of its own: the track, and for each frame how late its picture is (s).
+    """A whole recording on a clock of its own: the track, and for each frame how late its image is (s).
 
-    The sound card gives (1 + drift) * 48000 samples a second, `size` at once; a picture carries the moment it was
+    The sound card gives (1 + drift) * 48000 samples a second, `size` at once; an image has the time at which it was
     shown.
     """
     track, frames = AudioTrack(fps), deque[tuple[float, np.ndarray]]()
@@ -36,7 +36,7 @@ def play(
     while block * size < seconds * 48000:
         block += 1
         at = block * size / (48000 * (1 + drift))
-        # Pictures come as long as sound is held back before it counts.
+        # Images come for as long as sound is delayed.
         while shown / show <= at + 0.15:
             frames.append((shown / show, np.array([shown / show])))
             shown += 1
@@ -57,7 +57,7 @@ def test_five_minutes_stay_within_40_ms(drift: float, jitter: float) -> None:
 
 
 def test_three_hours_stay_within_40_ms() -> None:
-    """With a clock of the sound card that is 0.1 % off, 11 s in that time."""
+    """With a sound card whose clock is 0.1 % off, which is 11 s in that time."""
     track, apart = play(3 * 3600, 0.001, 0.02, show=30.0, size=10 * BLOCK)
     assert np.abs(apart).max() < 0.04
     assert abs(track.frames / 30 - track.samples / 48000) < 0.04

@@ -1,4 +1,4 @@
-"""The composition on the CPU: neutral, black, graceful with light, never banded."""
+"""The CPU compositor: neutral colours, black stays black, soft clipping of highlights, no banding."""
 
 from __future__ import annotations
 

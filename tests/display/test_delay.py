@@ -1,4 +1,4 @@
-"""The delay of the path, from newest sound to shown picture, with the clock passed in; and its way to the beat."""
+"""The measured latency from the newest sound to the shown frame, with the clock passed in; and its use for the beat."""
 
 from __future__ import annotations
 

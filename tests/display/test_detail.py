@@ -1,4 +1,4 @@
-"""Detail: fine turbulence in the large pictures of an engine that draws softly."""
+"""Detail: fine turbulence in the enlarged frames of an engine with soft images."""
 
 from __future__ import annotations
 

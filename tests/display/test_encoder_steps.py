@@ -1,4 +1,4 @@
-"""A slow encoder gets less to do, in the order preset, frame rate; and more again when it has time."""
+"""A slow encoder gets a cheaper preset, then a lower frame rate; and more work again when it has time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After a death the last frame of the show before fades into the new ones."""
+"""After a death the last frame of the previous show fades into the new ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEPT = frame(field(1), -1, detail=0.0)
 
 
 class Screen:
-    """A display of 30 Hz, on the test's clock; it begins with the frame of the show before."""
+    """A display of 30 Hz, on the test's clock; it begins with the last frame of the previous show."""
 
     def __init__(self, kept: Frame = KEPT) -> None:
         self.interpolator = FrameInterpolator()

@@ -1,4 +1,4 @@
-"""The flash limiter: three general flashes a second at most, on finished pictures, and no harm to calm ones."""
+"""The flash limiter: at most three general flashes a second in composed frames, and no change to calm ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def strobe(hertz: float, low: float = 0.0, high: float = 1.0) -> Scene:
 
 
 def halves(t: float) -> np.ndarray:
-    """Two halves that change places ten times a second: the mean stands still."""
+    """Two halves that change places ten times a second: the mean does not change."""
     image = grey(0.0)
     left = t * 5 % 1.0 < 0.5
     image[:, slice(0, 32) if left else slice(32, 64)] = 255
@@ -39,7 +39,7 @@ def halves(t: float) -> np.ndarray:
 
 
 def spot(t: float) -> np.ndarray:
-    """A tenth of what is shown of the picture flashes, which is not general."""
+    """A tenth of the shown part flashes, which is no general flash."""
     image = grey(0.2)
     if t * 8 % 1.0 < 0.5:
         image[24:39, 24:39] = 255
@@ -47,7 +47,7 @@ def spot(t: float) -> np.ndarray:
 
 
 def band(t: float) -> np.ndarray:
-    """A fifth of the picture flashes, in its middle: a third of what a frame of 16:9 shows of it."""
+    """A fifth of the image flashes, in its middle: a third of what a frame of 16:9 shows of it."""
     image = grey(0.2)
     if t * 8 % 1.0 < 0.5:
         image[25:38] = 255

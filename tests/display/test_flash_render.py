@@ -1,4 +1,4 @@
-"""What is rendered to a hard, fast kick, by the parts of a real show, flashes at most three times in any second."""
+"""A render to hard, fast kicks, by the parts of a real show, flashes at most three times in any second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shader and the CPU's composition are the same picture."""
+"""The GL and the CPU compositor give the same image."""
 
 from __future__ import annotations
 

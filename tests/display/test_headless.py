@@ -1,4 +1,4 @@
-"""The stage without a display: what it takes of the machine."""
+"""The headless display: how many threads it uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tpos_live.display.headless import HeadlessDisplay
 
 
 def test_headless_composes_with_few_threads_and_leaves_the_engine_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two threads that compose beside the engine on two cores wait for each other: half of the pictures were lost."""
+    """Two composing threads beside the engine on two cores wait for each other: half of the frames were lost."""
 
     before = torch.get_num_threads()
     torch.set_num_threads(3)

@@ -1,4 +1,4 @@
-"""What the HUD says."""
+"""The rows and texts of the HUD."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def shown(pixels: np.ndarray, moments: list[FrameParams]) -> list[PostFxParams]:
 
 
 def answer(pixels: np.ndarray, before: PostFxParams, after: PostFxParams) -> tuple[float, float]:
-    """Change of lightness as the back row sees it, and of the mean luminance (1 = none), in composed images."""
+    """Change of visible lightness, and of the mean luminance (1 = none), in composed images."""
     compositor, frame = CpuCompositor((96, 96)), Frame(pixels, 0, 0.0, 0.0, 0.0)
     (dark, low), (lit, high) = (back_row(compositor.compose(postfx, frame)) for postfx in (before, after))
     return float(np.abs(lit - dark).mean()), high / low
@@ -109,7 +109,7 @@ def moving(zooms: list[float], lights: list[float]) -> list[np.ndarray]:
 def seen(
     images: list[np.ndarray], moments: list[FrameParams], fps: int = 20, size: tuple[int, int] = (96, 96)
 ) -> list[tuple[np.ndarray, float]]:
-    """What the back row sees of kicks, one engine frame for each shown frame."""
+    """The visible change at kicks, with one engine frame for each shown frame."""
     interpolator, compositor, found = FrameInterpolator(size), CpuCompositor(size), []
     for n, (image, params) in enumerate(zip(images, moments, strict=True)):
         interpolator.take(Frame(image, n, n / fps, n / fps, n / fps, cut_index=params.cut_index))

@@ -1,4 +1,4 @@
-"""kill -9 while recording, at 20 random moments: what is left can be played, all but the last second.
+"""kill -9 while recording, at 20 random moments: the file that is left plays, up to its last second.
 
 The clock is the sound's, and the show waits for the recorder's thread: what a busy machine delays does not count."""
 

@@ -1,4 +1,4 @@
-"""An X server that goes during a show: its recording is whole, and a line says why the show has ended."""
+"""An X server that ends during a show: the recording is complete, and a line says why the show has ended."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_recording_is_finished_and_the_reason_said(tmp_path: Path) -> None:
 
 
 def test_whatever_call_notices_what_is_to_be_finished_is_finished_once() -> None:
-    """At another moment of a frame each time."""
+    """Each time at another moment of a frame."""
     require_tool("Xvfb")
     for number in range(TIMES):
         with one_screen_and_server((160, 90)) as (display, server):

@@ -1,4 +1,4 @@
-"""No file that is there is ever touched, and two writers never share a name."""
+"""No existing file is ever changed, and two writers never share a name."""
 
 from __future__ import annotations
 

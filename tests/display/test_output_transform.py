@@ -1,4 +1,4 @@
-"""Test card and logo: where they are seen and where not, on the window and in what leaves."""
+"""Test card and logo: where they appear, on the window and in the outputs."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_logo_is_never_cut_off(logo: Path, size: tuple[int, int], x: float, y:
 
 
 def test_two_recordings_of_unlike_sizes_get_a_logo_each(logo: Path) -> None:
-    """The one that ends is still written where the next one has begun, each on a thread of its own."""
+    """One recording is still written when the next one begins, each on a thread of its own."""
     transform, ended = OutputTransform("recording", ParameterStore().snapshot, Logo(logo)), threading.Event()
     wrong: list[int] = []
 
@@ -248,7 +248,7 @@ def test_a_picture_between_its_corners_is_black_outside_and_leaves_others_alone(
 
 @pytest.mark.parametrize("rotate", TURNS)
 def test_the_corners_of_a_part_are_moved_as_those_of_a_whole_frame(rotate: int) -> None:
-    """The part fills what leaves: its own size, not that of the part of a part."""
+    """The crop is applied once: the output has the size of the crop."""
     pixels, corners = flat((200, 200, 200), SIZE), ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.1, 0.0))
     view = OutputView((0.0, 0.0, 0.5, 1.0), rotate=rotate, corners=corners)
     leaves = OutputTransform("a", ParameterStore().snapshot, None, view)(pixels)

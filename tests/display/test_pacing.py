@@ -1,4 +1,4 @@
-"""The figures of what is shown, read by threads other than the one that shows."""
+"""The display's meters, read by other threads than the display's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The QR code of the control page: a reader gets the address, an audience and a recording get nothing."""
+"""The QR code of the control page: a scanner reads the address; recordings never contain the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the window goes, without a display: screens that are not there."""
+"""Where the window is placed, tested without a display: screens that are missing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Window:
 
 
 def test_a_computer_without_any_screen_ends_no_show(messages: list[str]) -> None:
-    """As one whose only screen is a projector that is not on yet; the picture fills it once it is."""
+    """For example with a projector alone that is still off; the window fills it once it is on."""
     window = Window()
     placement = WindowPlacement(window)
     assert placement.follow(True, 0, 0.0) and not window.fullscreen and window.size == (640, 360)
@@ -73,7 +73,7 @@ def test_a_window_leaves_the_screens_of_others_for_a_free_one() -> None:
 
 
 def test_a_screen_that_a_system_refuses_is_asked_for_once() -> None:
-    """Not again with every frame, each of which would wait for it."""
+    """Not at every frame, because each request blocks."""
     window, asked = Window(), list[object]()
     window.handles = [SimpleNamespace(x=0, y=0, width=800, height=450)]
 
@@ -89,7 +89,7 @@ def test_a_screen_that_a_system_refuses_is_asked_for_once() -> None:
 
 
 def test_a_screen_that_does_not_say_its_name_is_used() -> None:
-    """As one that has just gone."""
+    """For example one that was just disconnected."""
 
     def fail() -> str:
         raise OSError(121, "Remote I/O error")

@@ -1,4 +1,4 @@
-"""The finish: what the sound drives, and in-betweens that do not ghost."""
+"""Post-processing parameters: what the sound controls, and interpolation without ghosting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def contrast(image: np.ndarray) -> float:
 
 
 def midpoint(old: np.ndarray, new: np.ndarray, **move: float) -> tuple[PostFxParams, np.ndarray, np.ndarray]:
-    """The in-between half way, and the newest picture alone as it is then."""
+    """The interpolated frame half way, and the newest frame alone at that moment."""
     previous, newest = frame(old, 0, 10.0), frame(new, 1, 10.2, **move)
     params = replace(QUIET, pan_x=newest.pan_x, pan_y=newest.pan_y)
     postfx = postfx_params(params, snapshot(), previous, newest, 10.3, 0.2)
@@ -60,7 +60,7 @@ def test_a_moving_field_keeps_its_contrast_and_sharpness_half_way(shift: tuple[f
     postfx, between, newest = midpoint(field(3), field(3, shift=shift), pan_x=shift[0], pan_y=-shift[1])
     assert postfx.mix == pytest.approx(0.5)
     assert contrast(between) >= 0.9 * contrast(newest)
-    # Where both pictures have something to show they lie on each other: no ghost.
+    # The contents of both frames coincide: no ghost.
     inner = (slice(48, 144), slice(48, 144))
     assert np.abs(between[inner].astype(int) - newest[inner]).mean() < 3
 

@@ -1,5 +1,5 @@
-"""Spout, Syphon and a virtual camera: what their libraries are told. No machine of ours has Spout or Syphon, so those
-two speak to doubles; the virtual camera speaks to the real library with a backend of the test's."""
+"""Spout, Syphon and a virtual camera: the calls of their libraries. Spout and Syphon do not exist on Linux, so these
+two use test doubles; the virtual camera uses the real library with a backend of the test."""
 
 from __future__ import annotations
 

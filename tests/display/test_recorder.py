@@ -1,4 +1,4 @@
-"""The recorder: sound and picture stay together whatever the encoder does, and the show never waits."""
+"""The recorder: sound and video stay in sync however slow the encoder is, and the show never waits."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_frames_that_a_stuck_encoder_crowds_out_are_lost(monkeypatch: pytest.Mon
 @pytest.mark.real_time
 @pytest.mark.parametrize("took", [0.032, 0.06])
 def test_a_slow_encoder_in_real_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, took: float) -> None:
-    """The whole way to a file that is read back; what a busy machine adds is measured and allowed."""
+    """Up to a file that is read back; delays of a busy machine are measured and allowed for."""
     write, busy = VideoWriter.write_frame, [0.0]
 
     def slow(self: VideoWriter, pixels: np.ndarray, place_image: int | None = None) -> None:
@@ -168,7 +168,7 @@ def test_a_slow_encoder_in_real_time(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def feed(recorder: Recorder, seconds: float, start: float = 100.0, flash: float = -1) -> None:
-    """Ten-millisecond blocks and 60 pictures a second on a made-up clock, faster than real time."""
+    """Blocks of 10 ms and 60 frames a second on a simulated clock, faster than real time."""
     shown = 0
     for block in range(1, round(seconds * 100) + 1):
         now = start + block * 0.01
@@ -207,7 +207,7 @@ def test_flash_and_click_are_together_in_the_file(tmp_path: Path) -> None:
 
 
 def test_the_encoder_is_woken_once_a_frame_however_short_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With every block of 5 ms, a quarter of its processor time went into that."""
+    """Waking it for every block of 5 ms took a quarter of its processor time."""
     monkeypatch.setattr(Recorder, "recording", True)
     recorder, woken = Recorder(Path("a.mp4"), 30.0), [0]
     monkeypatch.setattr(recorder._lock, "notify", lambda: woken.__setitem__(0, woken[0] + 1))
@@ -385,7 +385,7 @@ def test_a_file_that_is_removed_while_it_is_written_fails_at_once(tmp_path: Path
 
 
 def test_a_disk_that_answers_with_errors_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one does that was unplugged; the recording must not seem to go on."""
+    """For example one that was unplugged; the status must not say that the recording continues."""
     recorder, stat = Recorder(tmp_path / "a.mp4"), os.stat
 
     def unplugged(path: Any, **options: Any) -> os.stat_result:

@@ -36,7 +36,7 @@ def test_letters_are_turned_and_the_line_keeps_its_beginning(text: str, drawn: s
     ],
 )
 def test_arabic_letters_are_joined(text: str, forms: list[str]) -> None:
-    """As a printed line has them, from left to right; a vowel's mark does not part two letters."""
+    """In drawing order, from left to right; a vowel mark does not separate two letters."""
     names = [unicodedata.name(letter) for letter in drawing_order(text)]
     assert [name.replace("ARABIC LETTER ", "").replace("ARABIC LIGATURE ", "") for name in names] == [
         f"{form} FORM" for form in forms

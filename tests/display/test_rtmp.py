@@ -1,4 +1,4 @@
-"""RTMP: what is sent can be read, and a server that fails in any way is an error in time."""
+"""RTMP: a real receiver reads the stream, and every failure of a server becomes an error within the time limit."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_a_stream_without_a_number_is_no_stream(number: object) -> None:
 
 
 def test_what_a_server_sends_at_once_is_taken_in_pieces() -> None:
-    """One that never stops would hold the stream's thread, and fill the memory."""
+    """A server that sends without end would block the stream's thread, and fill the memory."""
     mine, other = socket.socketpair()
     with mine, other:
         connection = RtmpConnection.__new__(RtmpConnection)
@@ -162,7 +162,7 @@ def test_what_a_server_sends_at_once_is_taken_in_pieces() -> None:
         sent = mine.recv
 
         class Flooded:
-            """Is full again as soon as it was read."""
+            """A socket that always has more to read."""
 
             def __getattr__(self, name: str) -> object:
                 return getattr(mine, name)
@@ -226,7 +226,7 @@ def test_values_of_every_kind_are_read_and_nested_ones_end() -> None:
 
 
 def test_a_reason_to_end_is_not_lost_to_the_closed_connection() -> None:
-    """It may come between a look for it and the next piece, which is then an error of the connection."""
+    """The reason may come between the check for it and the next write, which then fails with a connection error."""
     begin = b"FLV\1\5\0\0\0\x09" + bytes(4) + flv_tag(DATA, amf.encode("onMetaData"), 0)
     for _ in range(15):
         with RtmpServer("ending") as server, pytest.raises(ValueError, match="refuses the stream"):

@@ -1,4 +1,4 @@
-"""Windows on screens of their own: a wall beside the output window."""
+"""Screen windows: outputs on screens of their own beside the output window."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_corners_are_moved_as_on_a_screen(words: str) -> None:
 
 
 def on_a_screen(words: str) -> tuple[np.ndarray, np.ndarray]:
-    """What a screen with these words shows, and what another output of them gets."""
+    """What a screen with these words shows, and the frame that another output with them gets."""
     store = ParameterStore({"finish.grain": 0.0})
     spec = parse_output(f"screen:0 {words}")[0]
     with stage("window", store, [FrameParams()]) as (made, frames):

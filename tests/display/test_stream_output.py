@@ -1,4 +1,4 @@
-"""Streams reach another process with image and sound together, and come back when the other end does."""
+"""Streams reach another process with image and sound in sync, and connect again when the receiver is back."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_udp_arrives_with_its_sound_beside_a_file_and_a_dead_server(tmp_path: Pa
 def test_a_file_on_a_full_disk_leaves_no_parts_and_goes_on_when_there_is_room(
     tmp_path: Path, messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each attempt left a part without a picture: one every 8 s, all night."""
+    """Each attempt left a part without a frame: one every 8 s, all night."""
     free = [0]
     write = _File.write
 
@@ -197,7 +197,7 @@ def test_what_cannot_be_sent_to_is_one_line_without_the_key(text: str) -> None:
 
 
 def test_the_line_is_told_while_an_output_fails(tmp_path: Path) -> None:
-    """The status is read on another thread than that which takes the output out."""
+    """The status is read on another thread than the one that removes the output."""
 
     class Failing:
         name = "file"

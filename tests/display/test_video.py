@@ -1,4 +1,4 @@
-"""Files that can be played: in time, whatever the size, even after a kill."""
+"""Files that play: in sync, at every size, even after a kill."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_the_same_frames_give_the_same_file(tmp_path: Path, size: tuple[int, int
                 writer.write_frame(shown[k % 3])
                 writer.write_sound(np.full((1600, 2), 0.1 * (k % 2), np.float32))
         files.add(path.read_bytes())
-        frames_of(path)  # Leaves its marks in memory that is used again.
+        frames_of(path)  # Fills memory that the next run reuses.
     assert len(files) == 1
 
 
@@ -243,7 +243,7 @@ def test_a_stream_is_as_accurate_as_a_recording(tmp_path: Path) -> None:
 
 
 def test_there_is_a_key_frame_every_second_also_of_a_slow_encoder(tmp_path: Path) -> None:
-    """Who opens a stream sees it from there on."""
+    """A viewer who joins a stream sees it from the next key frame on."""
     pixels = field(1, (160, 96))
     with VideoWriter(tmp_path / "a.mp4", (160, 96), 30, sound=False, live=True, preset="ultrafast") as writer:
         for place in range(0, 180, 5):  # 6 frames per second, among them one that repeats

@@ -11,7 +11,7 @@ RATE, BLOCK = 48_000, 240
 
 
 def stalled(seconds: int) -> tuple[WaitingAudio, int]:
-    """The audio of so many seconds that nobody took, and its samples. The device was interrupted in the middle."""
+    """`seconds` of audio that nobody took, and its number of samples. The device was interrupted in the middle."""
     waiting, count = WaitingAudio(RATE), seconds * RATE // BLOCK
     block = np.ones((BLOCK, 2), np.float32)
     for n in range(1, count + 1):

@@ -101,7 +101,7 @@ def test_a_real_window_shows_frames_and_takes_keys() -> None:
         assert wait_until(lambda: abs(middle() - 200) < 3)
         bottom = screenshot(display)[at[1] + 310 : at[1] + 350, at[0] + 100 : at[0] + 540]
         assert bottom.max() > 215  # the performer's message
-        show.tell("set out.blackout 1")  # no frame comes any more: the stage does this alone
+        show.tell("set out.blackout 1")  # no frame comes any more: the window does this alone
         assert wait_until(lambda: middle() == 0)
         show.tell("set out.blackout 0")
         assert wait_until(lambda: abs(middle() - 200) < 3)
@@ -220,7 +220,7 @@ def test_a_screen_that_is_not_there_is_said_and_not_replaced_by_another() -> Non
 
 @pytest.mark.display
 def test_no_text_reaches_a_full_screen_unless_it_is_asked_for() -> None:
-    """Before the first picture and after it, with every text that the window knows of."""
+    """Before the first frame and after it, with every text that the window can show."""
     need("Xvfb", "import")
     with one_screen((800, 450)) as display, show_on(display, out__fullscreen=True, finish__grain=0) as show:
         assert wait_until(lambda: show.tell()["full"])
@@ -310,7 +310,7 @@ def test_a_kick_is_seen_at_the_next_refresh(kind: str) -> None:
 
 @pytest.mark.gl
 def test_a_text_and_a_place_that_fail_leave_the_image(messages: list[str]) -> None:
-    """A letter that no font has, a screen that the system refuses: the image is what the audience came for."""
+    """A letter that no font has, a screen that the system refuses: the image must still be shown."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("no glyph\nfor it")

@@ -1,4 +1,4 @@
-"""A window that changes for hours keeps the memory of one."""
+"""A window that changes to fullscreen and back again and again does not use more memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the window shows of the frame: crop, mirror, turn, corners, soft edges."""
+"""How the window shows the frame: crop, mirror, rotation, corner pin, soft edges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames are converted for H.264 with tables and memory that are kept, as if by new ones."""
+"""Conversion for H.264 with reused tables and memory gives the same as with new ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""AMF0, the values in RTMP's commands (Adobe's Action Message Format 0): those that a publisher sends and receives."""
+"""Encodes and decodes AMF0 (Adobe's Action Message Format 0): the values in RTMP's commands, as `rtmp.py` needs
+them."""
 
 from __future__ import annotations
 
@@ -8,11 +9,11 @@ from typing import Any
 _NUMBER, _BOOLEAN, _STRING, _OBJECT, _NULL, _UNDEFINED, _ARRAY, _END = 0, 1, 2, 3, 5, 6, 8, 9
 _LIST, _DATE, _LONG_STRING = 10, 11, 12
 _DEEPEST = 16
-"""Objects in each other that are read."""
+"""Largest nesting depth that is decoded."""
 
 
 def encode(*values: str | float | bool | dict[str, Any] | None) -> bytes:
-    """These values, one after the other. Texts of at most 65535 bytes."""
+    """The values as AMF0, concatenated. A text has at most 65535 bytes."""
     return b"".join(map(_encoded, values))
 
 
@@ -51,7 +52,7 @@ def _text(text: str) -> bytes:
 
 
 def _decoded(data: bytes, at: int, depth: int = 0) -> tuple[Any, int]:
-    """The value that begins at `at`, and where the next one does. depth: objects that it is in."""
+    """The value at offset `at`, and the offset of the next value. depth: number of objects around it."""
     if depth > _DEEPEST:
         raise ValueError("a message of the server is nested too deep")
     kind, at = data[at], at + 1
@@ -86,7 +87,7 @@ def _decoded_text(data: bytes, at: int, size: str = ">H") -> tuple[str, int]:
 def _decoded_list(data: bytes, at: int, depth: int) -> tuple[list[Any], int]:
     (length,), at = struct.unpack_from(">I", data, at), at + 4
     values: list[Any] = []
-    while len(values) < length:  # not so many are made before they are there
+    while len(values) < length:  # nothing is allocated by `length`, which may be false
         value, at = _decoded(data, at, depth)
         values.append(value)
     return values, at

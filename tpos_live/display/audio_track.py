@@ -10,12 +10,11 @@ import numpy as np
 from tpos_live.audio.source import RATE
 
 JUMP = 0.1
-"""A jump of the timestamps by this many seconds is no jitter: the device was interrupted, and the time base restarts.
-"""
+"""Seconds. A larger jump of the timestamps is no jitter: the device was interrupted, and the time base restarts."""
 STEADY = 0.05
-"""Share of the timestamps' jitter that is followed per block."""
+"""Smoothing factor of the time base: share of a timestamp's deviation that is corrected per block of audio."""
 LATE = 0.1
-"""Seconds behind the audio from which repeated frames are left out."""
+"""Seconds that the video may be behind the audio before repeated frames are left out."""
 HOLD = 0.5
 """Longest time in seconds without a frame in the file."""
 
@@ -28,14 +27,14 @@ class AudioTrack:
     is known from the timestamps of the audio, and the frame gets the image that was on the screen at that time. Neither
     a sound card that runs 0.1 % fast nor a slow encoder can desynchronise them.
 
-    Frames are taken one by one. A slow encoder finds fewer images, each at its own place: the frames between are left
-    out at no cost, and the previous image stays longer.
+    A place is the index of a frame. Frames are taken one by one. A slow encoder takes fewer images, each at its own
+    place: the frames between them are left out at no cost, and the previous image stays longer.
     """
 
     def __init__(self, fps: float, rate: int = RATE) -> None:
         self.fps, self.rate = fps, rate
         self.thin = False
-        """Also leave out repeated frames when in time: there are fewer images than frames."""
+        """Leave out repeated frames also while in time: set where there are fewer images than frames."""
         self.frames = 0
         """Length so far, in frames."""
         self.samples = 0
@@ -63,7 +62,7 @@ class AudioTrack:
             self._first = shown_at
 
     def add_samples(self, samples: int, captured_at: float) -> bool:
-        """`samples` more were received, the newest at `captured_at`. False before the first image."""
+        """Add received samples, the newest captured at `captured_at`. False, and not added, before the first image."""
         if self._first is None or (not self.samples and captured_at < self._first):
             return False
         self.samples += samples

@@ -18,15 +18,16 @@ from tpos_live.display.yuv_converter import YuvConverter
 
 AAC_FRAME = 1024
 AAC_BITS = 256_000
-"""Bits per second. FFmpeg's encoder finds the quantisation that fits by trial, and with few bits it tries longer."""
+"""Bits per second. FFmpeg's encoder finds the quantisation by trial: a lower bit rate takes more attempts."""
 AAC_OPTIONS = {"aac_ms": "0", "aac_is": "0", "aac_pns": "0", "aac_tns": "0"}
-"""Without the searches for what saves bits: sum and difference, common or no spectra of bands, prediction. So 15 pieces
-of music take 0.45 ms of processor time a frame in place of 0.65 (192 kbit/s, all searches), and the noise of five of
-them is 1 to 5 dB further below the masking threshold. The first search alone makes a frame of 0.4 ms one of 56 where a
-tone follows digital silence. The fast coder (0.2 ms) clips: a bass of full scale comes out at 70 % of its amplitude."""
+"""Coding tools that are off: mid/side stereo, intensity stereo, noise substitution, temporal noise shaping. 15 pieces
+of music take 0.45 ms of processor time a frame; with all tools, at 192 kbit/s, they took 0.65 ms. The noise of five
+pieces is 1 to 5 dB further below the masking threshold. The mid/side search alone takes 56 ms in place of 0.4 for a
+frame where a tone follows digital silence. FFmpeg's fast coder (0.2 ms) clips: a bass at full scale comes out at 70 %
+of its amplitude."""
 LIVE_OPTIONS = "rc-lookahead=0:bframes=0:sync-lookahead=0:no-dct-decimate=1"
-"""x264 options for low latency. Without the search for blocks of few coefficients, nearly all of which the grain fills,
-a frame takes 0.2 to 0.35 ms less at 640x360, and at the same error not one byte more."""
+"""x264 options for low latency. no-dct-decimate: grain fills nearly all blocks, so x264 does not search for blocks with
+few coefficients. This saves 0.2 to 0.35 ms a frame at 640x360, and adds no byte at the same error."""
 LIVE = {
     "superfast": LIVE_OPTIONS,
     # Options that change the stream's headers are as in superfast, so that one file can contain both.
@@ -69,25 +70,27 @@ class AvWriter(ABC):
         """Length so far in frames: the place of the last frame plus one."""
         self.samples = 0
         """Samples written, per channel."""
-        self._given = size
+        self._frame_size = size
         self._rate, self._with_sound, self._live = rate, sound, live
         self._crf, self._threads, self._kbits = crf, threads, kbits
         self._rest: list[np.ndarray] = []
-        """Audio that fills no frame of AAC."""
+        """Samples that do not fill an AAC frame yet."""
         self._container: Any = None
         self._video: Any = None
         self._encoder: Any = None
         self._pixels: np.ndarray | None = None
         self._converted: Any = None
         self._key_at = 0
-        """Place of the last key frame that was asked for; the first one is one anyway."""
+        """Index of the last forced key frame; frame 0 is a key frame anyway."""
         self._convert: YuvConverter | None = None
         self._audio: Any = None
 
     def __enter__(self) -> Self:
         """Raises DisplayError for frames that are too small, and without PyAV."""
         if min(self.size) < 2:
-            raise DisplayError(f"a video of {self._given[0]}x{self._given[1]} pixels is too small; take 2x2 or more")
+            raise DisplayError(
+                f"a video of {self._frame_size[0]}x{self._frame_size[1]} pixels is too small; take 2x2 or more"
+            )
         try:
             import av
         except ImportError as error:
@@ -103,7 +106,7 @@ class AvWriter(ABC):
     @property
     @abstractmethod
     def target(self) -> str:
-        """Where it goes, for messages."""
+        """The file or address that is written, for messages."""
 
     @property
     def bytes(self) -> int:
@@ -116,10 +119,10 @@ class AvWriter(ABC):
 
     @abstractmethod
     def _failure(self, why: str) -> DisplayError:
-        """A line for an error of the system, or of PyAV."""
+        """The DisplayError for a failure of the system or of PyAV. why: the reason, one line."""
 
     def _open(self) -> None:
-        with self._speaking():
+        with self._display_errors():
             self._container = self._open_container()
             self._video = self._container.add_stream("libx264", rate=self.fps)
             self._video.time_base = 1 / self.fps
@@ -140,7 +143,7 @@ class AvWriter(ABC):
         if self._live:
             options["x264-params"] = self.live_options.get(preset, LIVE["superfast"])
         elif self._threads:
-            # With its macroblock tree x264 was measured to depend on what memory held before, on
+            # With its macroblock tree x264's output depended on the previous content of the memory, on
             # CPUs with AVX-512 and widths such as 160; without the tree it never did.
             options["x264-params"] = "no-mbtree=1"
         context.options = options
@@ -151,9 +154,9 @@ class AvWriter(ABC):
         would differ. Raises DisplayError."""
         if self._container is None or not self._live:
             return False
-        with self._speaking():
+        with self._display_errors():
             other = self._prepare(self._av.CodecContext.create("libx264", "w"), preset)
-            if headers := self._video.codec_context.extradata:  # else they are in front of each key frame
+            if headers := self._video.codec_context.extradata:  # else each key frame has its own
                 other.flags |= self._av.codec.context.Flags.global_header
             other.open()
             if headers and other.extradata != headers:
@@ -173,28 +176,28 @@ class AvWriter(ABC):
     def write_frame(self, pixels: np.ndarray, place: int | None = None) -> None:
         """A frame: uint8 [height, width, 3]. Raises DisplayError, also for another size.
 
-        place: frame index at which it begins, above the earlier ones; None = the next one. A frame stays until the next
-        one begins, so left-out frames cost nothing.
+        place: index of the frame, above all earlier ones; None = the next index. A frame is shown until the next one,
+        so left-out frames cost nothing.
         """
         height, width = pixels.shape[:2]
-        if (width, height) != self._given:
+        if (width, height) != self._frame_size:
             raise DisplayError(
-                f"{self.target} was begun with {self._given[0]}x{self._given[1]} pixels, "
+                f"{self.target} was begun with {self._frame_size[0]}x{self._frame_size[1]} pixels, "
                 f"a frame of {width}x{height} does not fit; start another recording"
             )
         if self._container is None:
             self._open()
-        with self._speaking():
-            if not self._live or pixels is not self._pixels:  # a live frame is not modified: it may repeat
+        with self._display_errors():
+            if not self._live or pixels is not self._pixels:  # a live frame is not modified: the same array repeats
                 self._convert = self._convert or YuvConverter(self.size)
                 self._pixels = pixels
                 self._converted = self._convert(pixels[: self.size[1], : self.size[0]])
             frame = self._converted
             frame.pts, frame.time_base = self.frames if place is None else place, 1 / self.fps
-            if self._live:  # x264 counts the frames that it gets, and a slow encoder gets few
+            if self._live:  # x264 counts frames, and a slow encoder gets few: force a key frame once a second
                 key = frame.pts - self._key_at >= round(self.fps)
                 self._key_at = frame.pts if key else self._key_at
-                frame.pict_type = 1 if key else 0  # I, or as x264 likes
+                frame.pict_type = 1 if key else 0  # an I frame, or x264's choice
             self._mux_video(frame)
             self.frames = frame.pts + 1
         self.frames_written += 1
@@ -205,7 +208,7 @@ class AvWriter(ABC):
             self._container.mux(packet)
 
     def write_sound(self, stereo: np.ndarray) -> None:
-        """The next samples: float32 [n, 2], -1 to 1; what is no number is silence. Raises DisplayError."""
+        """The next samples: float32 [n, 2], -1 to 1; NaN becomes silence. Raises DisplayError."""
         if not self._with_sound or not len(stereo):
             return
         if self._container is None:
@@ -215,12 +218,12 @@ class AvWriter(ABC):
             self._encode_sound()
 
     def _encode_sound(self, *, all: bool = False) -> None:
-        """Encode the whole frames of AAC that wait, or all that waits."""
+        """Encode the waiting samples that fill AAC frames. all: also those of an incomplete last frame."""
         sound = np.concatenate(self._rest, dtype=np.float32).clip(-1, 1)
         if not np.isfinite(sound.sum()):  # a driver's NaN would be an error of the encoder, and the end of a recording
             sound = np.nan_to_num(sound)
         end = len(sound) - (0 if all else len(sound) % AAC_FRAME)
-        with self._speaking():
+        with self._display_errors():
             for start in range(0, end, AAC_FRAME):
                 planes = np.ascontiguousarray(sound[start : min(start + AAC_FRAME, end)].T)
                 frame = self._av.AudioFrame.from_ndarray(planes, format="fltp", layout="stereo")
@@ -232,7 +235,7 @@ class AvWriter(ABC):
         self._rest = [sound[end:]]
 
     def _flush(self) -> None:
-        """Encode what is left."""
+        """Encode the remaining audio, and flush both encoders."""
         if sum(map(len, self._rest)):
             self._encode_sound(all=True)
         self._mux_video(None)
@@ -240,7 +243,7 @@ class AvWriter(ABC):
             self._container.mux(self._audio.encode(None))
 
     @contextlib.contextmanager
-    def _speaking(self) -> Any:
+    def _display_errors(self) -> Any:
         """Convert errors of PyAV and the system to one line."""
         try:
             yield

@@ -34,13 +34,13 @@ from tpos_live.display.tone_mapping import (
 )
 
 BLOCK = 8
-"""Places of an axis that one matrix product enlarges: a larger block multiplies more zeros, a smaller one needs more
+"""Pixels of an axis that one matrix product enlarges: a larger block multiplies more zeros, a smaller one needs more
 calls."""
 LIGHT = 2 * TOE / (1 + 2 * TOE)
-"""Light of one unit of v * v / (2 TOE) + v, which needs one operation for each pixel less than light."""
+"""Factor from v * v / (2 TOE) + v to light. In that unit each pixel needs one operation less."""
 BAND, PIXELS = 32, 57_600
-"""Rows that are composed together, or as many as have so many pixels: few enough to keep all intermediate values in a
-core's cache, and enough that the calls cost little (a preview of 320x180 takes two thirds of the time)."""
+"""Smallest number of rows, and of pixels, that are composed at once (a band): few enough for a core's cache, and enough
+that the overhead of the calls is small (with PIXELS a preview of 320x180 takes two thirds of the time)."""
 
 
 class CpuCompositor:
@@ -83,8 +83,8 @@ class CpuCompositor:
             rows = min(band, placement.height - first)
             work = self._work(rows, placement.width)
             work.begin(first)
-            aside = None if field is None or detail is None else work.turbulence(placement, detail, field)
-            v = _blended(work, placement, postfx, aside, new, old)
+            displacement = None if field is None or detail is None else work.turbulence(placement, detail, field)
+            v = _blended(work, placement, postfx, displacement, new, old)
             light = v.addcmul_(v, v, value=1 / (2 * TOE))  # in units of LIGHT
             if tone.bloom > 0:
                 spilled = _sample(bloom_map, work.grid_for(placement, postfx.pan_new))
@@ -111,7 +111,7 @@ class CpuCompositor:
 
     def _work(self, rows: int, width: int) -> _Buffers:
         if (rows, width) not in self._buffers:
-            if len(self._buffers) > 1:  # of another size: a placement has full bands and a shorter last one
+            if len(self._buffers) > 1:  # of an old placement; each has full bands and a shorter last one
                 self._buffers.clear()
             self._buffers[rows, width] = _Buffers(rows, width)
         return self._buffers[rows, width]
@@ -125,7 +125,7 @@ class CpuCompositor:
         return (self._tile[:, :2] * (detail.cos * reach)).addcmul_(self._tile[:, 2:], detail.sin * reach)
 
     def _noise_at(self, seed: int, placement: ImagePlacement) -> torch.Tensor:
-        """Float [4, height, width] of the drawn area: dither in [0, 1) three times, grain."""
+        """Float [4, height, width] of the drawn area: three channels of dither in [0, 1), one of grain."""
         if self._noise is None:
             tile = torch.from_numpy(noise_tile()).permute(2, 0, 1).float()
             tile[:3] /= 256
@@ -164,7 +164,7 @@ class _Buffers:
         self._y = self._centres.clone()
 
     def begin(self, first: int) -> None:
-        """The band begins at this row of the drawn area."""
+        """Begin the band whose first row is row `first` of the drawn area."""
         torch.add(self._centres, first, out=self._y)
 
     def turbulence(self, placement: ImagePlacement, detail: Detail, field: torch.Tensor) -> torch.Tensor:
@@ -182,15 +182,16 @@ class _Buffers:
         return F.grid_sample(field, self._positions, align_corners=False)[0]
 
     def grid_for(
-        self, placement: ImagePlacement, pan: tuple[float, float], aside: torch.Tensor | None = None
+        self, placement: ImagePlacement, pan: tuple[float, float], displacement: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Sampling positions [1, height, width, 2] from -1 to 1, as grid_sample expects them, displaced by `aside`."""
+        """Sampling positions [1, height, width, 2] from -1 to 1, as grid_sample expects them, displaced by
+        `displacement`."""
         a, b, c, d = placement.matrix
         x, y = placement.shift
         torch.add(self._x * (2 * a) + (2 * (x - pan[0]) - 1), self._y * (2 * b), out=self._grid[0])
         torch.add(self._x * (2 * c) + (2 * (y - pan[1]) - 1), self._y * (2 * d), out=self._grid[1])
-        if aside is not None:
-            self._grid.add_(aside)
+        if displacement is not None:
+            self._grid.add_(displacement)
         return self._positions
 
 
@@ -198,14 +199,14 @@ def _blended(
     work: _Buffers,
     placement: ImagePlacement,
     postfx: PostFxParams,
-    aside: torch.Tensor | None,
+    displacement: torch.Tensor | None,
     new: _UpscaledFrame,
     old: _UpscaledFrame | None,
 ) -> torch.Tensor:
     """The band of the newest frame, or of the blend of both: coded float [3, rows, width], at least 0."""
-    v = _sample(new.light, work.grid_for(placement, postfx.pan_new, aside))
+    v = _sample(new.light, work.grid_for(placement, postfx.pan_new, displacement))
     if old is not None:
-        v = torch.lerp(_sample(old.light, work.grid_for(placement, postfx.pan_old, aside)), v, postfx.mix)
+        v = torch.lerp(_sample(old.light, work.grid_for(placement, postfx.pan_old, displacement)), v, postfx.mix)
         mean = torch.tensor(postfx.mean).view(3, 1, 1)
         v = v.mul_(postfx.contrast).add_(mean * (1 - postfx.contrast))
     return v.clamp_(min=0)
@@ -235,14 +236,14 @@ def enlarge(image: torch.Tensor, factor: int) -> torch.Tensor:
 
 
 def _blocks(places: int) -> list[tuple[int, int]]:
-    """First place and number of places of each block of an axis."""
+    """First pixel and number of pixels of each block of an axis."""
     return [(first, min(BLOCK, places - first)) for first in range(0, places, BLOCK)]
 
 
 @cache
 def _cubic_matrix(factor: int) -> torch.Tensor:
-    """Enlargement of one block: float [factor * BLOCK, BLOCK + 4] from a block with two more places on each side. Its
-    upper left corner enlarges a shorter block."""
+    """Enlargement of one block: float [factor * BLOCK, BLOCK + 4] from a block with two more pixels on each side. Its
+    upper left part enlarges a shorter block."""
     with torch.inference_mode(False):
         matrix = torch.zeros(BLOCK, factor, BLOCK + 4)
         for phase, (first, weights) in enumerate(cubic_weights(factor)):

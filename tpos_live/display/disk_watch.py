@@ -1,4 +1,4 @@
-"""How long the disk lasts for a file that grows, and messages before it is full."""
+"""Watches the free space of the disk that a recording is written to, and warns before the disk is full."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ log = logging.getLogger(__name__)
 LOOK = 2.0
 """Seconds between checks of the disk."""
 SHORT = (10.0, 2.0)
-"""Minutes of free disk at which a message warns."""
+"""Minutes until the disk is full at which a message warns."""
 LITTLE = 5e9
 """Free bytes at which a message warns."""
 RESERVE = 0.3e9
-"""Free bytes below which a recording goes on elsewhere, if it can."""
+"""Free bytes below which a recording continues in another folder, if there is one."""
 
 
 class Usage(Protocol):
-    """What is used of `shutil.disk_usage`: bytes."""
+    """The part of `shutil.disk_usage`'s result that is used: free bytes."""
 
     @property
     def free(self) -> int: ...
@@ -33,7 +33,7 @@ DiskUsage = Callable[[Path], Usage]
 
 
 class DiskWatch:
-    """Belongs to the thread that writes; the attributes may be read from anywhere."""
+    """Thread contract: the thread that writes the file calls `look`; any thread may read the attributes."""
 
     def __init__(self, usage: DiskUsage = shutil.disk_usage) -> None:
         self.minutes_left = 0.0
@@ -43,10 +43,11 @@ class DiskWatch:
         self._usage = usage
         self._looked = 0.0
         self._warned = len(SHORT) * [False]
-        self._little = False
+        self._warned_of_little = False
 
     def look(self, now: float, path: Path, seconds: float, written: int) -> None:
-        """Check every LOOK seconds. now: seconds of any clock. path: the file, so many bytes and seconds long.
+        """Check the disk, at most every LOOK seconds. now: seconds of any clock. path: the file. seconds, written: its
+        length in seconds and in bytes.
 
         Raises DisplayError if the file is gone.
         """
@@ -59,7 +60,7 @@ class DiskWatch:
             return
         try:
             free = self._usage(path.parent).free
-        except OSError:  # not every network share tells; the file is written all the same
+        except OSError:  # some network shares do not report it; the recording continues
             return
         self.full = free < RESERVE
         left = free * seconds / written / 60
@@ -68,12 +69,12 @@ class DiskWatch:
 
     def _warn(self, free: float, minutes: float) -> None:
         reached = [i for i, limit in enumerate(SHORT) if minutes < limit and not self._warned[i]]
-        little = free < LITTLE and not self._little
+        little = free < LITTLE and not self._warned_of_little
         if not reached and not little:
             return
         for i in reached[:1]:
             self._warned[i] = True
-        self._little = self._little or free < LITTLE
+        self._warned_of_little = self._warned_of_little or free < LITTLE
         lasts = f"{minutes:.1f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
         log.warning(
             f"recording: {free / 1e9:.1f} GB are free, the disk is full in {lasts}; make room, or end the recording"

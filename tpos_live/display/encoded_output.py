@@ -27,7 +27,7 @@ from tpos_live.display.waiting_audio import WaitingAudio
 log = logging.getLogger(__name__)
 
 DELAY = 0.15
-"""Seconds by which the audio is delayed, so that the frames of that time have been read from the GPU."""
+"""Seconds that audio waits before it is written: by then the frames of its time have been read from the GPU."""
 WAITING = 0.2
 """Seconds of frames that may wait for the encoder, besides those of DELAY; the oldest is dropped first."""
 MOST = 6
@@ -36,7 +36,7 @@ CRF = 23.5
 """Quality of x264. Most of a file is grain: from 20 to 23 its size halves (13 to 7 Mbit/s at 720p) and encoding takes a
 quarter less time, while the image below the grain is as accurate."""
 CLOSING = 1.5
-"""Seconds for the frames that wait at the end; if that is too little, some of them, evenly spread, are written."""
+"""Seconds at the end for the frames that wait; if that is too short, an evenly spread part of them is written."""
 PATIENCE = 10.0
 """Seconds that `close` waits for the disk."""
 
@@ -44,19 +44,19 @@ PATIENCE = 10.0
 class EncodedOutput:
     """An Output of H.264 and AAC.
 
-    Audio is written as it comes, before each frame. Where the encoder is slower than the frames it always gets the
-    oldest waiting one, so the written frames are evenly spread and each is at its own place; the others are left out.
-    The EncoderController then reduces the load.
+    Audio is written as it comes, before each frame. An encoder that is slower than the frames always gets the oldest
+    waiting frame, so the written frames are evenly spread and each is at its own place; the others are left out. The
+    EncoderController then reduces the load.
 
     Thread contract: `open`, `wants`, `send`, `end` and `close` on the display's thread; `sound` on the thread that
     pulls the audio; the figures may be read from anywhere. Nothing waits for the encoder: buffers are small and
-    bounded, and what does not fit is counted. A failure ends the output, shows in `error`, and does not affect the
+    bounded, and dropped frames are counted. A failure ends the output, shows in `error`, and does not affect the
     session.
     """
 
     fixed_size = False
     presets: tuple[str, ...] = ("superfast", "ultrafast")
-    """Of x264, the first one at the start, the next ones where the encoder is too slow."""
+    """x264 presets: the first one at the start, the next ones while the encoder is too slow."""
 
     def __init__(
         self,
@@ -67,9 +67,9 @@ class EncodedOutput:
         clock: Callable[[], float] = time.perf_counter,
         transform: FrameTransform | None = None,
     ) -> None:
-        """name: for messages. clock: that of the timestamps. transform: of each frame."""
+        """name: for messages. clock: the clock of all timestamps. transform: applied to each frame."""
         self.name, self.fps, self.error = name, fps, ""
-        self._size = self._other = (0, 0)
+        self._size = self._last_size = (0, 0)
         self._rate, self._clock, self._transform = rate, clock, transform or FrameTransform()
         self._track, self._steps = AudioTrack(fps, rate), EncoderController(fps, name, self.presets)
         self._frames: TimedFrames = deque()
@@ -127,7 +127,7 @@ class EncodedOutput:
 
     @property
     def line(self) -> str:
-        """What it does, for the status: frames that a slow encoder leaves out, too."""
+        """For the status: name, frames per second, and dropped frames."""
         dropped = f", {self.dropped} dropped" if self.dropped else ""
         of = f" of {self.fps:.0f}" if self._steps.every > 1 else ""
         return f"{self.name} {self.recorded_fps:.0f}{of} fps{dropped}"
@@ -138,22 +138,22 @@ class EncodedOutput:
         return "" if find_spec("av") else "this needs PyAV: pip install av"
 
     def open(self, size: tuple[int, int], fps: float | None = None) -> None:
-        """Start, at once: opening the encoder takes 0.25 s, so it happens on a thread of its own.
+        """Start, and return at once: opening the encoder takes 0.25 s, on a thread of its own.
 
-        size: (width, height) of the frames; later ones of another size are fitted in. Raises DisplayError for what can
-        be known at once; later failures show in `error`.
+        size: (width, height) of the frames; later frames of another size are scaled to fit. Raises DisplayError for
+        errors that are known at once; later failures show in `error`.
         """
         if fps is not None:
             self.fps = fps
             self._track, self._steps = AudioTrack(fps, self._rate), EncoderController(fps, self.name, self.presets)
             self._grid = FrameGrid(fps)
         writer = self._new_writer(self._transform.size(size))
-        self._size = self._other = size
+        self._size = self._last_size = size
         self._thread = threading.Thread(target=self._run, args=(writer,), name=self.name, daemon=True)
         self._thread.start()
 
     def _new_writer(self, size: tuple[int, int]) -> AvWriter:
-        """What writes the frames. Raises DisplayError."""
+        """The writer of the file or stream. Raises DisplayError."""
         raise NotImplementedError
 
     def _frame_written(self, now: float) -> None:
@@ -187,14 +187,14 @@ class EncodedOutput:
                 self._lock.notify()
 
     def end(self) -> None:
-        """Let it end, without waiting for it."""
+        """Ask the output to end, without waiting for it."""
         with self._lock:
             self._ending = True
             self._lock.notify()
 
     def close(self, patience: float = PATIENCE) -> None:
-        """End: all audio, and as many waiting frames as can be written in CLOSING seconds. If that takes longer than
-        `patience` seconds, `error` says so."""
+        """Write all audio, and as many waiting frames as can be written in CLOSING seconds, then end. If that takes
+        longer than `patience` seconds, `error` says so."""
         if self._thread is None:
             return
         self.end()
@@ -220,8 +220,8 @@ class EncodedOutput:
             self._fail(first_line(error))
 
     def _frame_due(self) -> bool:
-        """Whether a frame's length of audio can be taken: audio comes in blocks of 5 ms, and a thread that woke up for
-        each took a quarter of its processor time for that."""
+        """Whether there is audio for another frame. Audio comes in blocks of 5 ms, and waking up for each block took a
+        quarter of the thread's processor time."""
         return self._audio.seconds >= DELAY + 1 / self.fps
 
     def _ready(self) -> bool:
@@ -249,24 +249,24 @@ class EncodedOutput:
         return True
 
     def _ready_frame(self, pixels: np.ndarray) -> np.ndarray:
-        """Fitted and transformed; the same array for a frame that repeats, which is not converted again."""
+        """The frame, fitted and transformed. A repeated frame gives the same array, which is not converted again."""
         if pixels is not self._source:
             self._source, self._drawn = pixels, self._transform(self._fitted(pixels))
         return self._drawn
 
     def _fitted(self, pixels: np.ndarray) -> np.ndarray:
-        """A window may change its size, an encoder may not."""
+        """The frame at the encoder's size: a window may change its size, an encoder cannot."""
         size = pixels.shape[1], pixels.shape[0]
         if size == self._size:
             return pixels
-        if size != self._other:
-            self._other = size
+        if size != self._last_size:
+            self._last_size = size
             new, old = (f"{width}x{height}" for width, height in (size, self._size))
             log.log(NOTICE, f"{self.name}: the window is {new} now, this stays {old}")
         return fit(pixels, self._size)
 
     def _take_sound(self) -> list[np.ndarray]:
-        """Audio that has waited for DELAY, or all at the end. None before the first frame."""
+        """Blocks of audio that have waited for DELAY, or all at the end. Audio before the first frame is dropped."""
         out = []
         while self._audio and (self._ending or self._ready()):
             stereo, captured_at = self._audio.take()
@@ -292,7 +292,7 @@ class EncodedOutput:
             log.warning(line)
 
     def _finish(self, writer: AvWriter) -> None:
-        """Write what waits, then a last frame that makes the video as long as the audio."""
+        """Write waiting audio and frames, then a last frame that makes the video as long as the audio."""
         with self._lock:
             blocks = self._take_sound()
         for block in blocks:

@@ -13,6 +13,7 @@ HALVES = 1 / 3
 CALM = 30.0
 """Seconds without a miss before more work is tried; doubled after each attempt that failed."""
 CALMEST = 480.0
+"""Upper limit of that time, in seconds."""
 SLOWEST = 5.0
 """Frames per second below which the rate is not lowered."""
 AGAIN = 60.0
@@ -39,7 +40,7 @@ class EncoderController:
     _busy: float = 0.0
     _calm: float = 0.0
     _patience: float = CALM
-    _climbed: bool = False
+    _raised: bool = False
     _warned: float = field(default=-AGAIN)
 
     @property
@@ -48,7 +49,7 @@ class EncoderController:
         return self.presets[self._preset]
 
     def keep_preset(self) -> None:
-        """The preset cannot change within this file: use the other steps only."""
+        """The preset cannot change within this file: change only the frame rate from now on."""
         self.presets, self._preset = (self.presets[0],), 0
 
     def note(self, busy: float, missed: int) -> None:
@@ -58,7 +59,7 @@ class EncoderController:
         self._missed += missed
 
     def look(self, now: float) -> str:
-        """Decide, every WINDOW seconds; a message where something changed or is wrong, else ""."""
+        """Decide, at most every WINDOW seconds. Returns a message if something changed or is wrong, else ""."""
         if self._begun is None:
             self._begun = now
         span = now - self._begun
@@ -71,10 +72,10 @@ class EncoderController:
         if missed <= MISSED:
             self._calm += span
             if self._calm >= self._patience and self._more(took):
-                self._calm, self._climbed = 0.0, True
+                self._calm, self._raised = 0.0, True
             return ""
-        if self._climbed:
-            self._patience, self._climbed = min(2 * self._patience, CALMEST), False
+        if self._raised:
+            self._patience, self._raised = min(2 * self._patience, CALMEST), False
         self._calm = 0.0
         why = f"the encoder takes {1000 * took:.0f} ms a frame"
         if self._preset + 1 < len(self.presets):

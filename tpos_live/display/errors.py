@@ -1,4 +1,4 @@
-"""The display's error."""
+"""The exception of the package `display`."""
 
 
 class DisplayError(Exception):

@@ -2,12 +2,12 @@
 
 WCAG 2.3.1: a general flash is a pair of opposing changes of relative luminance by 10 % of its range or more, where the
 darker one is below 0.80, over more than a quarter of ten degrees of the visual field; here over a quarter of the frame,
-wherever its parts lie. A flash needs a rise, so rises are counted, and a fourth one within a second is limited by
+connected or not. A flash needs a rise, so rises are counted, and a fourth one within a second is limited by
 dimming the whole frame. Falls are never limited.
 
 It analyses the frame that is about to be shown, from the engine frame on a coarse grid and the PostFxParams, and
-returns a factor for the master level, so both compositors behave alike. A zoom, a rotation or a step aside that moves
-bright areas also counts. A margin covers what the grid does not contain: grain, details between samples, bloom.
+returns a factor for the master level, so both compositors behave alike. A zoom, rotation or shift that moves bright
+areas also counts. A margin covers what the grid does not contain: grain, details between samples, bloom.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.tone_mapping import LUMA, WHOLE, Part, ToneMapping, to_coded, to_light, toned
 
 MOST = 3
+"""Flashes within WITHIN seconds."""
 WITHIN = 1.05
-"""Seconds."""
+"""Seconds; the rule says 1."""
 CHANGE = 0.08
 """Change of relative luminance that counts; the rule says 0.10."""
 AREA = 0.2
@@ -33,13 +34,14 @@ BRIGHT = 0.8
 RECOVER = 0.7
 """Recovery of the master level per second."""
 GRID = 12
-"""Parts of the frame along each side."""
+"""Cells of the frame along each side."""
 _SAMPLES = 4
+"""Samples of a cell along each side."""
 _COUNT = GRID * _SAMPLES
 
 
 class FlashLimiter:
-    """State: the recent luminance of each part. Thread contract: one thread; time is passed in."""
+    """State: the recent luminance of each cell. Thread contract: one thread; time is passed in."""
 
     def __init__(self) -> None:
         self.gain = 1.0
@@ -62,8 +64,8 @@ class FlashLimiter:
     ) -> float:
         """The factor for the frame that is shown at `now` (seconds). With `on` False it only observes and returns 1.
         part: what the output shows of `newest`."""
-        light = means(_moved(self.light(postfx, newest, previous), postfx, part), _SAMPLES).reshape(-1, 3)
-        # Coded colours [n, 3] of the parts at full level, approximately as composed.
+        light = means(_resampled(self.light(postfx, newest, previous), postfx, part), _SAMPLES).reshape(-1, 3)
+        # Coded colours [n, 3] of the cells at full level, approximately as composed.
         coded = toned(light, 0.5 * light * light, ToneMapping.of(postfx))
         passed = max(now - self._at, 0.0) if self._at is not None else 0.0
         self._at = now
@@ -91,11 +93,11 @@ class FlashLimiter:
         return light
 
     def _risen(self, shown: np.ndarray) -> np.ndarray:
-        """Parts that would rise by CHANGE since they last fell: bool [n]."""
+        """Cells that would have risen by CHANGE since they last fell: bool [n]. shown: luminance [n]."""
         return np.asarray((shown - self._low >= CHANGE) & (self._low < BRIGHT) & ~self._counted)
 
     def _hold(self, coded: np.ndarray, level: float) -> float:
-        """The factor, 0 to 1, at which no more parts rise than allowed."""
+        """The factor, 0 to 1, at which no more cells rise than allowed."""
         most = _inverse(np.minimum(self._low + CHANGE, 1.0))
         ceiling = most / np.maximum(level * _inverse(luminance(coded)), 1e-6)
         ceiling[self._counted | (self._low >= BRIGHT)] = np.inf
@@ -103,6 +105,7 @@ class FlashLimiter:
         return float(min(np.sort(ceiling)[allowed], 1.0))
 
     def _note(self, now: float, shown: np.ndarray) -> None:
+        """Count a rise of the frame, and update the cells. shown: their luminance [n]."""
         risen = self._risen(shown)
         if risen.mean() > AREA:
             self._rises.append(now)
@@ -110,12 +113,13 @@ class FlashLimiter:
         self._low = np.minimum(self._low, shown)
         self._high = np.maximum(self._high, shown)
         fallen = self._high - shown >= CHANGE
-        # Parts that have fallen may rise again from here.
+        # Cells that have fallen may rise again from here.
         self._low = np.where(fallen, shown, self._low)
         self._high = np.where(fallen, shown, self._high)
         self._counted &= ~fallen
 
     def _grid(self, frame: Frame) -> np.ndarray:
+        """The `samples` of a frame; those of the last two frames are cached."""
         for known, grid in self._grids:
             if known is frame:
                 return grid
@@ -125,7 +129,7 @@ class FlashLimiter:
 
 
 def samples(pixels: np.ndarray) -> np.ndarray:
-    """Light of uint8 [h, w, 3] at 16 positions in each part: float64 [48, 48, 3]."""
+    """Light of uint8 [h, w, 3] at 16 positions in each cell: float64 [48, 48, 3]."""
     height, width = pixels.shape[:2]
     rows = (np.arange(_COUNT) + 0.5) * height / _COUNT
     columns = (np.arange(_COUNT) + 0.5) * width / _COUNT
@@ -138,9 +142,8 @@ def means(values: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(values.reshape(height // side, side, width // side, side, *values.shape[2:]).mean(axis=(1, 3)))
 
 
-def _moved(light: np.ndarray, postfx: PostFxParams, part: Part) -> np.ndarray:
-    """Samples [48, 48, 3] after zoom, rotation and the frame's place in the image, mirrored at the edges, nearest
-    neighbour."""
+def _resampled(light: np.ndarray, postfx: PostFxParams, part: Part) -> np.ndarray:
+    """Samples [48, 48, 3] after zoom, rotation and shift (nearest neighbour, mirrored at the edges)."""
     if postfx.zoom == 1.0 and postfx.rotate == 0.0 and postfx.place == (0.0, 0.0) and part == WHOLE:
         return light
     x, y = 0.5 + postfx.place[0], 0.5 + postfx.place[1]

@@ -34,7 +34,7 @@ from tpos_live.display.tone_mapping import (
 
 _SHADER = "the finishing shader"
 MOST_READS = 3
-"""Pending asynchronous reads; a further one waits for the oldest."""
+"""Largest number of pending asynchronous reads; one more waits for the oldest."""
 
 
 class GlCompositor:
@@ -167,7 +167,7 @@ class GlCompositor:
         return pixels[::-1]
 
     def begin_read(self, stamp: float) -> None:
-        """Request the composed frame without waiting; `finish_reads` gives it later."""
+        """Start to read the composed frame, without waiting; `finish_reads` returns it later, with `stamp`."""
         reader = self._idle.pop() if self._idle else Reader()
         reader.start(self.size, stamp)
         self._read_into(None)
@@ -183,7 +183,7 @@ class GlCompositor:
             yield reader.stamp, reader.take()
 
     def fence(self) -> Any:
-        """For other contexts, which may wait by it for the composed frame, until the next one is asked for."""
+        """A fence after the composed frame, for which other contexts may wait; valid until the next call."""
         if self._fence is not None:
             gl.glDeleteSync(self._fence)
         self._fence = gl.glFenceSync(gl.GL_SYNC_GPU_COMMANDS_COMPLETE, 0)
@@ -191,7 +191,7 @@ class GlCompositor:
         return self._fence
 
     def flush(self) -> None:
-        """Begin what was requested, where no flip does."""
+        """Submit the queued commands to the GPU, where no flip does it."""
         gl.glFlush()
 
     def drop_reads(self) -> None:
@@ -208,7 +208,7 @@ class GlCompositor:
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, 0)
 
     def _upscale(self, frame: Frame, keep: Frame | None) -> _UpscaledFrame:
-        """The enlarged engine frame; replaces the one that is not in `keep`."""
+        """The enlarged engine frame, in place of an older one. keep: a frame whose enlargement is still needed."""
         for upscaled in self._upscaled:
             if upscaled.frame is frame and upscaled.output == self.size:
                 return upscaled
@@ -251,7 +251,7 @@ def renderer_name() -> str:
 
 
 def is_software(name: str) -> bool:
-    """True where the CPU renders, which leaves less of it for the engine."""
+    """True for software rendering, which leaves less processor time for the engine."""
     return any(word in name.lower() for word in ("llvmpipe", "softpipe", "swiftshader", "gdi generic"))
 
 

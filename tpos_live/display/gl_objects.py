@@ -18,7 +18,7 @@ from tpos_live.display.glsl import TRIANGLE
 
 
 class Texture:
-    """A two-dimensional texture that grows with what is uploaded."""
+    """A 2D texture, which is allocated again when an upload has another size."""
 
     def __init__(self, form: int, smooth: int, edge: int = gl.GL_MIRRORED_REPEAT) -> None:
         self.handle = gl.GLuint()
@@ -57,13 +57,14 @@ class Texture:
 
 
 class FrameBuffer:
-    """Where to draw: into a texture."""
+    """A frame buffer object that draws into a texture."""
 
     def __init__(self) -> None:
         self.handle = gl.GLuint()
         gl.glGenFramebuffers(1, ctypes.byref(self.handle))
 
     def attach(self, texture: Texture) -> None:
+        """Draw into `texture`. Raises DisplayError if the driver cannot."""
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self.handle)
         gl.glFramebufferTexture2D(gl.GL_FRAMEBUFFER, gl.GL_COLOR_ATTACHMENT0, gl.GL_TEXTURE_2D, texture.handle, 0)
         if gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER) != gl.GL_FRAMEBUFFER_COMPLETE:
@@ -110,7 +111,7 @@ def fitted(size: tuple[int, int], window: tuple[int, int]) -> Box:
 
 
 def blit(source: FrameBuffer, part: Box, window: tuple[int, int], mirror: str = "off") -> None:
-    """Show a part of a frame, row 0 on top, on the window of (width, height) pixels, aspect kept. mirror: of
+    """Show a part of a frame, row 0 on top, on the window of (width, height) pixels, aspect kept. mirror: see
     `core/output_view.py`."""
     size = part[2] - part[0], part[3] - part[1]
     left, top, right, bottom = fitted(size, window)
@@ -165,10 +166,11 @@ class Reader:
 
 
 _UNITS = {"image": 0, "newest": 0, "noise": 1, "bloom_new": 2, "oldest": 3, "bloom_old": 4, "turbulence": 5, "over": 1}
+"""Texture unit of each sampler, by its name in the shaders."""
 
 
 def make_program(fragment: str, what: str) -> ShaderProgram:
-    """A program that draws one triangle over everything. what: its name in the error.
+    """A shader program that draws one triangle over the whole viewport. what: its name in the error.
 
     Raises DisplayError if it does not compile.
     """
@@ -188,5 +190,5 @@ def make_program(fragment: str, what: str) -> ShaderProgram:
 
 
 def uniform_location(program: ShaderProgram, name: str) -> int:
-    """Of an element of an array, which pyglet does not set by name."""
+    """Location of an element of an array, which pyglet does not set by name."""
     return int(gl.glGetUniformLocation(program.id, ctypes.create_string_buffer(name.encode())))

@@ -67,7 +67,7 @@ void main() {
     vec4 smooth_near = near * near * (3.0 - 2.0 * near);
     float soft = smooth_near.x * smooth_near.y * smooth_near.z * smooth_near.w;
     light = pow(light, vec3(gamma)) * pow(soft, 1.0 / 2.2);
-    float lift = soft < 1.0 ? 0.0 : black;  // where images overlap there is black enough
+    float lift = soft < 1.0 ? 0.0 : black;  // the black of images that overlap adds up
     colour.rgb = lift + (1.0 - lift) * light;
 }
 """

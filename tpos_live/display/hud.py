@@ -23,9 +23,9 @@ BAND_COLOURS = ((255, 122, 89), (255, 196, 92), (104, 214, 164), (112, 176, 255)
 BAND_NAMES = ("bass", "mid", "m-high", "high")
 _WIDTH, _PAD, _LINE, _METERS, _NAMES = 380, 18, 23, 74, 76
 _MESSAGE = 50
-"""Height that a message of two lines takes at the bottom."""
+"""Height in pixels of a message of two lines at the bottom."""
 _MOST = 36
-"""Usual letters of a value: 260 pixels."""
+"""Most letters of average width in a value: 260 pixels."""
 HELD = {
     "out.blackout": "blackout",
     "out.freeze": "frozen",
@@ -37,7 +37,7 @@ _MOST_OUTPUTS = 4
 """Rows for outputs."""
 _INSTEAD = "drawn instead: "
 _NEWS = 20.0
-"""Seconds for which a loss of sound is shown in colour; the count stays."""
+"""Seconds for which a loss of sound is shown in colour; its count is always shown."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Line:
 def lines(
     status: Status, shown_fps: float, held: str = "", autopilot: bool = False, losing: bool = False
 ) -> list[Line]:
-    """The rows of the HUD. Those that come and go by themselves are last, so that the others keep their places.
+    """The rows of the HUD. Rows that appear and disappear by themselves are last, so that the others keep their places.
 
-    held: of `held_back`. losing: sound was lost a moment ago."""
+    held: text of `held_back`. losing: sound was lost a moment ago."""
     sound = status.sound_state + (f" · {status.sound_name}" if status.sound_name else "")
     well = status.sound_state in ("", "running")
     source = f" · {status.tempo_source}" if status.tempo_source not in ("", "audio") else ""
@@ -97,22 +97,22 @@ def _look(status: Status, autopilot: bool) -> list[Line]:
 
 
 def held_back(snapshot: Snapshot) -> str:
-    """Why the image is dark or still, or does not follow the sound, though all works; "" where nothing is set."""
+    """The parameters that make the image dark or still, or cut it off from the sound; "" if none is set."""
     dimmed = f"level {snapshot['out.level']:.0%}" if snapshot["out.level"] < 0.995 else ""
     words = [dimmed, *(word for name, word in HELD.items() if snapshot[name])]
     return " · ".join(filter(None, words))
 
 
 def fitting(rows: list[Line], room: int) -> list[Line]:
-    """The rows that a window has room for, at least one, in their order: those in colour (a recording, or what is
-    wrong), then the first of the others."""
+    """The rows that a window has room for, at least one, in their order. Rows in colour (a recording, a fault) have
+    priority, then the first of the others. room: number of rows."""
     by_need = sorted(range(len(rows)), key=lambda at: (rows[at].colour not in (WARN, BAD), at))
     return [rows[at] for at in sorted(by_need[: max(room, 1)])]
 
 
 def _outputs(outputs: str) -> list[Line]:
-    """A row for each output, those that failed first; what does not fit in four rows is counted. Of a long address the
-    end is shown, with what the output does."""
+    """A row for each output, failed ones first, _MOST_OUTPUTS at most; the last row counts the others. Of a long text
+    the end is shown, because it holds the state."""
     if not outputs:
         return []
     found = sorted(outputs.split(" · "), key=lambda one: not one.endswith(" failed"))
@@ -157,7 +157,7 @@ def _directed(status: Status) -> list[Line]:
 
 
 def _understood(line: str) -> list[Line]:
-    """What the engine draws of the prompt, and in a row of its own the words that it does not know."""
+    """What the engine draws of the prompt, and in a second row the words that it does not know."""
     seen, _, missed = line.rpartition("not understood: ") if "not understood: " in line else (line, "", "")
     seen = seen.rstrip("; ")
     name, seen = ("instead", seen.removeprefix(_INSTEAD)) if seen.startswith(_INSTEAD) else ("seen as", seen)

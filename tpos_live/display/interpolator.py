@@ -1,4 +1,4 @@
-"""The frame interpolator: what is shown now, from the newest engine frames; also freeze."""
+"""The frame interpolator: makes the frame to show now from the newest engine frames. It also implements freeze."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class DisplayFrame:
 
 
 class FrameInterpolator:
-    """Follows the engine frames. Thread contract: one thread; time and inputs are passed in."""
+    """Blends the two newest engine frames. Thread contract: one thread; time and inputs are passed in."""
 
     def __init__(self, size: tuple[int, int] | None = None) -> None:
         self.size = size
@@ -69,7 +69,7 @@ class FrameInterpolator:
         if self.newest is not None and self.newest.of_before and not frame.of_before:
             self._fade = FadeIn(self.newest)
         elif self._fade is not None and self._fade.over:
-            # Only now, with an engine frame: frames are interpolated again without a step back to the older one.
+            # Only when an engine frame comes: interpolation then begins without a jump back to the older one.
             self._fade = None
         self.previous, self.newest = self.newest, frame
 
@@ -82,6 +82,7 @@ class FrameInterpolator:
         return shown if gain == 1.0 else replace(shown, postfx=replace(shown.postfx, level=gain * shown.postfx.level))
 
     def _unlimited(self, now: float, params: FrameParams, snapshot: Snapshot) -> DisplayFrame:
+        """What to show at `now`, before the flash limiter."""
         if snapshot["out.freeze"] and self._held is not None:
             if self._fade is not None:
                 self._fade.pause()
@@ -97,7 +98,7 @@ class FrameInterpolator:
                 postfx = _faded(postfx, postfx_params(params, snapshot, None, previous, now, 0.0), weight)
             light = partial(self._limiter.light, postfx, self.newest, previous)
             part = shown_part(postfx.fit, self.newest.pixels.shape[1::-1], self.size)
-            with self._kick_guard:  # an effect: without it a frame is as good as with it
+            with self._kick_guard:  # if the effect fails, the frame is shown without it
                 postfx = self._kicks.step(now, params, postfx, light, part)
             display_frame = DisplayFrame(postfx, self.newest, previous)
         self._held = display_frame
@@ -105,8 +106,8 @@ class FrameInterpolator:
 
 
 def _faded(new: PostFxParams, old: PostFxParams, weight: float) -> PostFxParams:
-    """A blend whose newest frame has this weight, with the parameters of both frames: also of two that are not alike,
-    which are never interpolated."""
+    """A blend in which the newest frame has this weight, with the parameters of both frames. Unlike interpolation it
+    also blends frames that are not similar."""
     return replace(
         new,
         mix=weight,

@@ -56,8 +56,8 @@ def physical_keys(window: type) -> type:
 
 
 def forget_keys(window: Any) -> None:
-    """Drop a window's held keys, as when its focus is lost: their release goes to another window, and pyglet takes the
-    next press of a held key for a repetition, and drops it."""
+    """Clear pyglet's set of held keys, as when the window loses the focus: the release goes to another window, and
+    pyglet would drop the next press as a key repeat."""
     getattr(window, "pressed_keys", set()).clear()
 
 
@@ -83,7 +83,7 @@ def moved_letters(written: Mapping[str, str]) -> dict[str, str]:
 
 def _on_x11(window: type) -> type:
     class PhysicalKeyWindow(window):  # type: ignore[misc, valid-type]
-        """Reads a key's position. No input method is asked: it would keep letters back to compose a text."""
+        """Reads a key's position. Bypasses the input method, which would hold letters back to compose a text."""
 
         _symbols: Mapping[int, int] = {}
         _writing: frozenset[int] = frozenset()
@@ -98,8 +98,8 @@ def _on_x11(window: type) -> type:
             return None, self._symbols.get(event.xkey.keycode) or self._other_symbol(event)
 
         def _other_symbol(self, event: Any) -> int | None:
-            """What the layout says, for keys that are not in our table. None for a letter or digit on a key that writes
-            other characters on a US keyboard: letters and digits count by position alone."""
+            """The layout's symbol, for keys that are not in PHYSICAL_KEYS. None for a letter or digit on a key that
+            writes other characters on a US keyboard: letters and digits count by position alone."""
             from pyglet.libs.x11 import xlib
             from pyglet.window import key
 
@@ -180,7 +180,7 @@ class _Keyboard(ctypes.Structure):
 
 def _on_windows(window: type) -> type:
     class PhysicalKeyWindow(window):  # type: ignore[misc, valid-type]
-        """Reads the scan code of a key message. Not tried on Windows yet."""
+        """Reads the scan code of a key message. Not tested on Windows."""
 
         _scan_code = 0
 

@@ -1,13 +1,13 @@
-"""How far a kick zooms and lights the frame of its moment, so that all kicks are seen alike.
+"""Scales the zoom and the light of each kick, so that all kicks change the image by about the same visible amount.
 
-The same zoom changes a frame with strong edges far from its centre much more than a dark one with a soft object in the
-middle, and the engine's image itself moves at a kick, now more, now less. So each kick's zoom is scaled by what changes
-on a coarse grid from the frame before the kick to the frame with it: zoom, light and the engine's motion together
-change it by about as much at every kick. Its exposure is set so that the mean luminance of the frame, toned and with
-its bloom, rises by the kick's light alone: what zoom, bloom and engine add is taken off, and what they take is added.
+The same zoom changes a frame with strong edges far from its centre much more than a dark frame with a soft object in
+the middle. The engine's image also moves at a kick, by varying amounts. So the zoom of each kick is scaled by the
+change of lightness on a coarse grid, from the frame before the kick to the frame with it: the sum of zoom, light and
+the engine's motion is about the same at every kick. The exposure is set so that the mean luminance of the frame, toned
+and with its bloom, rises by the kick's light alone: changes of luminance by zoom, bloom and engine are compensated.
 
-The scale is chosen where the kick rises and held while it decays; the light follows the engine for the first
-ATTACK_SECONDS, in which a kick is seen.
+The scale is chosen at the rising edge of a kick and held while it decays. The light follows the engine during the first
+ATTACK_SECONDS, when a kick is most visible.
 """
 
 from __future__ import annotations
@@ -24,32 +24,34 @@ from tpos_live.display.postfx import EMITTER, PostFxParams
 from tpos_live.display.tone_mapping import WHOLE, Part, ToneMapping, toned
 
 Light = Callable[[], np.ndarray]
+"""Gives the light of the engine's image, [48, 48, 3] (`flash_limiter.py::samples`)."""
 
 KICK_ZOOM = 0.065
-"""Zoom of a usual kick of full strength (`core/parameters.py::MAP_DEFAULTS`)."""
+"""Zoom of a kick of full strength by default (`core/parameters.py::MAP_DEFAULTS`)."""
 CHANGE = 2.4
-"""Mean change of CIE lightness, 0 to 100, at a usual kick of full strength."""
+"""Mean change of CIE lightness, 0 to 100, at a kick with a zoom of KICK_ZOOM."""
 BEATS = (0.0, 0.06, 0.1375)
 RISES = (0.0, math.log2(1.07), math.log2(1.075))
-"""Stops by which the mean luminance of the frame rises at a kick with an exposure of BEATS stops. Kicks of all
-strengths are wanted at 6 to 9 %, also in a frame that comes 40 ms after the kick, where its light has halved."""
+"""Stops by which the mean luminance of the frame rises at a kick with an exposure of BEATS stops. The
+target is 6 to 9 % for kicks of all strengths, also in a frame 40 ms after the kick, when its light has halved."""
 SCALES = np.array([0.1, 0.4, 0.7, 1.0, 1.4, 2.0])
-"""Factors on the zoom that are tried; the outer ones are the limits."""
+"""Factors on the zoom that are tried; the first and the last are the limits."""
 MOST_HELP = 0.35
-"""Largest change of the exposure, in stops, against what zoom, bloom and engine change."""
+"""Largest compensation of zoom, bloom and engine by the exposure, in stops."""
 ATTACK = 0.002
-"""Rise of a kick's zoom from one shown frame to the next that is an attack."""
+"""Rise of a kick's zoom from one shown frame to the next that counts as an attack."""
 ATTACK_SECONDS = 0.09
 """A rise within this time belongs to the same kick."""
 SMALLEST, LARGEST = 0.1, 1.5
-"""Zoom of the frame, with everything."""
+"""Limits of the total zoom of a frame."""
 SPREAD = 4
-"""Places over which half of the bloom is spread."""
+"""Side, in samples of the grid, of the squares over which half of the bloom is spread."""
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A frame that was shown. stops: its exposure by beats. cut_index: `FrameParams.cut_index`."""
+    """A frame that was shown. stops: the part of its exposure that comes from beats. cut_index:
+    `FrameParams.cut_index`."""
 
     light: Light
     postfx: PostFxParams
@@ -75,10 +77,9 @@ class KickResponse:
     ) -> PostFxParams:
         """`postfx` with the kick's zoom and light for the frame at `now` (seconds).
 
-        light: gives the light of the engine's image, [48, 48, 3] (`flash_limiter.py::samples`); called in the first
-        ATTACK_SECONDS of a kick, and at the next frame if a kick begins there. part: what the output shows of the image
-        (`tone_mapping.py::shown_part`). `params.kick_zoom` and `params.beat_light` are the parts of zoom and exposure
-        that are of kicks and beats.
+        light: of this frame; called in the first ATTACK_SECONDS of a kick, and at the next frame if a kick begins
+        there. part: what the output shows of the image (`tone_mapping.py::shown_part`). `params.kick_zoom` and
+        `params.beat_light` are the parts of zoom and exposure that come from kicks and beats.
         """
         self._part = part
         kick, beats = params.kick_zoom, params.beat_light
@@ -90,7 +91,7 @@ class KickResponse:
         if attack and kick > 0.0:
             self._choose(params, postfx, light, rising)
         if kick > 0.0:
-            held = min(kick / self._kick, 1.0) if self._kick > 0.0 else 0.0  # none began yet: a zoom that rises slowly
+            held = min(kick / self._kick, 1.0) if self._kick > 0.0 else 0.0  # no attack yet: the zoom rises slowly
             beats = beats - self._off * held
             postfx = replace(
                 postfx,
@@ -101,8 +102,9 @@ class KickResponse:
         return postfx
 
     def _frame_before(self, params: FrameParams, postfx: PostFxParams, light: Light) -> np.ndarray:
-        """Luminance [48, 48] of the frame before the kick. Where the exposure but for beats has risen, with that of
-        this frame: a drop's light is no change, its decay is one. After a cut, of this frame without the kick."""
+        """Luminance [48, 48] of the frame before the kick; after a cut, of this frame without the kick. Its exposure
+        without beats is raised to that of this frame: the light of a drop does not count as a change, its decay does.
+        """
         stops = postfx.exposure - params.beat_light
         if self._shown is None or self._shown.cut_index != params.cut_index:
             zoom = max(postfx.zoom - params.kick_zoom, SMALLEST)
@@ -113,7 +115,7 @@ class KickResponse:
         return zoomed(before, shown.postfx.zoom, shown.postfx.place, self._part)
 
     def _choose(self, params: FrameParams, postfx: PostFxParams, light: Light, rising: bool) -> None:
-        """Set the scale where the kick rises, and the stops that are taken off its light."""
+        """Set the scale if the kick rises, and the stops that are subtracted from its light."""
         kick, beats, place = params.kick_zoom, params.beat_light, postfx.place
         base, wanted = max(postfx.zoom - kick, SMALLEST), float(np.interp(beats, BEATS, RISES)) + min(beats, 0.0)
         mean = max(float(self._before.mean()), 1e-4) * 2.0**wanted
@@ -131,8 +133,9 @@ class KickResponse:
         self._kick, self._off = kick, beats - wanted - more
 
     def _scale(self, frame: np.ndarray, mean: float, base: float, kick: float, place: tuple[float, float]) -> float:
-        """The factor on the zoom at which the frame changes as wanted, or less where its light could not be held."""
-        before = _back_row(self._before)
+        """The factor on the zoom at which the frame changes by CHANGE, or less where the light cannot be
+        compensated."""
+        before = _seen_lightness(self._before)
         changes: list[float] = []
         held = MOST_HELP
         for scale in SCALES:
@@ -141,13 +144,13 @@ class KickResponse:
             if changes and abs(missing) > held:
                 break
             held = max(held, abs(missing))
-            changes.append(float(np.abs(_back_row(after * 2.0 ** _limited(missing)) - before).mean()))
+            changes.append(float(np.abs(_seen_lightness(after * 2.0 ** _limited(missing)) - before).mean()))
         wanted = CHANGE * kick / KICK_ZOOM
         return float(np.interp(wanted, np.maximum.accumulate(changes), SCALES[: len(changes)]))
 
 
 def _missing(mean: float, frame: np.ndarray) -> float:
-    """Stops that a frame's mean luminance is below `mean`."""
+    """Stops by which a frame's mean luminance is below `mean`."""
     return math.log2(mean / max(float(frame.mean()), 1e-4))
 
 
@@ -168,9 +171,9 @@ class Composed:
         return luminance(toned(self._light, self._spilled, tone))
 
 
-def _back_row(frame: np.ndarray) -> np.ndarray:
+def _seen_lightness(frame: np.ndarray) -> np.ndarray:
     """CIE lightness [24, 24], 0 to 100 (CIE 15:2004 without its linear part near black), of luminance [48, 48],
-    blurred by a binomial of 3 by 3: about what the back row sees."""
+    blurred by a binomial filter of 3 by 3: about what is visible from far away."""
     padded = np.pad(means(frame, 2), 1, mode="edge")
     rows = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
     blurred = 0.25 * rows[:, :-2] + 0.5 * rows[:, 1:-1] + 0.25 * rows[:, 2:]

@@ -1,4 +1,4 @@
-"""Texts of the HUD: short enough, in fonts that have their letters, and in the order in which they are drawn."""
+"""Texts of the HUD: shortens them, chooses fonts that have their letters, and puts them in drawing order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ EAST_ASIAN = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Source Han Sans", "IPAGothic", "TakaoGothic", "VL Gothic",
     "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "NanumGothic",
 )  # fmt: skip
-"""Fonts of Linux with Latin letters, too: FreeType, as pyglet uses it there, takes a text's letters from one font."""
+"""CJK fonts of Linux that also have Latin letters: pyglet (FreeType) draws all letters of a text from one font
+there."""
 
 
 def place(label: pyglet.text.Label, text: str, x: float, y: float) -> None:
@@ -28,7 +29,7 @@ def place(label: pyglet.text.Label, text: str, x: float, y: float) -> None:
 
 
 def ordered(text: str) -> str:
-    """As the system draws it: those of Windows and macOS turn and join letters themselves."""
+    """The text in drawing order. Windows and macOS reorder and join letters themselves."""
     return "\n".join(map(drawing_order, text.split("\n"))) if sys.platform == "linux" else text
 
 
@@ -58,12 +59,12 @@ def columns(width: int, size: int) -> int:
 
 
 def wrapped(text: str, most: int) -> str:
-    """The text in at most three lines of so many letters."""
+    """The text in at most three lines of `most` letters."""
     return "\n".join(textwrap.wrap(text, most, max_lines=3, placeholder=" …"))
 
 
 def shorten(text: str, most: int) -> str:
-    """The text in one line as wide as so many usual letters."""
+    """The text in one line, cut off at the width of `most` average letters."""
     text = " ".join(text.split())
     widths = list(accumulate(map(_width, text)))
     if not text or widths[-1] <= most:
@@ -72,7 +73,7 @@ def shorten(text: str, most: int) -> str:
 
 
 def _width(letter: str) -> float:
-    """Of a letter in a font such as DejaVu Sans, in usual small ones."""
+    """Width of a letter in a font such as DejaVu Sans, in widths of an average small letter."""
     if _is_wide(letter):
         return 2.0
     return 1.7 if letter in "mMW%@" else 1.3 if letter.isupper() or letter == "w" else 1.0

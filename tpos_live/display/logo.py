@@ -36,10 +36,10 @@ class LogoPlace:
 
 
 class Logo:
-    """Immutable; any thread."""
+    """A logo that was read from a file. Immutable; any thread may use it."""
 
     def __init__(self, path: Path) -> None:
-        """Raises DisplayError for a file that is no image, in one line."""
+        """Raises DisplayError for a file that is no image."""
         from PIL.Image import open as open_image
 
         try:
@@ -65,7 +65,7 @@ class Logo:
 
 
 def open_logo(path: str) -> tuple[Logo | None, str]:
-    """The logo of a file, and why there is none: ("" for no file, or one that can be read)."""
+    """The logo of a file, or None, and why the file cannot be read, "" if it can. path: "" = no logo."""
     if not path:
         return None, ""
     try:

@@ -1,7 +1,7 @@
-"""What is done when the X server goes: a crash of the desktop, or of its driver.
+"""Finishes the show when the X server ends: a crash of the desktop, or of its driver.
 
-Xlib then ends the process from within whatever call noticed it, with a line of its own and without Python's end, so a
-recording would stay a part, and no message would say why the show is over.
+Xlib then exits the process from the call that noticed it, with a line of its own and without Python's cleanup: a
+recording would stay unfinished, and no message would say why the show has ended.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ _Handler = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 
 @contextmanager
 def on_display_lost(finish: Callable[[], None]) -> Iterator[None]:
-    """Meanwhile, if the X server goes, `finish` is called once, in the thread that notices, and the process ends with
-    status 1. It must not draw, nor ask anything of the display. Elsewhere than on Linux, and without libX11, nothing is
-    done."""
+    """If the X server ends inside this context, call `finish` once, on the thread that notices it, and exit the process
+    with status 1. `finish` must not use the display. Does nothing on systems other than Linux, and without libX11."""
     try:
         xlib = ctypes.CDLL("libX11.so.6") if sys.platform == "linux" else None
     except OSError:

@@ -1,4 +1,4 @@
-"""Opens a window with OpenGL, and says what draws in it."""
+"""Opens a window with OpenGL, and names the graphics driver."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tpos_live.display.keyboard import physical_keys
 
 TITLE = "tpos-live output"
 SOFTWARE_CAP = 30.0
-"""Frames per second where the CPU draws: the engine needs the rest of it."""
+"""Frames per second with software rendering: the engine needs the rest of the CPU."""
 
 
 def open_window(

@@ -1,4 +1,4 @@
-"""Gamma, level of black, soft edges and corner pin of what leaves: the formula of `glsl.py::PRESENT` on the CPU."""
+"""Gamma, black level, soft edges and corner pin of an output: the formula of `glsl.py::PRESENT` on the CPU."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Part = tuple[slice, slice]
 
 
 class OutputShape:
-    """For frames of one size. Any thread calls; it is not modified."""
+    """Shapes frames of one size. Immutable; any thread may call it."""
 
     def __init__(self, view: OutputView, size: tuple[int, int]) -> None:
-        """size: (width, height) of what leaves."""
+        """size: (width, height) of the output's frames."""
         values = (np.arange(256) / 255) ** (1 / view.gamma)
         self._softened = None if view.gamma == 1.0 else _bytes(values)
         self._levels = self._softened if view.black == 0.0 else _bytes(view.black + (1 - view.black) * values)
@@ -27,29 +27,29 @@ class OutputShape:
         self._grid = _grid(view, size) if view.corners != PLAIN.corners else None
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 [height, width, 3], turned as it leaves: the same array, or another one."""
+        """The shaped frame: `pixels` itself, or a new array. pixels: uint8 [height, width, 3], mirrored and rotated."""
         out = pixels if self._levels is None else _mapped(pixels, self._levels)
         if self._strips:
             out = pixels.copy() if out is pixels else out
-            for part, gain in self._strips:  # where images overlap there is black enough, so no level of it
+            for part, gain in self._strips:  # the black of images that overlap adds up: no black level
                 soft = pixels[part] if self._softened is None else _mapped(pixels[part], self._softened)
                 out[part] = np.rint(soft * gain)
         return out if self._grid is None else _pinned(out, self._grid)
 
 
 def _bytes(values: np.ndarray) -> bytes:
-    """The table of `_mapped` for values from 0 to 1: [256]."""
+    """A lookup table for `_mapped`. values: [256], 0 to 1."""
     return np.rint(255 * values).astype(np.uint8).tobytes()
 
 
 def _mapped(pixels: np.ndarray, table: bytes) -> np.ndarray:
-    """Each byte replaced: in new memory, and in a fifth of the time of np.take, which widens its indices."""
+    """A new array of the table's values; five times as fast as np.take, which widens its indices."""
     return np.frombuffer(bytearray(np.ascontiguousarray(pixels)).translate(table), np.uint8).reshape(pixels.shape)
 
 
 def _gain(pixels: int, first: float, last: float) -> np.ndarray:
-    """float32 [pixels]: factor of the coded values along an axis. Those of two images that overlap add up to 1 in
-    linear light."""
+    """float32 [pixels]: factor of the coded values along an axis. The factors of two images that overlap add up to 1
+    in linear light."""
     at = (np.arange(pixels) + 0.5) / pixels
     near = np.clip(np.stack([at / max(first, 1e-6), (1 - at) / max(last, 1e-6)]), 0, 1)
     return np.asarray((near * near * (3 - 2 * near)).prod(0) ** (1 / 2.2), np.float32)
@@ -65,15 +65,15 @@ def _soft(down: np.ndarray, across: np.ndarray) -> list[Part]:
 
 
 def _whole(gain: np.ndarray) -> tuple[int, int]:
-    """Begin and end of where the factor is 1."""
+    """Begin and end of the range where the factor is 1."""
     full = np.flatnonzero(gain >= 1)
     return (int(full[0]), int(full[-1]) + 1) if len(full) else (0, 0)
 
 
 def _grid(view: OutputView, size: tuple[int, int]) -> np.ndarray:
-    """float32 [1, height, width, 2]: where each pixel comes from, as grid_sample expects it (-1 to 1)."""
+    """float32 [1, height, width, 2]: the source position of each pixel, as grid_sample expects it (-1 to 1)."""
     width, height = size
-    view = replace(view, crop=PLAIN.crop)  # the size is that of the part already
+    view = replace(view, crop=PLAIN.crop)  # `size` is that of the cropped part
     matrix = place(view, size, view.turned(size))
     x, y = (np.arange(width) + 0.5) / width, ((np.arange(height) + 0.5) / height)[:, None]
     u, v, z = (row[0] * x + row[1] * y + row[2] for row in matrix)
@@ -83,8 +83,8 @@ def _grid(view: OutputView, size: tuple[int, int]) -> np.ndarray:
 
 
 def _pinned(pixels: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """The frame at the places of `grid`, black outside. One thread: grid_sample splits a batch only, and conversions
-    by PyTorch would take the engine's cores."""
+    """The frame sampled at the positions of `grid`, black outside. Uses one thread: grid_sample splits batches only,
+    and conversions by PyTorch, in place of NumPy, would take the engine's cores."""
     import torch
     import torch.nn.functional as F
 

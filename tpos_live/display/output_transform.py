@@ -1,4 +1,4 @@
-"""What an output makes of the composed frames: logo, its part of them, test card, turned, shaped."""
+"""Transforms the composed frames for one output: logo, crop, test card, mirror, rotation, shape."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from tpos_live.display.window_view import PLAIN
 
 
 class FrameTransform:
-    """Leaves the frames as they are."""
+    """The base class: leaves frames as they are."""
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(width, height) of what leaves, for frames of (width, height)."""
+        """(width, height) of the transformed frames, for frames of (width, height)."""
         return size
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """A frame, uint8 [height, width, 3], as it leaves: the same array, or another one."""
+        """The transformed frame: `pixels` itself, or another array. pixels: uint8 [height, width, 3]."""
         return pixels
 
 
 class OutputTransform(FrameTransform):
     """For one output: the logo on the whole frame, then the output's part of it, or the test card in place of both;
-    then mirrored, turned, with gamma, black level, soft edges and corner pin. In blackout all is black; the master
+    then mirrored, rotated, with gamma, black level, soft edges and corner pin. In blackout all is black; the master
     fader does not dim logo and card.
 
-    Thread contract: any thread calls: a recording that ends is written beside the one that follows it.
+    Thread contract: any thread may call it, two at once too: a recording may still be written when the next one begins.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class OutputTransform(FrameTransform):
             PLAIN, crop=self._view.crop, mirror=self._view.mirror, rotate=self._view.rotate
         )
         self._shape: tuple[tuple[int, int], OutputShape] | None = None
-        self._made: tuple[tuple[LogoPlace, tuple[int, int]], Patch | None] | None = None
+        self._cached_logo: tuple[tuple[LogoPlace, tuple[int, int]], Patch | None] | None = None
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
         return self._view.size(size)
@@ -77,13 +77,13 @@ class OutputTransform(FrameTransform):
         return make_test_card(size, self._name) if shown else None
 
     def logo(self, size: tuple[int, int]) -> Patch | None:
-        """The logo, in the same way."""
+        """The logo for a frame of (width, height), if it is to be shown; the same object while it stays the same."""
         snapshot = self._snapshot()
         if self._logo is None or snapshot["out.blackout"]:
             return None
-        wanted, made = (LogoPlace.of(snapshot), size), self._made
+        wanted, made = (LogoPlace.of(snapshot), size), self._cached_logo
         if made is None or made[0] != wanted:
-            made = self._made = wanted, self._logo.patch(*wanted)
+            made = self._cached_logo = wanted, self._logo.patch(*wanted)
         return made[1]
 
     def _shape_of(self, pixels: np.ndarray) -> OutputShape:

@@ -49,12 +49,12 @@ class Pacer:
             self._steps.append(now - self._last)
             self._flips.append(flip_seconds)
         self._last = now
-        beat = 1.0 / self.refresh
+        refresh_period = 1.0 / self.refresh
         if self._probing or self.by_display:
             if len(self._steps) < PROBE:
                 # Not known yet: the timer runs a little faster than the display, so a blocking flip shows.
-                return self._timer(now, 0.9 * beat)
-            waits = median(self._flips) > 0.1 * beat and median(self._steps) > 0.93 * beat
+                return self._timer(now, 0.9 * refresh_period)
+            waits = median(self._flips) > 0.1 * refresh_period and median(self._steps) > 0.93 * refresh_period
             self.by_display, self._probing = waits, False
         if self.by_display:
             return 0.0
@@ -70,7 +70,7 @@ class Pacer:
 
 
 class FrameGrid:
-    """Which refreshes of the display a lower rate of frames falls on. The clock is passed in."""
+    """Chooses refreshes of the display for an output with a lower frame rate. The clock is passed in."""
 
     def __init__(self, fps: float) -> None:
         self.fps = fps
@@ -87,31 +87,31 @@ class FrameGrid:
 
 
 class Meter:
-    """Rate over the last second, and the median of a value; the caller passes the time.
+    """Rate of events, and median of their values, in a sliding window; the caller passes the time.
 
     Thread contract: one thread adds; any thread may read.
     """
 
     def __init__(self, window: float = 1.0) -> None:
         self._window = window
-        self._seen: deque[tuple[float, float]] = deque()
+        self._events: deque[tuple[float, float]] = deque()
 
     def add(self, now: float, value: float = 0.0) -> None:
         """An event at `now`, with this value."""
-        self._seen.append((now, value))
-        while self._seen[0][0] < now - self._window:
-            self._seen.popleft()
+        self._events.append((now, value))
+        while self._events[0][0] < now - self._window:
+            self._events.popleft()
 
     def rate(self, now: float) -> float:
         """Events per second, over the window; falls to 0 when there are none."""
-        recent = [at for at, _ in tuple(self._seen) if at >= now - self._window]
+        recent = [at for at, _ in tuple(self._events) if at >= now - self._window]
         if len(recent) < 2 or recent[-1] <= recent[0]:
             return float(len(recent)) if len(recent) < 2 else 0.0
         return (len(recent) - 1) / max(recent[-1] - recent[0], now - recent[0] - (recent[-1] - recent[-2]))
 
     def median(self) -> float:
         """Median of the values in the window, 0 without any."""
-        return median(value for _, value in seen) if (seen := tuple(self._seen)) else 0.0
+        return median(value for _, value in seen) if (seen := tuple(self._events)) else 0.0
 
 
 class ShownMeter:
@@ -136,7 +136,7 @@ class ShownMeter:
             self.delay += (now - heard_at - self.delay) * (0.1 if self.delay else 1.0)
         if frame is not None and frame is not self._frame:
             self._frame = frame
-            if frame.heard_at > 0.0:  # 0: the last frame of a show that died, which has heard nothing here
+            if frame.heard_at > 0.0:  # 0: a frame of a show that died
                 self._latency.add(now, now - frame.heard_at)
 
     @property

@@ -12,15 +12,15 @@ from tpos_live.core.network import is_loopback
 from tpos_live.display.hud import Caption
 
 QUIET = 4
-"""Light modules around the code, as ISO/IEC 18004 asks."""
+"""Width of the quiet zone around the code, in modules (ISO/IEC 18004)."""
 SHARE = 0.4
 """Side of the code, as a share of the window's shorter side, at most."""
-_ASKED = 1.0
-"""Seconds between two questions for the address."""
+_QUERY_SECONDS = 1.0
+"""Seconds between two queries of the address."""
 
 
 def advice(address: str) -> str:
-    """The line below the code: what a reader is to do. address: "" = there is no page."""
+    """The line below the code: what to do with it. address: "" = there is no page."""
     if not address:
         return "no control page"
     parts = urlsplit(address)
@@ -30,20 +30,20 @@ def advice(address: str) -> str:
 
 
 class PageCode:
-    """Needs the window's context; the window's thread only."""
+    """Draws the code. Needs the window's context; the window's thread only."""
 
     def __init__(self) -> None:
         self._caption = Caption()
         self._address: str | None = None
-        self._asked = -_ASKED
+        self._queried_at = -_QUERY_SECONDS
         self._modules: np.ndarray | None = None
         self._sprite: pyglet.sprite.Sprite | None = None
         self._size = 0
 
     def draw(self, ask: Callable[[], str], window: tuple[int, int], now: float) -> None:
         """Draw on the window of (width, height) pixels. ask: gives the page's address, "" = none. now: seconds."""
-        if now - self._asked >= _ASKED or now < self._asked:
-            self._asked = now
+        if now - self._queried_at >= _QUERY_SECONDS or now < self._queried_at:
+            self._queried_at = now
             self._follow(ask())
         if self._modules is not None:
             self._place(self._modules, window)
@@ -52,6 +52,7 @@ class PageCode:
         self._caption.draw(advice(self._address or ""), window, 0.12)
 
     def _follow(self, address: str) -> None:
+        """Encode the address if it has changed; none for a page on loopback."""
         if address == self._address:
             return
         self._address, self._modules, self._size = address, None, 0

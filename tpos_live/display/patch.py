@@ -10,24 +10,24 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """pixels: uint8 [height, width, 4], colour and opacity (not premultiplied), not modified afterwards. left, top: of
-    its place in the frame, in which it lies wholly."""
+    """pixels: uint8 [height, width, 4], colour and opacity (not premultiplied), not modified afterwards. left, top: its
+    position in the frame, which contains all of it."""
 
     pixels: np.ndarray
     left: int = 0
     top: int = 0
 
     def over(self, frame: np.ndarray) -> np.ndarray:
-        """`frame`, uint8 [height, width, 3], with this on it; a new array."""
+        """A copy of `frame`, uint8 [height, width, 3], with the patch blended over it."""
         height, width = self.pixels.shape[:2]
         out = frame.copy()
         area = out[self.top : self.top + height, self.left : self.left + width]
         # Division by 255, exact for 16 bits: (x + 128) * 257 >> 16.
-        area[:] = ((area * self._rest + self._colour + 128) * 257) >> 16
+        area[:] = ((area * self._transparency + self._colour + 128) * 257) >> 16
         return out
 
     @cached_property
-    def _rest(self) -> np.ndarray:
+    def _transparency(self) -> np.ndarray:
         return 255 - self.pixels[..., 3:].astype(np.uint32)
 
     @cached_property

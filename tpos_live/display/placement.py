@@ -32,12 +32,12 @@ class WindowPlacement:
 
     def __init__(self, window: Any, name: str = "", screens: Screens | None = None) -> None:
         """window: pyglet's. name: of the screen to fill, until another number is requested; "" = by number. screens:
-        shared with another window, as each change is told once; None for its own."""
+        shared with another window, because each change is reported once; None: a new one."""
         self.screens = screens or Screens(window.display)
         self._window = window
         self._name, self._filled_name = name, ""
         self._number = -1
-        self._full = self._aside = self._said = False
+        self._full = self._aside = self._missing_logged = False
         self._shown: Screen | None = None
         self._normal_size = window.get_size()
         self._settle_at: float | None = None
@@ -46,7 +46,7 @@ class WindowPlacement:
 
     @property
     def fills_a_screen(self) -> bool:
-        """True for fullscreen, also if a window manager did it, which pyglet does not know."""
+        """True for fullscreen, also if the window manager made it so, which pyglet does not know."""
         width, height = self._window.get_size()
         return self._window.fullscreen or any(s.width <= width and s.height <= height for s in self.screens.all)
 
@@ -55,9 +55,9 @@ class WindowPlacement:
         self.screens.look(now)
         if number != self._number:
             self._name = "" if self._number >= 0 else self._name
-            self._number, self._filled_name, self._said = number, "", False
+            self._number, self._filled_name, self._missing_logged = number, "", False
         if full != self._full:
-            self._full, self._filled_name, self._said = full, "", False
+            self._full, self._filled_name, self._missing_logged = full, "", False
         screen = self.screens.find(self._filled_name or self._name or number)
         self._log_missing(screen)
         if full and screen is not None:
@@ -84,7 +84,7 @@ class WindowPlacement:
         here = self.screens.find(self._filled_name or self._name or self._number)
         number = (here.number + 1 if here else 0) % max(len(self.screens.all), 1)
         screen = self.screens.find(number)
-        self._name, self._number, self._said = "", number, False
+        self._name, self._number, self._missing_logged = "", number, False
         self._filled_name = screen.name if screen else ""
         if screen and not self._full:
             log.log(NOTICE, f"full screen (F) is on screen {screen}")
@@ -93,11 +93,11 @@ class WindowPlacement:
     def _log_missing(self, screen: Screen | None) -> None:
         """Log once that the requested screen is missing, and once that it is back."""
         if screen is not None:
-            if self._said:
+            if self._missing_logged:
                 log.log(NOTICE, f"screen {screen.name} is here" + ("; the picture fills it" if self._full else ""))
-            self._said = False
-        elif not self._said:
-            self._said = True
+            self._missing_logged = False
+        elif not self._missing_logged:
+            self._missing_logged = True
             gone = f"screen {self._filled_name} is gone" if self._filled_name else ""
             waits = "; the picture is in a window until it comes" if self._full else ""
             log.warning(
@@ -108,7 +108,7 @@ class WindowPlacement:
     def _show(self, screen: Screen | None, aside: bool, now: float) -> None:
         """Fill a screen, or be a window: at its earlier size or, `aside`, small on another screen."""
         window, was_aside = self._window, self._aside
-        self._shown, self._aside = screen, aside  # first: what a system refuses is not tried again with every frame
+        self._shown, self._aside = screen, aside  # set first: a refused change is not tried at every frame
         if not window.fullscreen and not was_aside:
             self._normal_size = window.get_size()
         if window.fullscreen:
@@ -116,7 +116,7 @@ class WindowPlacement:
         if screen is not None:
             window.set_fullscreen(True, screen=screen.handle)
         elif aside:
-            if first := self.screens.find(0):  # else there is no screen at all at the moment
+            if first := self.screens.find(0):  # else there is no screen at the moment
                 window.set_size(*(round(min(size, ASIDE * most)) for size, most in self._sizes(first)))
         elif was_aside:
             window.set_size(*self._normal_size)
@@ -124,7 +124,7 @@ class WindowPlacement:
         window.set_mouse_visible(False)
 
     def settle(self, now: float) -> None:
-        """The window was put on the screen anew: see to it that it lands where it belongs."""
+        """Check the window's position for a while, after it was shown or moved."""
         self._settle_at, self._settle_tries = now, SETTLE_TRIES if self._shown or self._aside else 0
         self._forget_at = now + FORGET_KEYS
 
@@ -144,7 +144,7 @@ class WindowPlacement:
         # are done puts it where it belongs. A small window may be left where its lost screen was.
         self._settle_tries -= 1
         self._settle_at = now + SETTLE if self._settle_tries > 0 else None
-        x, y = self._window.get_location() or (0, 0)  # EGL has no places
+        x, y = self._window.get_location() or (0, 0)  # EGL has no positions
         if self._shown is not None:
             if (x, y) != (self._shown.x, self._shown.y):
                 self._window.set_location(self._shown.x, self._shown.y)

@@ -1,11 +1,11 @@
-"""Post-processing parameters of one frame, by the sound, the parameters and the light of its image.
+"""Computes the post-processing parameters of one frame from the sound, the parameters and the light of its image.
 
-A bright image gets less of a drop's exposure, and less bloom. Half a stop more makes cream of orange flames that fill
-the image. So the exposure of a drop is limited by the image's own light, and saturation takes the place of what is
-left out: it changes neither the luminance nor the white parts. Bloom, the glow around emitters, is a veil where most
-of the image emits. Of an engine whose bright images are pale, one gets more saturation from VIVID on, and less
-exposure from BRIGHTEST on, but not where it is nearly white, as paper is. All of it is without state: each frame has
-the light that suits it, before a cut and after it, live and offline.
+A bright image gets less of a drop's exposure, and less bloom. Half a stop more turns orange flames that fill the image
+to cream. So the image's own light limits the exposure of a drop, and saturation replaces the rest: it changes neither
+the luminance nor the white parts. Bloom, the glow around emitters, lowers the contrast where most of the image emits.
+If the bright images of an engine are pale, they get more saturation from VIVID on, and less exposure from BRIGHTEST on;
+images that are nearly white, such as paper, do not. Nothing here has state: the values of a frame depend on that frame
+alone, also at a cut, live and offline.
 """
 
 from __future__ import annotations
@@ -36,22 +36,23 @@ EMITTER = 0.3
 GRAIN_RATE = 24
 """Grain patterns per second, as in film."""
 BRIGHTEST = 0.38
-"""Mean light, 0 to 1, of each pixel's highest channel up to which a drop lifts an image and bloom is whole. Ember's
+"""Mean light, 0 to 1, of each pixel's highest channel up to which a drop and bloom act in full. Ember's images
 have 0.05 to 0.25 for most prompts, 0.3 for a sunset and 0.44 to 0.58 for a fire."""
 COLOUR = 0.8
-"""Saturation in place of a stop of exposure."""
+"""Saturation that replaces one stop of exposure."""
 LEAST = 0.005
-"""Stops: a drop's exposure below this is left as it is."""
+"""Stops of a drop's exposure from which it is limited."""
 VIVID = 0.22
 """Light from which an image gets more saturation."""
 DEEPER, DARKER = 0.5, 0.5
-"""Saturation for each stop above VIVID, and exposure that is taken off for each above BRIGHTEST. Of a fire at full
-intensity 20 % of the pixels are pale, as opposed to 39 %."""
+"""Saturation that is added per stop above VIVID, and stops of exposure that are subtracted per stop above BRIGHTEST. In
+a fire at full intensity 20 % of the pixels are pale, instead of 39 %."""
 MOST_DEEPER, MOST_DARKER = 0.6, 0.3
+"""Limits of both."""
 PAPER = 0.6
-"""Light from which an image gets less of both, evenly, and nothing at 1."""
+"""Light from which both fall linearly, to 0 at a light of 1."""
 VEIL = 3.0
-"""Power by which bloom falls with the light of an image above BRIGHTEST: to 0.44 at a mean of 0.5."""
+"""Exponent by which bloom falls for images brighter than BRIGHTEST: to 0.44 at a mean light of 0.5."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def postfx_params(
 
     engine_interval: measured seconds between engine frames. Events (zoom, rotate, exposure, bloom) are taken from
     `params` unsmoothed, so they show at the next refresh; level follows the fader at once even if the audio thread
-    stalls. What a bright frame does not take of bloom and of a drop's exposure is left out.
+    stalls. A bright frame gets less bloom and less of a drop's exposure.
 
     Interpolation: the previous frame fades into the newest during one engine interval. Both are moved to the current
     drift, so that moving fields align; frames with different cut_index or low similarity are cut. The average of two
@@ -181,7 +182,7 @@ def bloom_share(light: float) -> float:
 
 
 def _hue(share: float, previous: Frame | None, newest: Frame | None, mix: float) -> float:
-    """Degrees by which the colours of a blend of two frames turn. share: of a whole turn."""
+    """Degrees by which the hues of a blend of two frames turn. share: 0 to 1, of `Frame.turn`."""
     if share <= 0.0 or newest is None:
         return 0.0
     turn = newest.turn
@@ -189,7 +190,7 @@ def _hue(share: float, previous: Frame | None, newest: Frame | None, mix: float)
 
 
 def _soften(distance: float) -> float:
-    """Follows small distances and limits large ones smoothly to REACH."""
+    """Soft clipping: small distances are kept, large ones approach REACH."""
     return REACH * math.tanh(distance / REACH)
 
 

@@ -28,7 +28,7 @@ def with_alpha(pixels: np.ndarray, keyed: bool) -> np.ndarray:
     """RGBA, uint8 [height, width, 4], of pixels, uint8 [height, width, 3]. keyed: dark places are transparent;
     otherwise all is opaque. The colours are not premultiplied."""
     out = np.empty((*pixels.shape[:2], 4), np.uint8)
-    for channel in range(3):  # NumPy copies three bytes at a time in five times the time
+    for channel in range(3):  # NumPy takes five times as long to copy three bytes at a time
         out[..., channel] = pixels[..., channel]
     out[..., 3] = luminance_key(pixels, DARK, BRIGHT) if keyed else 255
     return out
@@ -38,7 +38,8 @@ class ProgramOutput:
     """An Output that sends frames to other programs.
 
     Thread contract: as `Output`; converting and sending happen on a thread of its own, which takes the newest frame.
-    Where it knows that there is no receiver, nothing is converted. A frame of another size than at first is fitted in.
+    While there is no receiver, as far as the library tells, nothing is converted. A frame of another size than the
+    first one is scaled to fit.
     """
 
     fixed_size = False
@@ -50,8 +51,9 @@ class ProgramOutput:
         keyed: Callable[[], bool] = lambda: False,
         transform: FrameTransform | None = None,
     ) -> None:
-        """kind: of SENDERS. address: the name that receivers see, or the camera's device; "" for the first one. keyed:
-        whether dark places are transparent (see `with_alpha`); asked for each frame. transform: of each frame."""
+        """kind: a key of SENDERS. address: the name that receivers see, or the camera's device; "" for the first one.
+        keyed: whether dark places are transparent (see `with_alpha`); called for each frame. transform: applied to each
+        frame."""
         self.name, self.error = f"{kind}:{address}" if address else kind, ""
         self._kind, self._address = SENDERS[kind], address
         self._keyed, self._transform = keyed, transform or FrameTransform()
@@ -71,7 +73,7 @@ class ProgramOutput:
 
     @property
     def line(self) -> str:
-        """What it does, for the status."""
+        """For the status: name, and number of receivers."""
         return self.name if self.receivers is None else f"{self.name} to {self.receivers}"
 
     def is_available(self) -> str:
@@ -95,7 +97,7 @@ class ProgramOutput:
         self._frames.put(pixels)
 
     def end(self) -> None:
-        """Let it end, without waiting for it."""
+        """Ask the output to end, without waiting for it."""
         self._stop.set()
         self._frames.end()
 
@@ -116,6 +118,6 @@ class ProgramOutput:
                     pixels = self._transform(pixels)
                     sender.send(with_alpha(pixels, self._keyed()) if self._kind.alpha else pixels)
                     self.sent += 1
-        except Exception as error:  # whatever the library says; the show goes on without this output
+        except Exception as error:  # a library raises any kind; the show goes on without this output
             self.error = f"{self.name}: {first_line(error, 120)}"
         self.receivers = 0

@@ -1,10 +1,10 @@
 """How frames reach other programs, one context manager each: NDI, Spout, Syphon, a virtual camera.
 
-NDI (cyndilib and the NDI runtime in it) is proclaimed to the network. The runtime is proprietary and has a licence of
-its own (https://ndi.video); NDI is a trademark of Vizrt NDI AB. Spout (SpoutGL, Windows) and Syphon (syphon-python,
-macOS) share a texture with programs on the same machine; here it is filled from the frame that all outputs get. They
-were never run: no machine of ours has these systems. The virtual camera (pyvirtualcam, GPL 2, so an extra that nothing
-else here imports) needs v4l2loopback, OBS or Unity Capture; it was run with a backend of our own only.
+NDI (cyndilib and the NDI runtime in it) announces its source on the network. The runtime is proprietary and has a
+licence of its own (https://ndi.video); NDI is a trademark of Vizrt NDI AB. Spout (SpoutGL, Windows) and Syphon
+(syphon-python, macOS) share a texture with programs on the same machine; it is filled from pixels in host memory. They
+have never been run, for lack of these systems. The virtual camera (pyvirtualcam, GPL 2, so an extra that nothing else
+here imports) needs v4l2loopback, OBS or Unity Capture; it was only run with a backend of our own.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Sender:
 
 @contextmanager
 def open_ndi(name: str, size: Size, fps: float) -> Iterator[Sender]:
-    """name: of the source, as receivers list it behind the machine's."""
+    """name: of the source; receivers list it after the name of the machine."""
     frame = optional_library("cyndilib.video_frame", "ndi").VideoSendFrame()
     frame.set_resolution(*size)
     frame.set_frame_rate(Fraction(fps).limit_denominator(1001))
@@ -106,8 +106,8 @@ def open_camera(device: str, size: Size, fps: float) -> Iterator[Sender]:
 
 @dataclass(frozen=True)
 class Kind:
-    """One way out. title: for messages. library: the module that `extra` of the package installs. systems: names by
-    `sys.platform`; none for all. alpha: it takes transparent places."""
+    """A kind of sender. title: for messages. library: the module that `extra` of the package installs. systems: names
+    by `sys.platform`; none for all. alpha: its frames have an alpha channel."""
 
     title: str
     library: str

@@ -1,8 +1,8 @@
-"""Arabic and Hebrew in the order in which they are drawn: FreeType, as pyglet uses it on Linux, draws letters from left
-to right, and does not join them.
+"""Puts Arabic and Hebrew into drawing order: on Linux, pyglet (FreeType) draws letters from left to right and does not
+join them.
 
 The bidirectional algorithm of Unicode (UAX 9) for one line that begins at the left, without embeddings; Arabic letters
-take their joined forms (Arabic Presentation Forms-B), and marks of vowels are left out.
+take their joined forms (Arabic Presentation Forms-B), and vowel marks are left out.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def drawing_order(text: str) -> str:
 
 
 def _runs(text: str) -> list[tuple[str, bool]]:
-    """Parts of one direction, and whether it is from right to left: signs and numbers follow the letters around them,
-    a closing bracket its opening one, and the ends of the line are from left to right."""
+    """Runs of one direction; True: from right to left. Signs and numbers take the direction of the letters around them,
+    a closing bracket that of its opening one; the ends of the line are from left to right."""
     kinds = [unicodedata.bidirectional(letter) for letter in text]
     strong = [kind in _RIGHT if kind in (*_RIGHT, "L") else None for kind in kinds]
     before = False

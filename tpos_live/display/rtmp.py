@@ -1,6 +1,6 @@
 """Publishes a stream to an RTMP server (Adobe's RTMP specification 1.0; RTMPS is the same over TLS).
 
-FFmpeg can do that too, but PyAV holds Python's lock while FFmpeg connects: a server that accepts and says nothing would
+FFmpeg can do that too, but PyAV holds the GIL while FFmpeg connects: a server that accepts and does not answer would
 freeze the show for minutes.
 """
 
@@ -32,23 +32,24 @@ CONNECTING = 2.0
 STALLED = 3.0
 """Seconds for which the server may take no data, or not answer a command."""
 OPENING = 8.0
-"""Seconds until a server must take the stream, however busily it answers something else."""
+"""Seconds within which a server must accept the stream, whatever else it sends."""
 BUFFER = 512 * 1024
-"""Bytes that the system holds for a slow network: 0.7 s at 6 Mbit/s. More would be shown later and later."""
+"""Send buffer of the socket, bytes: 0.7 s at 6 Mbit/s. With a larger one a slow network would add more latency."""
 CHUNK = 4096
+"""Bytes of a sent chunk."""
 _HANDSHAKE = 1536
 _HEADER, _TAG = 13, 11
 """Bytes before the first tag of FLV, and of a tag's header."""
 _COMMANDS, _MEDIA = 3, 4
-"""Channels."""
+"""Channels (chunk streams)."""
 _NOT_RTMP = "the server does not speak RTMP"
 _LONGEST = 120
-"""Characters of a server's words that are shown."""
+"""Most characters of a server's reason that are shown."""
 
 
 class RtmpConnection:
-    """One connection. It is made within CONNECTING and OPENING seconds; later every call may wait, at most STALLED
-    seconds. Raises OSError or ValueError, whatever the server sends; no error holds the stream's key."""
+    """One connection. To connect takes at most CONNECTING and OPENING seconds; a later call waits at most STALLED
+    seconds. All errors are OSError or ValueError, whatever the server sends; none contains the stream's key."""
 
     def __init__(self, url: str) -> None:
         """Connect and begin to publish. url: rtmp://HOST[:PORT]/APP/KEY, or rtmps://."""
@@ -78,12 +79,12 @@ class RtmpConnection:
             raise
 
     def write(self, data: bytes) -> None:
-        """FLV, in pieces of any length."""
+        """Send FLV data, in pieces of any length."""
         self._look()
         try:
             self._write(data)
         except ConnectionError:
-            self._look()  # why, if the server has said so before it closed
+            self._look()  # raises the server's reason, if it sent one before it closed
             raise
 
     def _write(self, data: bytes) -> None:
@@ -104,7 +105,7 @@ class RtmpConnection:
         self._data = self._data[at:]
 
     def close(self) -> None:
-        """Say that it ends, as far as the server listens. Never raises."""
+        """Tell the server that the stream ends, if it still reads, and close. Never raises."""
         try:
             self._socket.settimeout(0.2)
             self._command("deleteStream", 0, None, float(self._stream))
@@ -167,8 +168,8 @@ class RtmpConnection:
         return self._commands.pop(0)
 
     def _look(self) -> None:
-        """Take what the server has sent, without waiting; of more than one piece the rest comes at the next call."""
-        self._socket.settimeout(0.0)  # not `select`: what TLS receives may be nothing for us
+        """Handle what the server has sent, without waiting; one `recv` per call."""
+        self._socket.settimeout(0.0)  # not `select`: a TLS record may hold no data of the stream
         try:
             data = self._receive()
         except (BlockingIOError, ssl.SSLWantReadError):
@@ -180,6 +181,7 @@ class RtmpConnection:
             self._status()
 
     def _take(self, data: bytes) -> None:
+        """Parse received bytes: keep commands, answer pings."""
         for kind, payload in self._reader.messages(data):
             if kind == COMMAND and (values := amf.decode(payload)):
                 self._commands.append(values)
@@ -209,7 +211,7 @@ class RtmpConnection:
         return data
 
     def _refusal(self, values: list[Any]) -> str:
-        """A server's reason, in one short line; some name the stream by its key."""
+        """The server's reason as one short line, without the stream's key, which some servers name."""
         about = values[-1] if isinstance(values[-1], dict) else {}
         why = str(about.get("description") or about.get("code") or "without a reason")
         for secret in self._secrets:

@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 SET_CHUNK_SIZE, USER_CONTROL, AUDIO, VIDEO, DATA, COMMAND = 1, 4, 8, 9, 18, 20
 """Types of messages."""
 _LONG = 0xFFFFFF
-"""From this time in milliseconds on (4.7 hours) a header has another field for it."""
+"""From this timestamp in milliseconds on (4.7 hours) a chunk has the extended timestamp field."""
 _LARGEST = 1 << 20
-"""Bytes of a message that is received: a publisher gets short ones only."""
+"""Most bytes of a received message: servers send a publisher short messages only."""
 _MOST = 16
-"""Channels of a server; those that we know use four."""
+"""Most channels (chunk streams) of a server; known servers use four."""
 
 
 def to_chunks(kind: int, payload: bytes, *, time: int = 0, channel: int = 3, stream: int = 0, size: int = 128) -> bytes:
-    """A message in chunks. kind: of those above. time: in milliseconds. channel: 3 to 63. size: of a chunk."""
+    """A message in chunks. kind: message type. time: milliseconds. channel: chunk stream, 3 to 63. stream: message
+    stream. size: bytes of a chunk."""
     time &= 0xFFFFFFFF
     extended = struct.pack(">I", time) if time >= _LONG else b""
     header = min(time, _LONG).to_bytes(3, "big") + len(payload).to_bytes(3, "big") + bytes([kind])
@@ -29,7 +30,7 @@ def to_chunks(kind: int, payload: bytes, *, time: int = 0, channel: int = 3, str
 
 @dataclass
 class _Channel:
-    """Header of the last message on a channel, and what came of its payload."""
+    """Header of the last message on a channel, and its payload so far."""
 
     length: int = 0
     kind: int = 0
@@ -38,7 +39,7 @@ class _Channel:
 
 
 class ChunkReader:
-    """Received bytes to messages. State only; keeps at most _MOST messages of _LARGEST bytes."""
+    """Parses received bytes into messages. State only; keeps at most _MOST messages of _LARGEST bytes."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -61,7 +62,7 @@ class ChunkReader:
             del self._data[:at]
 
     def _channel(self, at: int) -> tuple[int, int]:
-        """Number of the channel of the chunk at a place, and the bytes up to its header. The chunk may be cut off."""
+        """Channel of the chunk at offset `at`, and the length of its basic header. The chunk may be incomplete."""
         number = self._data[at] & 0x3F
         if number > 1:
             return number, 1
@@ -69,7 +70,7 @@ class ChunkReader:
         return 64 + int.from_bytes(self._data[at + 1 : at + size], "little"), size
 
     def _read_chunk(self, at: int) -> int | None:
-        """Take the chunk at a place into its channel: the place of the next one, None if it is not complete."""
+        """Add the chunk at offset `at` to its channel. Returns the next chunk's offset, None if it is incomplete."""
         data = self._data
         if at >= len(data):
             return None
@@ -80,7 +81,7 @@ class ChunkReader:
             return None
         state = self._channels.get(channel, _Channel())
         length, kind, extended = state.length, state.kind, state.extended
-        taken = len(state.payload) if form == 3 else 0  # a header begins a message, whatever came of the one before
+        taken = len(state.payload) if form == 3 else 0  # a header begins a new message, even in an incomplete one
         if form < 3:
             extended = data[at : at + 3] == b"\xff\xff\xff"
         if form < 2:

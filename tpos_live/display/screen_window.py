@@ -28,15 +28,15 @@ if TYPE_CHECKING:  # they need an OpenGL context
 log = logging.getLogger(__name__)
 
 LONGEST = 8192
-"""Most pixels of a side of the frame that a screen asks for."""
+"""Largest side, in pixels, of the frame that a screen asks for."""
 AGAIN = 8.0
 """Seconds until a window that could not be opened is tried again."""
 
 
 @dataclass(frozen=True)
 class Handlers:
-    """What a window calls. key: gets pyglet's symbol and modifiers of a key; True: handled. close: its close button was
-    pressed; gets its number and name. headless: it is drawn without a display (EGL), for tests."""
+    """Callbacks of a window. key: gets pyglet's symbol and modifiers of a key; True: handled. close: its close button
+    was pressed; gets its number and name. headless: it is drawn without a display (EGL), for tests."""
 
     key: Callable[[int, int], bool]
     close: Callable[[int, str], None]
@@ -44,8 +44,8 @@ class Handlers:
 
 
 class ScreenWindow:
-    """It is open while its screen is connected and `out.wall.NUMBER` is on. Its OpenGL context shares the frame with
-    that of the output window, and only that one waits for its display.
+    """The window on one screen: open while that is connected and `out.wall.NUMBER` is on. Its OpenGL context shares the
+    composed frame with that of the output window. Only the output window waits for its display.
 
     Thread contract: the window's thread only; `line` may be read from anywhere.
     """
@@ -54,7 +54,7 @@ class ScreenWindow:
         """spec: of the kind SCREEN. number: of its parameters `out.wall.NUMBER`. overlay: logo and test card."""
         self.name, self.number = spec.name, number
         self.guard = Guard(log, f"the show without {self.name}")
-        """For calls of `follow` and `draw`, which raise what the system refuses."""
+        """For calls of `follow` and `draw`, which raise the system's errors."""
         self.frame_size = (0, 0)
         """(width, height) of a frame whose part fills this screen; (0, 0) until the screen was there once."""
         self._wanted: int | str = int(spec.address) if spec.address.isdecimal() else spec.address
@@ -62,9 +62,9 @@ class ScreenWindow:
         self._window: Any = None
         self._presenter: WindowPresenter
         self._placement: WindowPlacement
-        self._said = False
+        self._missing_logged = False
         self._again_at = float("-inf")
-        self._shown = "failed"
+        self._state = "failed"
 
     @property
     def screen(self) -> str:
@@ -74,15 +74,15 @@ class ScreenWindow:
     @property
     def line(self) -> str:
         """For the status: its size, "closed", or "failed" without its screen."""
-        return f"{self.name} {self._shown}"
+        return f"{self.name} {self._state}"
 
     def follow(self, wanted: bool, screens: Screens, now: float, on: Handlers) -> None:
-        """Open the window where its screen is, if it is wanted; close it when that goes. now: seconds. Another context
-        is current afterwards."""
+        """Open the window if it is wanted and its screen is connected, else close it. now: seconds. Another context is
+        current afterwards."""
         screen = screens.find(self._wanted)
         if not wanted:
             self.close()
-            self._shown = "closed"
+            self._state = "closed"
         elif screen is None or (self._window is None and now < self._again_at):
             self.close()
             self._log_missing(screens if screen is None else None)
@@ -97,7 +97,7 @@ class ScreenWindow:
             self._wanted = screen.name  # its number changes when another one is disconnected
             self._log_here(screen)
         self._placement.follow(True, screen.number, now)
-        self._shown = f"{screen.width}x{screen.height}"
+        self._state = f"{screen.width}x{screen.height}"
         self.frame_size = self._whole(screen)
         self._window.switch_to()
         self._window.dispatch_events()
@@ -119,8 +119,8 @@ class ScreenWindow:
             self._window.flip()
 
     def close(self) -> None:
-        """Another context, or none, is current afterwards."""
-        self._shown = "failed"
+        """Close the window. Another context, or none, is current afterwards."""
+        self._state = "failed"
         if self._window is not None:
             window, self._window = self._window, None
             window.close()
@@ -147,7 +147,7 @@ class ScreenWindow:
         except BaseException:
             window.close()
             raise
-        screens.doubt()  # pyglet drops what the X server tells while it waits for a window
+        screens.doubt()  # pyglet drops events of the X server while it waits for a window
         self._window = window
 
     def _close_pressed(self, on: Handlers) -> bool:
@@ -156,7 +156,7 @@ class ScreenWindow:
         return True  # The window itself is closed by `follow`.
 
     def _whole(self, screen: Screen) -> tuple[int, int]:
-        """Of which this screen shows its part, a pixel for a pixel."""
+        """(width, height) of a frame whose part has the pixels of this screen."""
         left, top, right, bottom = self._view.crop
         width, height = self._view.turned((screen.width, screen.height))
         wide, high = width / (right - left), height / (bottom - top)
@@ -164,19 +164,19 @@ class ScreenWindow:
         return round(scale * wide), round(scale * high)
 
     def _log_missing(self, screens: Screens | None) -> None:
-        if screens is not None and not self._said:
-            self._said = True
+        if screens is not None and not self._missing_logged:
+            self._missing_logged = True
             what = f"screen {self._wanted} is gone" if self.frame_size[0] else f"there is no screen {self._wanted}"
             log.warning(f"{self.name}: {what}; it is used when it comes; screens here: {screens}")
 
     def _log_here(self, screen: Screen) -> None:
-        if self._said:
+        if self._missing_logged:
             log.log(NOTICE, f"{self.name}: screen {screen.name} is here")
-        self._said = False
+        self._missing_logged = False
 
 
 class ScreenWindows:
-    """All of them. What one of them fails in is told once, and leaves the others.
+    """All screen windows. A failure of one is logged once, and does not affect the others.
 
     Thread contract: as `ScreenWindow`; another context, or none, is current after each call.
     """
@@ -209,7 +209,7 @@ class ScreenWindows:
     def follow(
         self, snapshot: Snapshot, screens: Screens, now: float, on_key: Callable[[int, int], bool], headless: bool
     ) -> None:
-        """As `ScreenWindow.follow`, with `Handlers`."""
+        """`ScreenWindow.follow` for each window. on_key: see `Handlers.key`."""
         on = Handlers(on_key, self.on_close, headless)
         for window in self._windows:
             with window.guard:
@@ -229,6 +229,6 @@ class ScreenWindows:
             window.flip()
 
     def close(self) -> None:
-        """Close those that are open."""
+        """Close all windows."""
         for window in self._windows:
             window.close()

@@ -50,7 +50,7 @@ class Screens:
     def look(self, now: float) -> bool:
         """True if a screen came, went, moved or changed its size since the last call. now: seconds."""
         if self._events:
-            if not _taken(self._display, self._events) and not self._doubted:
+            if not _take_events(self._display, self._events) and not self._doubted:
                 return False
         elif now < self._look_at:
             return False
@@ -60,7 +60,7 @@ class Screens:
         return self.all != before
 
     def doubt(self) -> None:
-        """A change may have been missed: the next `look` reads them anew."""
+        """A change may have been missed: the next `look` reads the screens again."""
         self._doubted = True
 
     def find(self, wanted: int | str) -> Screen | None:
@@ -79,7 +79,7 @@ class Screens:
     def _read(self) -> None:
         try:
             handles = self._display.get_screens()
-        except Exception:  # The system is just changing them: the next look will tell.
+        except Exception:  # The system is just changing them: read them at the next look.
             return
         found: list[Screen] = []
         for number, handle in enumerate(handles):
@@ -92,15 +92,15 @@ class Screens:
 
 
 def _name(handle: Any) -> str:
-    """Of a screen; "screen" where the system does not say."""
+    """Name of a screen; "screen" where the system has none."""
     try:
         return str(getattr(handle, "get_monitor_name", str)() or "screen").strip()
-    except Exception:  # it has just gone
+    except Exception:  # it was just disconnected
         return "screen"
 
 
 def _randr_events(display: Any) -> tuple[int, ...]:
-    """The types of the X11 events for screen changes, which are enabled; () where there are none."""
+    """Enable the X11 events for screen changes; their types, () where there are none."""
     connection = getattr(display, "_display", None)
     if not connection:
         return ()
@@ -113,15 +113,15 @@ def _randr_events(display: Any) -> tuple[int, ...]:
             return ()
         xrandr.lib.XRRSelectInput.argtypes = [ctypes.POINTER(xlib.Display), ctypes.c_ulong, ctypes.c_int]
         xrandr.lib.XRRSelectInput(connection, root, _CHANGES)
-        # What the server knows is enough, since it tells of changes. The other call, which pyglet makes, asks every
-        # connector for its monitor, and the show stands still meanwhile.
+        # The server's cached state is enough, because it reports changes. The call that pyglet makes otherwise probes
+        # every connector for a monitor, and blocks the show meanwhile.
         xrandr.XRRGetScreenResources = xrandr.XRRGetScreenResourcesCurrent
     except Exception:  # Not X11, or an X server without RandR.
         return ()
     return first.value, first.value + 1
 
 
-def _taken(display: Any, types: tuple[int, ...]) -> bool:
+def _take_events(display: Any, types: tuple[int, ...]) -> bool:
     """Take the events of these types; True if there were any."""
     from pyglet.libs.x11 import xlib
 

@@ -1,4 +1,4 @@
-"""Windows on X11 that take over a screen without a black moment."""
+"""X11 functions for windows that take over a screen without a black frame. Used by window, screen windows and still."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def on_x11(window: Any) -> bool:
 
 
 def leave_unpainted(window: Any) -> None:
-    """Let the server paint nothing where the window appears: what was on the screen stays until a frame is drawn. On
-    other systems nothing."""
+    """Let the X server paint no background where the window appears: the earlier image stays on the screen until a
+    frame is drawn. Does nothing on other systems."""
     if on_x11(window):
         from pyglet.libs.x11 import xlib
 
@@ -22,8 +22,8 @@ def leave_unpainted(window: Any) -> None:
 
 
 def keep_place(window: Any, x: int, y: int) -> None:
-    """Before a hidden window is shown: ask the window manager, which has forgotten it, for this place of the content on
-    the desktop, and for full screen if the window fills one. On other systems a window keeps both."""
+    """Call it before a hidden window is shown. Asks the window manager, which has forgotten the window, to put its
+    content at (x, y) on the desktop, and for fullscreen if it was. On other systems a window keeps both."""
     if on_x11(window):
         from pyglet.libs.x11 import xlib
 
@@ -39,7 +39,7 @@ def keep_place(window: Any, x: int, y: int) -> None:
 
 
 def forget_place(window: Any) -> None:
-    """Once the window is shown: it may be moved again as pyglet moves windows, by their frame."""
+    """Call it once the window is shown: pyglet may move it again, by the position of its frame."""
     if on_x11(window):
         window._set_wm_normal_hints()
 

@@ -11,8 +11,8 @@ from tpos_live.display.stream_writer import StreamWriter
 
 CRF = 21.5
 """Quality of x264. With "ultrafast" the images are as accurate as a recording's (38.9 and 39.0 dB at 640x360 with
-Ember's grain) for 55 % of its processor time (1.6 of 3.0 ms a frame) and up to 30 % more bytes: a stream is there once,
-beside a show that needs the cores."""
+Ember's grain) for 55 % of its processor time (1.6 of 3.0 ms a frame) and up to 30 % more bytes: the show needs the
+cores, and a stream is not stored."""
 
 
 class StreamOutput(EncodedOutput):
@@ -28,15 +28,15 @@ class StreamOutput(EncodedOutput):
         kbits: int = 6000,
         transform: FrameTransform | None = None,
     ) -> None:
-        """url: see `parse_output`; it is shown without the key. kbits: limit of the image's kbit/s. transform: of
-        each frame."""
+        """url: see `parse_output`; it is shown without the key. kbits: limit of the image's kbit/s. transform:
+        applied to each frame."""
         super().__init__(masked(url), fps, transform=transform)
         self._url, self._kbits = url, kbits
         self._writer: StreamWriter | None = None
 
     @property
     def connected(self) -> bool:
-        """Whether the other end takes the stream; of UDP, whether there is a way to it."""
+        """Whether the server accepts the stream; with UDP, whether a socket could be opened."""
         return self._writer is not None and self._writer.connected
 
     @property

@@ -16,7 +16,7 @@ from tpos_live.display.rtmp import RtmpConnection
 DATAGRAM = 7 * 188
 """Bytes of a datagram: as many whole packets of the transport stream as Ethernet carries."""
 LIVE = {"ultrafast": f"{LIVE_OPTIONS}:cabac=0:8x8dct=0:weightp=0:deblock=1,0,0"}
-"""x264 options by preset. A stream has this preset only, so its headers need not be those of another one: without
+"""x264 options by preset. A stream never changes its preset, so its headers need not match another one: without
 CABAC and 8x8 transforms a frame of 640x360 with Ember's grain takes 0.6 ms less, a receiver decodes it in 0.9 ms in
 place of 1.4, the error is the same, and 4 to 7 % more bytes are sent. Weights for fades take 0.1 ms and save nothing,
 not even in a fade to black."""
@@ -24,7 +24,7 @@ FLV = {"flvflags": "no_duration_filesize", "flush_packets": "1"}
 
 
 class Connection(Protocol):
-    """Where the bytes of a container go. Raises OSError or ValueError."""
+    """A destination for the bytes of a container. Raises OSError or ValueError."""
 
     def write(self, data: bytes) -> None: ...
 
@@ -32,7 +32,7 @@ class Connection(Protocol):
 
 
 class UdpConnection:
-    """Datagrams to a host or a multicast group. Nobody answers, so a receiver that is not there is no error."""
+    """Datagrams to a host or a multicast group. UDP has no answers, so a missing receiver is no error."""
 
     def __init__(self, url: str) -> None:
         """url: udp://HOST:PORT."""
@@ -58,7 +58,7 @@ def connect(url: str) -> Connection:
 
 
 class StreamWriter(AvWriter):
-    """An AvWriter to an address. Entering connects: it waits, at most some seconds."""
+    """An AvWriter to an address. Entering connects, which takes up to 10 s with RTMP (see `rtmp.py`)."""
 
     live_options = LIVE
 
@@ -76,7 +76,7 @@ class StreamWriter(AvWriter):
     def __enter__(self) -> Self:
         """Connect. Raises DisplayError."""
         super().__enter__()
-        with self._speaking():
+        with self._display_errors():
             self._sink = _Sink(connect(self._url))
         self.connected = True
         return self
@@ -105,7 +105,8 @@ class StreamWriter(AvWriter):
 
 
 class _Sink:
-    """Keeps the first error: the muxer gives its own instead. After it nothing is sent."""
+    """A file for the muxer. Keeps the connection's first error, because the muxer raises its own; then sends
+    nothing."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

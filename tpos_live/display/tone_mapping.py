@@ -16,8 +16,9 @@ One pixel:
     v  = sqrt(L * (1 + 2 TOE) + TOE * TOE) - TOE
     out = floor(255 * level * (v + grain * noise * min(8 v, 1)) + dither)
 
-The shoulder is as strong as the brightest possible light needs, so without such light it is the identity. It works on
-the highest channel: compressed one by one, the channels of a bright orange meet, and a fire at a drop is cream.
+The strength of the shoulder follows from the brightest possible light; without light above 1 it is the identity. It
+compresses the highest channel and scales the others with it. If each channel were compressed by itself, the channels of
+a bright orange would become equal, and a fire at a drop would turn to cream.
 
 Dither is in [0, 1) before rounding down: black stays 0 and white 255.
 
@@ -42,8 +43,8 @@ SPILL = 0.06
 LUMA = (0.2126, 0.7152, 0.0722)
 """Luminance of linear RGB (ITU-R BT.709)."""
 KEPT = 0.25 * np.array(LUMA) + 0.75 / 3.0
-"""Of linear RGB, what a turn of the hues leaves as it is: with the luminance kept violet is pale, with the mean it is
-dark; this is neither."""
+"""Weights of the sum of linear RGB that a hue rotation preserves, between two extremes: if it preserves luminance
+(LUMA), violet is pale; if it preserves the mean, violet is dark."""
 TILE = 512
 """Side of the noise tile in pixels; a power of two."""
 GRAIN_STEP = 40.0
@@ -68,7 +69,7 @@ WHOLE: Part = (1.0, 1.0)
 
 
 def to_light(v: np.ndarray) -> np.ndarray:
-    """Light of a coded value, 0 to 1 both."""
+    """Light of a coded value, both 0 to 1."""
     return np.asarray(v) * (np.asarray(v) + 2 * TOE) / (1 + 2 * TOE)
 
 
@@ -103,7 +104,7 @@ class ToneMapping:
 
 
 def hue_matrix(degrees: float) -> np.ndarray:
-    """3x3 on light: turns hues from red towards green, and leaves grey and KEPT as they are."""
+    """3x3 matrix on light: rotates hues from red towards green; preserves grey and the sum weighted by KEPT."""
     angle = math.radians(degrees)
     axis = np.full(3, 1.0 / math.sqrt(3.0))
     across = np.array(((0.0, -1.0, 1.0), (1.0, 0.0, -1.0), (-1.0, 1.0, 0.0))) / math.sqrt(3.0)
@@ -113,7 +114,7 @@ def hue_matrix(degrees: float) -> np.ndarray:
 
 
 def toned(light: np.ndarray, spilled: np.ndarray, tone: ToneMapping) -> np.ndarray:
-    """Coded values of light [..., 3], 0 to 1 both, at full level, without grain and dither.
+    """Coded values of light [..., 3], both 0 to 1, at full level, without grain and dither.
 
     spilled: the bloom map there, light [..., 3].
     """
@@ -182,7 +183,7 @@ class Detail:
 
 
 def detail_of(postfx: PostFxParams, image: tuple[int, int], output: tuple[int, int]) -> Detail | None:
-    """For an image of (width, height) engine pixels in an output of (width, height); None where there is none."""
+    """The turbulence over an image of (width, height) engine pixels in an output of (width, height); None for none."""
     enlarged = max(output[0] / image[0], output[1] / image[1])
     pixels = postfx.detail * min(max((enlarged - 1.0) / (DETAIL_ENLARGED - 1.0), 0.0), 1.0)
     if pixels <= 0.0:

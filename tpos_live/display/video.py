@@ -47,7 +47,7 @@ class VideoWriter(AvWriter):
 
     @property
     def part(self) -> Path:
-        """The name until then."""
+        """The name while the file is written."""
         return self.output.part
 
     @property
@@ -83,10 +83,10 @@ class VideoWriter(AvWriter):
                 self.output.discard()
             return
         try:
-            with contextlib.suppress(Exception) if kind is not None else self._speaking():
+            with contextlib.suppress(Exception) if kind is not None else self._display_errors():
                 self._flush()
         finally:
-            with contextlib.suppress(Exception) if kind is not None else self._speaking():
+            with contextlib.suppress(Exception) if kind is not None else self._display_errors():
                 self._container.close()
             self._container = None
             assert self._file is not None
@@ -97,7 +97,7 @@ class VideoWriter(AvWriter):
                 with contextlib.suppress(OSError):  # the disk may be gone, and its own error is logged
                     self.output.discard()
             return
-        with self._speaking():
+        with self._display_errors():
             if self._file.error is not None:
                 raise self._file.error
             self.output.finish()
@@ -125,7 +125,7 @@ def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 class _File:
-    """A file that keeps its first error: the muxer loses some, above all at the end."""
+    """A file for the muxer. Keeps its first error, because the muxer loses some, mostly at the end."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.error: OSError | None = None

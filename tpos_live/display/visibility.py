@@ -7,7 +7,7 @@ from typing import Any
 from tpos_live.display.seamless import forget_place, keep_place, leave_unpainted
 
 SETTLE = 0.3
-"""Seconds between two changes: a window manager notices late that a window is gone."""
+"""Shortest time in seconds between two changes: a window manager notices late that a window is hidden."""
 
 
 class WindowVisibility:
@@ -25,7 +25,7 @@ class WindowVisibility:
         """Hide or show the window; now: seconds. True if it changed."""
         if wanted == self.shown or 0 <= now - self._changed_at < SETTLE:
             return False
-        self.shown, self._changed_at = wanted, now  # first: what a system refuses is not tried again with every frame
+        self.shown, self._changed_at = wanted, now  # set first: a refused change is not tried at every frame
         if wanted:
             self._show()
         else:
@@ -34,11 +34,11 @@ class WindowVisibility:
         return True
 
     def moved(self) -> None:
-        """The window got another place while it was hidden."""
+        """The window was moved while it was hidden: do not restore its earlier place."""
         self._place = None
 
     def _show(self) -> None:
-        """Where it was, and without a background, which would be a black moment before the first frame."""
+        """Show the window at its earlier place, without a background, which would be black until the first frame."""
         window = self._window
         leave_unpainted(window)
         keep_place(window, *(self._place or window.get_location()))

@@ -1,4 +1,4 @@
-"""Audio that waits to be recorded: in order, with its time, and bounded in memory."""
+"""A queue of audio that waits to be encoded: in order, with its time, and bounded in memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ SOUND_SECONDS = 60.0
 
 
 class WaitingAudio:
-    """Blocks of audio with the time of their end. Of a disk that stalls too long the time is kept and the audio
-    becomes silence, one length a second: after an hour it takes no memory to speak of, and no time to find.
+    """A queue of blocks of audio, each with the time of its end. Where more than SOUND_SECONDS wait, the oldest blocks
+    become silence: only their length and time are kept, in one entry a second, so that an hour takes little memory.
 
     Thread contract: the caller holds a lock.
     """
@@ -26,7 +26,7 @@ class WaitingAudio:
         self._rate = rate
         self._blocks: deque[tuple[float, np.ndarray]] = deque()
         self._silence: deque[tuple[float, int]] = deque()
-        """Before the blocks: time of the end, and samples, a second at most."""
+        """Silence before the blocks: time of the end, and samples, at most one second."""
 
     @property
     def newest(self) -> float:
@@ -35,7 +35,7 @@ class WaitingAudio:
 
     @property
     def seconds(self) -> float:
-        """From the end of the first block to that of the last."""
+        """Seconds from the end of the first block to the end of the last."""
         oldest = self._silence or self._blocks
         return self.newest - oldest[0][0] if oldest else 0.0
 

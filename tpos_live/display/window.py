@@ -36,7 +36,7 @@ READ = 20.0
 """Seconds for which a message is shown on the frame; afterwards only with the HUD."""
 
 PLACED = 0.5
-"""Seconds between two questions where the window is."""
+"""Seconds between two queries of the window's position."""
 
 Place = tuple[int, int, int, int]
 """x, y, width, height of a window's content on the desktop, pixels."""
@@ -82,8 +82,7 @@ class DisplayWindow:
         self.place: Place = (0, 0, 0, 0)
         """Where the window is, or was before it was hidden, twice a second; any thread may read it."""
         self.continues: Place | None = None
-        """Set before entering: take the place of another show's window. It appears with its first frame, never black.
-        """
+        """Set before entering: the place of another show's window, to take over. The window appears with a frame."""
         self.interpolator = FrameInterpolator()
         self._frames, self._frame_params, self._snapshot, self._status = frames, params, snapshot, status
         self._on_key, self._on_refresh = on_key, on_refresh
@@ -91,8 +90,8 @@ class DisplayWindow:
         self._composed_size = (0, 0)
         self._screen = screen
         self.meter = ShownMeter()
-        self._asked: deque[list[Output]] = deque()
-        self._said, self._said_at = "", 0.0
+        self._pending_reads: deque[list[Output]] = deque()
+        self._last_message, self._message_at = "", 0.0
         self._hud: Any = None
         self._heard_at = self._placed_at = 0.0
         self._placing, self._hiding = Guard(log, "the window's place"), Guard(log, "the window's closing and opening")
@@ -145,7 +144,7 @@ class DisplayWindow:
             before = time.perf_counter()
             if self._visibility.shown:
                 self._window.flip()
-            else:  # a flip may wait for a second, or for ever
+            else:  # the flip of a hidden window may block for a second, or for ever
                 self._compositor.flush()
             now = time.perf_counter()
             self.screen_windows.flip()
@@ -190,8 +189,8 @@ class DisplayWindow:
             blackout = display_frame.postfx.blackout
             self._presenter.draw(self._compositor.composed, view, self.overlay, window, blackout)
         self._feed_outputs(now)
-        if status.message != self._said:
-            self._said, self._said_at = status.message, now
+        if status.message != self._last_message:
+            self._last_message, self._message_at = status.message, now
         if self._visibility.shown:
             with self._writing:
                 self._write(status, snapshot, display_frame, window, now)
@@ -241,7 +240,7 @@ class DisplayWindow:
         if not display_frame.started and display_frame.postfx.shown_level > 0:
             if hud or messages:
                 self._notice.draw(status.message or _loading(status), window, 0.42)
-        elif status.message and (hud or (messages and now - self._said_at < READ)):
+        elif status.message and (hud or (messages and now - self._message_at < READ)):
             self._message.draw(status.message, window, 0.06)
         if hud:
             self._hud.draw(status, snapshot, self.meter.fps, window, now)
@@ -249,16 +248,17 @@ class DisplayWindow:
             self._code.draw(self.page_address, window, now)
 
     def _feed_outputs(self, now: float) -> None:
+        """Start reads for the outputs that want this frame, and send completed reads."""
         if not self.outputs:
             self._compositor.drop_reads()
-            self._asked.clear()
+            self._pending_reads.clear()
             return
         wanting = [output for output in self.outputs if output.wants(now)]
         if wanting:
             self._compositor.begin_read(now)
-            self._asked.append(wanting)
+            self._pending_reads.append(wanting)
         for shown_at, pixels in self._compositor.finish_reads():
-            for output in self._asked.popleft():
+            for output in self._pending_reads.popleft():
                 output.send(pixels, shown_at)
 
     def _follow(self, snapshot: Snapshot, now: float) -> None:
@@ -271,11 +271,11 @@ class DisplayWindow:
         if now - self._placed_at > PLACED and not self._headless and not known:
             self._placed_at = now
             self.place = (*self._window.get_location(), *self._window.get_framebuffer_size())
-            if taken := self.screen_windows.taken:  # the status is not for the audience
+            if taken := self.screen_windows.taken:  # the audience must not see the HUD
                 self._placement.keep_off(taken, self.place)
 
     def _follow_visibility(self, wanted: bool, now: float) -> None:
-        """With a composed frame: the window appears with it."""
+        """Show or hide the window. Call it with a composed frame, with which the window appears."""
         changed = self._visibility.follow(wanted, now)
         self.continues = None
         if not changed:
@@ -288,7 +288,7 @@ class DisplayWindow:
     def _new_pacer(self) -> Pacer:
         try:
             refresh = float(self._window.screen.get_mode().rate or 0)
-        except Exception:  # No mode (Xvfb, EGL): the fallback rate is right enough.
+        except Exception:  # No mode (Xvfb, EGL): use the fallback rate.
             refresh = 0.0
         return Pacer(refresh, self._cap or (SOFTWARE_CAP if self.software else 0.0))
 

@@ -18,7 +18,7 @@ NOTHING = Patch(np.zeros((1, 1, 4), np.uint8))
 
 
 class WindowPresenter:
-    """Belongs to one window: needs its context; the window's thread only."""
+    """Draws on one window. Needs its context; the window's thread only."""
 
     def __init__(self) -> None:
         """Raises DisplayError if the shader does not compile."""
@@ -31,8 +31,8 @@ class WindowPresenter:
     def draw(
         self, frame: Texture, view: OutputView, overlay: OutputTransform | None, window: tuple[int, int], black: bool
     ) -> None:
-        """frame: composed, row 0 on top. window: (width, height) in pixels. black: whether in blackout, which has no
-        level of black."""
+        """frame: composed, row 0 on top. window: (width, height) in pixels. black: whether in blackout, without black
+        level."""
         size = frame.width, frame.height
         part = view.box(size)
         left, top, right, bottom = part
@@ -44,7 +44,7 @@ class WindowPresenter:
             blit(self._frame, part, window, view.mirror)
             if over is None:
                 return
-            # Where the CPU draws, the shader is slow: it draws where logo or card are, if that is simply told.
+            # With software rendering the shader is slow: draw only the area of logo or card, if that is a rectangle.
             area = _area((over.left, over.top, *over.pixels.shape[1::-1]), size, window) if view == PLAIN else None
         over = over or NOTHING
         self._upload(over)

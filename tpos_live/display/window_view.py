@@ -1,4 +1,4 @@
-"""Where a window shows the frame: its part, mirrored and turned, on four corners, with soft edges."""
+"""How a window shows the frame: crop, mirror, rotation, corner pin, soft edges."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLAIN = OutputView()
 
 @lru_cache(maxsize=2)
 def window_view(snapshot: Snapshot) -> OutputView:
-    """Of the output window: from the parameters `out.window.*`."""
+    """The view of the output window, from the parameters `out.window.*`."""
     cut = [float(snapshot[f"out.window.crop.{side}"]) for side in SIDES]
     left, right = _kept(cut[0], cut[2])
     top, bottom = _kept(cut[1], cut[3])
@@ -34,12 +34,13 @@ def window_view(snapshot: Snapshot) -> OutputView:
 
 @lru_cache(maxsize=32)
 def wall_view(view: OutputView, snapshot: Snapshot, number: int) -> OutputView:
-    """Of a screen: its words, adjusted by the parameters `out.wall.NUMBER.*`. From WALLS + 1 on it has words only."""
+    """The view of a screen: that of its output's name, adjusted by `out.wall.NUMBER.*`, which end at WALLS."""
     return _adjusted(view, snapshot, f"out.wall.{number}") if number <= WALLS else view
 
 
 def _adjusted(view: OutputView, snapshot: Snapshot, name: str) -> OutputView:
-    """Movements of the corners are added, gammas multiplied; the wider edge and the higher level of black hold."""
+    """`view` with the parameters under `name`: offsets of corners are added, gammas multiplied; of edges and of black
+    levels the larger one is used."""
     return replace(
         view,
         gamma=view.gamma * float(snapshot[f"{name}.gamma"]),
@@ -55,13 +56,13 @@ def _adjusted(view: OutputView, snapshot: Snapshot, name: str) -> OutputView:
 
 
 def is_flat(view: OutputView) -> bool:
-    """Whether the window shows a part of the frame as it is, mirrored at most."""
+    """Whether the view only crops and mirrors the frame."""
     return view == replace(PLAIN, crop=view.crop, mirror=view.mirror)
 
 
 def place(view: OutputView, window: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
-    """float [3, 3]: a point of the window (0 to 1, to the right and down) to one of the shown image, turned as it is
-    shown, as homogeneous coordinates; the third one is positive where the image can be.
+    """float [3, 3]: homography from a point of the window (0 to 1, to the right and down) to a point of the shown
+    image, after mirror and rotation. The third coordinate is positive where the image can be.
 
     The image keeps its aspect and is as large as fits; then its corners are moved. Corners on one line, or crossed,
     are not moved.
@@ -75,7 +76,7 @@ def place(view: OutputView, window: tuple[int, int], frame: tuple[int, int]) -> 
 
 
 def turn(view: OutputView) -> np.ndarray:
-    """float [3, 3]: a point of the shown image (0 to 1) to one of the frame's part before mirroring and turning."""
+    """float [3, 3]: from a point of the shown image (0 to 1) to a point of the crop before mirror and rotation."""
     x, y = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
     one = np.array([0.0, 0.0, 1.0])
     for _ in range(view.rotate // 90):
@@ -88,7 +89,7 @@ def turn(view: OutputView) -> np.ndarray:
 
 
 def _kept(first: float, last: float) -> tuple[float, float]:
-    """Begin and end of what remains where so much is cut off at both ends."""
+    """Begin and end of the rest, if these shares are cut off at both ends; at least _SMALLEST wide."""
     begin = min(first, 1 - _SMALLEST)
     return begin, max(1 - last, begin + _SMALLEST)
 
@@ -101,8 +102,8 @@ def _is_convex(corners: np.ndarray) -> bool:
 
 def _homography(corners: np.ndarray) -> np.ndarray:
     """float [3, 3]: from these four points to the corners of a square (direct linear transform; Hartley and Zisserman,
-    Multiple View Geometry, 4.1). Solved from the square to the points, where the last number is never 0: the other way
-    it is 0 where the window's top left lies on the horizon of a strongly tilted image."""
+    Multiple View Geometry, 4.1). Solved from the square to the points, and inverted: the method sets the last element
+    to 1, but from the points it is 0 where the window's top left lies on the horizon of a strongly tilted image."""
     rows = []
     for (x, y), (u, v) in zip(corners, _UNIT, strict=True):
         rows.append([u, v, 1, 0, 0, 0, -x * u, -x * v])

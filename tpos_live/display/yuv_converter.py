@@ -1,4 +1,4 @@
-"""From composed frames to what H.264 takes: yuv420p, limited range, BT.709."""
+"""Converts composed frames to the pixel format of H.264: yuv420p, limited range, BT.709."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 
 AREA, ALL_CHROMA = 0x20, 0x4000
-"""Of FFmpeg's swscale, which older versions of PyAV do not name: each value of colour is the mean of its 2x2 pixels. By
-FFmpeg's own choice it is off by twice as much, and takes 0.2 ms more."""
+"""Flags of FFmpeg's swscale, which older versions of PyAV do not name: each chroma value is the mean of its 2x2 pixels.
+With FFmpeg's default the error is twice as large, and a frame takes 0.2 ms more."""
 
 
 class YuvConverter:
     """Converts frames of one size; one thread at a time.
 
     The scaler and the frame that pixels are copied to are kept: with new ones for each frame a conversion took 1.4 ms
-    of processor time in place of 0.6 at 640x360, and 6.6 in place of 2.6 at 1280x720, where fresh memory has to be
-    faulted in, too.
+    of processor time in place of 0.6 at 640x360, and 6.6 in place of 2.6 at 1280x720, because of page faults, too.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
