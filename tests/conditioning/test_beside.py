@@ -9,7 +9,7 @@ from fakes.made_states import encode, encode_all
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
 from tpos_live.conditioning.beside import CLEARER, SMALLER, SUITS, BesidePrompt
-from tpos_live.conditioning.builder import DULL, ConditioningBuilder, region_area
+from tpos_live.conditioning.builder import UNSUITED_AREA, ConditioningBuilder, region_area
 from tpos_live.conditioning.conditioning import Regions
 from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.prompt_bank import PromptBank
@@ -49,7 +49,8 @@ def test_the_table_names_the_families_of_the_shipped_engine() -> None:
 def regions(
     weight: float, own: str = "sunset", scene: str = "", in_one_pass: bool = True, prompt: str = "sunset"
 ) -> Regions:
-    """After 6 s of fire at full density beside the prompt "sea". own: family of the scene of fire. prompt: its own."""
+    """The regions after 6 s of fire at full density beside the prompt "sea". own: family that the fire leads to.
+    prompt: family of the prompt."""
     texts = TextCache(encode, synchronous=True)
     audio = PhraseBankConditioner(("rain", "fire"), encode_all, 4)
     beside = BesidePrompt({own: ["fire"]}, lambda: [prompt], in_one_pass)
@@ -79,6 +80,6 @@ def test_the_scene_beside_a_prompt_of_much_light_is_smaller() -> None:
 
 
 def test_a_sounds_own_scene_that_would_be_a_shadow_takes_less_of_the_image() -> None:
-    for own, factor in (("fire", 1.0), ("forest", 1.0), ("storm", DULL)):
+    for own, factor in (("fire", 1.0), ("forest", 1.0), ("storm", UNSUITED_AREA)):
         assert regions(0.3, own).weights[-1] == pytest.approx(factor * region_area(0.3), abs=0.01), own
     assert regions(0.3, "storm", "deep sea").weights[-1] == pytest.approx(region_area(0.3), abs=0.01), "the director's"

@@ -30,7 +30,7 @@ def embedding(concept: int, density: float = 1.0) -> AudioEmbedding:
 
 @dataclasses.dataclass
 class Built:
-    """A builder, and what it built last."""
+    """A builder and its newest result."""
 
     builder: ConditioningBuilder
     last: Conditioning | None = None
@@ -116,8 +116,8 @@ def test_a_flickering_class_is_held_once_it_is_not_new(each: float) -> None:
 
 
 def grown(classes: list[int], before: float = 0.0) -> list[tuple[float, np.ndarray]]:
-    """Strength and weights of the phrases, after each 20 ms of a sound that comes out of silence. before: the strength
-    of a hum that was there already."""
+    """Strength and phrase weights after each 20 ms of a sound that begins in silence. before: density of a hum in that
+    silence."""
     sound = PhraseBankConditioner(CONCEPTS, encode_all, 4)
     for n in range(200):
         sound.follow(AudioEmbedding(0.0, embedding(2).vector, before), n / 50)
@@ -280,7 +280,7 @@ def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
 
 
 def test_every_mixture_tells_its_prompt_to_whoever_follows() -> None:
-    """The one path of live and offline: what understands the prompt hangs on the mixer, not on one of its callers."""
+    """Live and offline share this path: the builder reports the prompt, not its callers."""
     told: list[str] = []
     texts = TextCache(encode, synchronous=True)
     m = Built(ConditioningBuilder(PromptBank(texts), None, DirectedScene(texts), 28, follow=told.append))

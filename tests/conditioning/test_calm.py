@@ -1,4 +1,4 @@
-"""Silence and level: what is no music leaves the picture calm, and what is loud or one-sided does no harm."""
+"""Silence and level: hum, hiss and noise leave the image calm; clipped and one-channel music still works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where semantic guidance leads: the phrases of the sound, each for itself, smooth in time."""
+"""The directions of semantic guidance: one for each phrase of the sound, smooth in time."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_more_directions_than_phrases_are_the_phrases() -> None:
 
 @pytest.mark.parametrize("directions", [1, 2, 3])
 def test_a_change_of_sound_and_of_mode_is_no_jump(directions: int) -> None:
-    """The sum that guidance leads to, weights times states, moves on without a step."""
+    """The weighted sum of the directions changes without a step."""
     m, states = builder(), []
     for n in range(600):
         heard = embedding(0 if n < 300 else 2)

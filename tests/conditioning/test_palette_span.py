@@ -1,4 +1,4 @@
-"""An engine's palette stays where it suits what is shown, and moves there without a step."""
+"""The palette scalar stays in the span of the current scene, and moves there without a step."""
 
 from __future__ import annotations
 

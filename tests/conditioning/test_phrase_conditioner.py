@@ -1,4 +1,4 @@
-"""The concept bank: a meaning in a sentence space, told to an engine that knows nothing of that space."""
+"""The phrase conditioner: embeddings in a sentence space for an engine with another text encoder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def encode_all(texts: Sequence[str]) -> torch.Tensor:
 
 
 class Hearing:
-    """What a trained encoder says of its space."""
+    """A SentenceSpaceEncoder with these phrases."""
 
     phrases, vectors, scenes, moods = PHRASES, places(), 5, ()
 

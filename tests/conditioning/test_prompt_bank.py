@@ -17,7 +17,7 @@ from tpos_live.diffusion.sampling.region_blend import shares
 
 
 def encode(text: str) -> torch.Tensor:
-    """Any text, another state for each: [24, 128]."""
+    """States [24, 128] that differ for each text."""
     seed = zlib.crc32(text.encode())
     return torch.nn.functional.layer_norm(torch.randn(24, 128, generator=torch.Generator().manual_seed(seed)), (128,))
 
@@ -171,7 +171,7 @@ def test_a_failing_encoder_does_not_stop_the_show() -> None:
 
 
 def weights(prompts: PromptBank, *texts: str) -> list[float]:
-    """How much of each text the newest tokens are made of; all is said."""
+    """The weight of each text in the newest tokens; checks that their sum is 1."""
     found = [sum(w for states, w in prompts.parts if torch.equal(states, encode(text))) for text in texts]
     assert sum(w for _, w in prompts.parts) == pytest.approx(1.0) and len(prompts.parts) <= MAX_REGIONS
     return found
@@ -209,7 +209,7 @@ def test_parts_do_not_jump_when_a_fade_is_interrupted() -> None:
 
 
 def test_the_new_prompts_area_grows_evenly_through_a_fade() -> None:
-    """A third of the area in each third of the time; weights that rise evenly give 26 %, 48 % and 26 %."""
+    """One third of the area in each third of the time; linear weights would give 26 %, 48 % and 26 %."""
     area = [shares([1 - weight, weight])[1] for weight in (fade_weight(n / 60) for n in range(61))]
     assert [area[20], area[40]] == pytest.approx([1 / 3, 2 / 3], abs=0.02)
     assert (area[0], area[60]) == pytest.approx((0.0, 1.0))
@@ -218,7 +218,7 @@ def test_the_new_prompts_area_grows_evenly_through_a_fade() -> None:
 
 
 def test_parts_keep_their_order_through_a_fade() -> None:
-    """The engine draws the last one in another place than the first: in another order they would change places."""
+    """The engine draws the first and the last part in different areas: a swapped order would swap the areas."""
     prompts = bank()
     at(prompts, 0.0, look(prompt="sea"))
     at(prompts, 0.0, look(prompt="fire"))

@@ -1,4 +1,4 @@
-"""Brackets and other syntax in prompts are no words, and never raise."""
+"""Brackets and other syntax in prompts are removed, and never raise."""
 
 from __future__ import annotations
 

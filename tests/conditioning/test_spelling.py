@@ -1,4 +1,4 @@
-"""Typing errors in prompts: they are read as words of scenes, and names and other words stay."""
+"""Typing errors in prompts are corrected to words of scenes; names and other words stay."""
 
 from __future__ import annotations
 

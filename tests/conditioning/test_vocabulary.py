@@ -38,7 +38,7 @@ def vocabulary() -> Vocabulary:
 
 @cache
 def vocabulary_of(*offered: str) -> Vocabulary:
-    """As of an engine that offers these families, with Ember's encoder."""
+    """The vocabulary of an engine that offers these families, with Ember's encoder."""
     phrases = phrases_of(offered)
     sentences = load_engine(EMBER, "cpu").sentences
     return Vocabulary(phrases, sentences, phrases[CLEAR]["family"], phrases[ALSO], whole_words(EMBER))
@@ -46,7 +46,7 @@ def vocabulary_of(*offered: str) -> Vocabulary:
 
 @pytest.fixture(scope="module")
 def all_families() -> Vocabulary:
-    """As of an engine that offers every family."""
+    """The vocabulary of an engine that offers every family."""
     return vocabulary_of(*FAMILIES)
 
 
@@ -287,7 +287,7 @@ def test_every_phrase_is_understood_as_its_own_family(vocabulary: Vocabulary) ->
 
 @pytest.mark.parametrize("prompt", ["海と空", "Привет", "שלום", "12345", "火"])
 def test_what_is_no_english_is_said_to_be_missed_and_drawn_bright(vocabulary: Vocabulary, prompt: str) -> None:
-    """The encoder has no words for it: drawn as it is written, it is a dim image of nothing."""
+    """The encoder has no tokens for it: without a substitute the image would be dim and without a subject."""
     understood = vocabulary.match(prompt)
     assert understood.instead and understood.missed == (prompt,) and understood.others == ("bright",)
     assert str(understood).startswith("drawn instead: ") and str(understood).endswith(f"not understood: {prompt}")
@@ -380,7 +380,7 @@ FAR = (
 
 @pytest.mark.parametrize("prompt", FAR)
 def test_what_is_said_is_what_is_drawn(vocabulary: Vocabulary, prompt: str) -> None:
-    """Every content word is in the retold prompt, by way of what it is nearest to, or named as not understood."""
+    """Every content word is in the rewritten prompt, as its nearest phrase, or listed as not understood."""
     understood, drawn = vocabulary.match(prompt), vocabulary.rewrite(prompt)
     assert drawn == prompt or all(other.split()[0] in drawn for other in understood.others)
     again = vocabulary.match(drawn)

@@ -1,4 +1,4 @@
-"""Pictures of any shape fit into the frame; masks say where they count."""
+"""Pictures of any shape are fitted into the frame; masks select where they act."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tpos_live.image_source.high_range import PQ, to_srgb
 
 
 def pq(candelas: float) -> int:
-    """The value of 255 that stands for so much light (SMPTE ST 2084)."""
+    """The PQ code value, 0 to 255, of a luminance (SMPTE ST 2084)."""
     light = (candelas / 10_000) ** 0.1593017578125
     return round(255 * ((0.8359375 + 18.8515625 * light) / (1 + 18.6875 * light)) ** 78.84375)
 

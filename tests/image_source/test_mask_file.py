@@ -1,4 +1,4 @@
-"""A still as mask: it lies on the source, is changed live, and a bad one gives one line."""
+"""A still as mask: it is fitted like the source, can be changed live, and a bad file gives one line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZE = (128, 64)
 
 
 class Masked:
-    """A clip with a mask, as a show plays it."""
+    """A clip with a mask, played as in a show."""
 
     def __init__(self, folder: Path, **values: object) -> None:
         clip = open_source(str(write_clip(folder / "clip.mp4", 5)), 4.0)

@@ -1,4 +1,4 @@
-"""An NDI source of another process: its newest picture, one that dies and returns, and names that nobody has."""
+"""NDI sources of another process: the newest picture, a sender that ends and returns, and unknown names."""
 
 from __future__ import annotations
 

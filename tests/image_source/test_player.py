@@ -1,4 +1,4 @@
-"""Which picture a frame gets: offline by its time alone, live the newest, and a change never loses one."""
+"""Which picture a frame gets: offline the one at the frame's time, live the newest, without a gap at a change."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_the_picture_that_a_frame_gets_of_a_camera_is_younger_than_a_frame() -> 
 
 
 class Show:
-    """Asks a LiveSource as a render thread does."""
+    """Asks a LiveSource for images as the render thread does."""
 
     def __init__(self, source: LiveSource, name: str) -> None:
         self.source, self.store = source, ParameterStore({"source": name})
@@ -283,7 +283,7 @@ def test_live_a_reader_that_fails_leaves_its_last_picture(clip: Path, messages: 
 
 
 def test_live_a_folder_that_goes_and_comes_back_is_shown_again(tmp_path: Path, messages: list[str]) -> None:
-    """As that of a stick that is pulled out, twice; each time it has other pictures when it is back."""
+    """Twice, as when a USB stick is removed; each time it returns with other pictures."""
     folder, away = tmp_path / "stick", tmp_path / "away"
     folder.mkdir()
     for n in (10, 20, 30):
@@ -320,7 +320,7 @@ def test_live_a_reader_that_cannot_be_closed_gives_way_all_the_same(
 
 
 def test_leaving_waits_for_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A show without a source waited 0.1 s for it at its end, half of what ending took."""
+    """A show without a source used to wait 0.1 s for this thread at its end, half of the time that ending took."""
     monkeypatch.setattr(live_source, "_LOOK", 60.0)
     with LiveSource() as source:
         pass

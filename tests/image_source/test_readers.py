@@ -1,4 +1,4 @@
-"""Clips, pictures and cameras are read picture by picture, and bad ones are told in one line."""
+"""Clips, pictures and cameras give one picture at a time, and errors are reported in one line."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_names_of_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Sender:
-    """A camera on the network: another process that sends pictures by UDP, and can be killed."""
+    """A network camera: another process that sends pictures by UDP and can be killed."""
 
     SCRIPT = """
 import sys, time
@@ -283,7 +283,7 @@ def test_a_camera_that_stalls_is_opened_again_and_the_last_picture_stays(message
 
 
 def test_an_attempt_that_is_still_being_opened_is_not_disturbed() -> None:
-    """Of a UDP stream it has the port, so that another one could only fail."""
+    """It holds the port of the UDP stream, so another attempt could only fail."""
 
     class Opening(Attempt):
         def _read(self) -> str:

@@ -1,4 +1,4 @@
-"""Whoever controls a show over the network cannot make it read any file or address."""
+"""A sender of OSC on the network cannot make a show read arbitrary files or addresses."""
 
 from __future__ import annotations
 

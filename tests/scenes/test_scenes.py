@@ -1,4 +1,4 @@
-"""Scenes are functions of the noise and the knobs, and of nothing else."""
+"""Scenes depend on the noise and the scene parameters only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shapes stand where the noise says, and travel with it."""
+"""Shapes follow the maxima of the noise fields, and move with them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Audio embeddings as rows of an engine's conditioning.
+"""From audio embeddings to states of an engine's text encoder, which the conditioning builder blends with the prompt's.
 
-An encoder's embedding is in its own space; an engine expects states of its own text encoder. An AudioConditioner
-converts. `PhraseBankConditioner` is the simple one: the encoder's coordinates are activations of phrases, and the
-result is the weighted blend of the engine's states of those phrases. `phrase_conditioner.py` is for embeddings in a
-sentence space, where the nearest phrases are active.
+An audio encoder's embedding is in a space of its own; an engine expects states of its own text encoder. An
+AudioConditioner converts the first to the second. `PhraseBankConditioner` is the simplest: each coordinate of the
+embedding is the activation of one phrase, and the result is the weighted blend of the engine's states of the phrases.
+`phrase_conditioner.py` is for embeddings in a sentence space, where the nearest phrases are active.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.prompt_bank import blend
 
 SLEW = 2.0
-"""Seconds in which a change of the sound has reached 95 %."""
+"""Seconds after which the weights have made 95 % of a change of the sound."""
 HOLD = 1.5
-"""Shortest time in seconds for which the strongest phrase stays the strongest."""
+"""Hysteresis: shortest time in seconds for which a phrase stays the strongest."""
 SURE = 0.5
-"""Seconds for which another phrase must lead before it becomes the strongest: between two sounds there are moments that
-are neither."""
+"""Hysteresis: seconds for which another phrase must lead before it becomes the strongest. While one sound changes to
+another, a third phrase leads for a moment."""
 NEW = 1.0
-"""Hysteresis is off for this many seconds after silence, and the strength rises slowly. The first label is final for
-one clip in four after 0.3 s, for two in three after 0.7 s, for 70 % after 1 s."""
+"""Seconds after silence in which hysteresis is off and the strength rises slowly. The label is already the final one
+for 25 % of clips after 0.3 s, for 67 % after 0.7 s and for 70 % after 1 s."""
 FAINT = 0.02
-"""Strength below which the audio is invisible."""
+"""Strength below which the audio has no visible effect."""
 EncodeAll = Callable[[Sequence[str]], torch.Tensor]
 """A text encoder: texts to their states, [texts, text tokens, dim]."""
 
@@ -46,8 +46,8 @@ class PhraseBankEncoder(Protocol):
 class SentenceSpaceEncoder(Protocol):
     """An encoder whose vector is in a sentence space; each phrase has a sentence vector [n, dim].
 
-    The first `scenes` phrases are those that Ember was trained to draw; the others name sounds. Those in `moods` are no
-    scenes, but modify any scene.
+    The first `scenes` phrases are those that Ember was trained to draw; the others name sounds. Phrases in `moods` are
+    not scenes: they modify any scene.
     """
 
     phrases: Sequence[str]
@@ -56,7 +56,7 @@ class SentenceSpaceEncoder(Protocol):
     moods: Container[str]
 
     def csls_scorer(self, places: np.ndarray) -> CslsScorer:
-        """Scorer of its embeddings against texts with sentence vectors `places` [n, dim]."""
+        """A scorer of this encoder's embeddings against texts with sentence vectors `places` [n, dim]."""
         ...
 
 
@@ -80,33 +80,34 @@ class AudioConditioner(Protocol):
         ...
 
     def scene(self) -> tuple[torch.Tensor, float]:
-        """[text tokens, dim], the states of a scene that shows the sound by itself, and the confidence, 0 to 1;
-        undefined while strength is 0."""
+        """States [text tokens, dim] of the scene that the sound alone leads to, and its confidence, 0 to 1; undefined
+        while strength is 0."""
         ...
 
     def scene_texts(self) -> list[tuple[str, float]]:
-        """The phrases of `scene`, weights of sum 1; none where it is not made of phrases."""
+        """The phrases of `scene` and their weights, sum 1; empty where the scene is not a blend of phrases."""
         ...
 
     def mood(self) -> tuple[torch.Tensor, float]:
-        """[rows, dim] to append to any scene, and its confidence, 0 to 1."""
+        """States [rows, dim] to add to the audio rows of any scene, and their confidence, 0 to 1."""
         ...
 
     def mood_texts(self) -> list[tuple[str, float]]:
-        """The phrases of `mood`, weights of the confidence as sum; none where it is not made of phrases."""
+        """The phrases of `mood` and their weights, whose sum is the confidence; empty where the mood is not a blend of
+        phrases."""
         ...
 
     def directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
-        """At most `most` of [text tokens, dim] for semantic guidance, with weights of sum 1.
+        """At most `most` edit directions [text tokens, dim] for semantic guidance, with weights of sum 1.
 
-        Always as many for the same `most`; undefined while strength is 0.
+        Their number depends on `most` alone; undefined while strength is 0.
         """
         ...
 
 
 class HysteresisWeights:
-    """Weights [n] that follow activations smoothly. The strongest stays so for HOLD seconds, and the next one must have
-    led for SURE seconds."""
+    """Weights [n] that follow activations smoothly, with hysteresis: the strongest one stays the strongest for at least
+    HOLD seconds, and another one must lead for SURE seconds to replace it."""
 
     def __init__(self, count: int) -> None:
         self.goal, self.weights = np.zeros(count), np.zeros(count)
@@ -114,7 +115,7 @@ class HysteresisWeights:
         self._changed = self._rival_at = -math.inf
 
     def aim(self, activations: np.ndarray, now: float, free: bool) -> None:
-        """activations: [n], sum 1. free: without hysteresis, for a new sound."""
+        """Set the goal of the weights. activations: [n], sum 1. free: without hysteresis, for a new sound."""
         first = int(activations.argmax())
         if self.goal.any() and first == int(self.goal.argmax()):
             self._rival = -1
@@ -128,24 +129,24 @@ class HysteresisWeights:
         self.goal = activations
 
     def run(self, share: float) -> None:
-        """Move a share of the way to the goal."""
+        """Move the weights towards the goal, by `share` (0 to 1) of the difference."""
         self.weights += (self.goal - self.weights) * share
 
     def active(self) -> list[int]:
-        """Indices of the non-zero weights, a few of some hundred."""
+        """Indices of the weights above 0.001: a few of some hundred phrases."""
         return [int(n) for n in np.flatnonzero(self.weights > 1e-3)]
 
 
 class PhraseBankConditioner:
-    """Blends the states of the phrases that are active.
+    """Blends the states of the active phrases.
 
     The weight of a phrase is its squared positive activation: the vector has unit length, so the weights sum to at most
-    1. Rows to append are those of the phrase's words, behind the beginning-of-text token.
+    1. `tokens` are the first rows of the phrases' words; they begin behind the beginning-of-text token.
     """
 
     def __init__(self, concepts: Sequence[str], encode: EncodeAll, rows: int, first: int = 1) -> None:
-        """Encodes every phrase at once: create it on a worker. encode: texts to [texts, text tokens, dim]. first: row
-        of a text's first word."""
+        """Encodes all phrases, so create it on a worker thread. encode: texts to [texts, text tokens, dim]. rows: count
+        of audio tokens. first: row of a text's first word."""
         self.concepts = tuple(concepts)
         self._rows, self._first = rows, first
         self._states = list(encode(self.concepts))
@@ -167,7 +168,7 @@ class PhraseBankConditioner:
         grown = (self._goal_strength - self._strength) * share
         if grown > 0:
             grown *= min((now - self._silent_at) / NEW, 1.0)
-        # The part by which the strength has just risen shows the current sound; after silence that is all of it.
+        # The strength that this step adds belongs to the current sound; after silence that is all of the strength.
         self._run(max(share, grown / (self._strength + grown) if grown > 0 else 0.0))
         self._strength += grown
         if self._goal_strength == 0.0 and self._strength < 1e-4:
@@ -178,39 +179,39 @@ class PhraseBankConditioner:
         vector = np.asarray(embedding.vector, dtype=np.float64)
         if not np.isfinite(vector).all():
             return
-        near = self._near(vector)
+        near = self._similarities(vector)
         if near.shape != self._all.goal.shape:
             return
-        activations = self._activated(near)
+        activations = self._activations(near)
         total = float(activations.sum())
-        self._goal_strength = self._loud(min(max(float(embedding.density), 0.0), 1.0)) if total > 0 else 0.0
+        self._goal_strength = self._strength_of(min(max(float(embedding.density), 0.0), 1.0)) if total > 0 else 0.0
         if total <= 0:
             return  # in silence the last sound fades out
-        self._hear(near, activations / total, now, free=now - self._silent_at < NEW)
+        self._aim_weights(near, activations / total, now, free=now - self._silent_at < NEW)
 
-    def _hear(self, near: np.ndarray, activations: np.ndarray, now: float, free: bool) -> None:
+    def _aim_weights(self, near: np.ndarray, activations: np.ndarray, now: float, free: bool) -> None:
         self._all.aim(activations, now, free)
 
     def _run(self, share: float) -> None:
         self._all.run(share)
 
-    def _near(self, vector: np.ndarray) -> np.ndarray:
-        """Similarity of an embedding's vector to each phrase; in silence, values for which `_activated` gives zeros."""
+    def _similarities(self, vector: np.ndarray) -> np.ndarray:
+        """Similarity of an embedding's vector to each phrase; in silence, values whose activations are all 0."""
         return vector
 
-    def _activated(self, near: np.ndarray) -> np.ndarray:
-        """Activation of each phrase, none negative; all zero in silence."""
+    def _activations(self, near: np.ndarray) -> np.ndarray:
+        """Activation of each phrase, at least 0, by the similarities; all 0 in silence."""
         return np.maximum(near, 0.0) ** 2
 
-    def _loud(self, magnitude: float) -> float:
-        """Target strength for a density, 0 to 1."""
-        return magnitude
+    def _strength_of(self, density: float) -> float:
+        """Target strength for an embedding's density, both 0 to 1."""
+        return density
 
     def strength(self) -> float:
         return self._strength
 
     def heard(self) -> str:
-        """The phrase with the largest weight; "" in silence."""
+        """The phrase with the largest weight; "" at a strength of 0.05 or less."""
         return self.concepts[int(self._all.weights.argmax())] if self._strength > 0.05 else ""
 
     def tokens(self) -> torch.Tensor:
@@ -234,12 +235,13 @@ class PhraseBankConditioner:
         return []
 
     def directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
-        """The strongest phrases, one each; for `most` 1 the blend of all."""
+        """One direction for each of the strongest phrases; with `most` 1 the blend of all phrases."""
         if most == 1:
             return [(self.sentence(), 1.0)]
         heard = self._all.weights
         order = np.argsort(-heard, kind="stable")
-        # Relative to the next phrase's weight: where two swap ranks both have weight 0, so there is no jump.
+        # Weights are relative to that of the strongest phrase left out: two phrases that swap these ranks both have
+        # weight 0 then, so nothing jumps.
         weights = heard[order[:most]] - (heard[order[most]] if len(order) > most else 0.0)
         total = float(weights.sum())
         shares = weights / total if total > 1e-6 else np.full(len(weights), 1 / len(weights))

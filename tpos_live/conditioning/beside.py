@@ -1,7 +1,7 @@
-"""Which of an engine's scenes suit beside a prompt: those that show more there than a shadow.
+"""Which of an engine's scenes are visible beside a prompt, as more than a dark patch in its image.
 
-Ember draws two prompts in one pass, and the second one in a part of the image that its noise chooses. A scene that is
-darker there than the prompt's own image is a grey shadow on it. Which scenes are follows from the families of both:
+Ember draws two prompts in one pass; the noise decides which part of the image shows the second one. Where that scene is
+darker than the prompt's own image, it looks like a grey shadow. Which pairs do so depends on the two families:
 `benchmarks/beside.py` measures every pair.
 """
 
@@ -30,40 +30,44 @@ SUITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "underwater": ("aurora", "mountains", "nebula", "city_at_night", "tunnel", "fire", "lava"),
     }
 )
-"""By the family of the prompt: families of the scenes that suit beside it, at least six scenes of the director's. The
-sea is left out where others suit: it lightens dark images, but as a column of grey. Fire takes an aurora's colours."""
+"""For each family of a prompt: the families of scenes that suit beside it, with at least six of the director's scenes.
+The ocean is left out where enough others suit: it lightens dark images, but looks like a grey column. Fire takes on the
+colours of an aurora."""
 CLEARER: Mapping[str, float] = MappingProxyType(
     dict.fromkeys(("aurora", "city_at_night", "fire", "lava", "mountains", "ocean", "sunset", "tunnel"), 1.4)
 )
-"""By the family of the prompt: factor on the states of the scene beside it, 1 for others. The second of two scenes is
-pale, a mean of what it could be, and dark in a bright image; with the factor it has the shapes and the light of a
-scene. Beside dark prompts it is seen without, and with it a galaxy or an eclipse would be lost."""
+"""For each family of a prompt: factor on the states of the scene beside it; 1 for other families. Without the factor,
+the second of two scenes is pale, without clear shapes, and dark in a bright image. Dark prompts get no factor: the
+second scene is visible beside them anyway, and with the factor a galaxy or an eclipse would disappear."""
 
 SMALLER: Mapping[str, float] = MappingProxyType({"fire": 0.75, "lava": 0.75})
-"""By the family of the prompt: factor on the area of a scene beside it. These images are brighter than what comes
-beside them: it takes 0.07 to 0.35 stops of light from them, and with the factor half of that."""
+"""For each family of a prompt: factor on the area of a scene beside it; 1 for other families. These images are brighter
+than the scenes beside them, which take 0.07 to 0.35 stops of light from them, and with the factor half of that."""
+
 FEWEST = 3
-"""Families of scenes that shall suit beside a prompt of several families; else those count that suit its nearest."""
+"""A prompt of several families uses the scenes that suit all of them, if these scenes have at least this many families;
+otherwise it uses the scenes that suit its nearest family."""
 
 
 class BesidePrompt:
-    """The scenes that suit beside the prompt that is shown, and how clear they are. Any thread may call it."""
+    """The scenes that suit beside the current prompt, and the factor on their states. Any thread may call it."""
 
     def __init__(
         self, phrases: Mapping[str, Sequence[str]] | None = None,
         families: Callable[[], Sequence[str]] = tuple, in_one_pass: bool = False,
     ) -> None:  # fmt: skip
-        """phrases: of the families that the engine offers; None where it does not say. families: those that it draws
-        of the prompt that is shown, nearest first. in_one_pass: it draws prompt and scene in one pass."""
+        """phrases: by family, the scenes that the engine offers; None where it lists none. families: gives the families
+        that the engine draws for the current prompt, nearest first. in_one_pass: whether the engine draws prompt and
+        scene in one pass."""
         self._phrases, self._families, self._in_one_pass = phrases, families, in_one_pass
         self._texts = lru_cache(maxsize=64)(self._texts_beside)
 
     def __call__(self) -> frozenset[str] | None:
-        """Phrases of the scenes that suit; None where the engine does not say what it draws of the prompt."""
+        """Phrases of the scenes that suit; None where the prompt's families or the engine's are not known."""
         return self._texts(tuple(self._families()))
 
     def clearer(self) -> float:
-        """Factor on the states of a scene beside the prompt."""
+        """Factor on the states of a scene beside the prompt, at least 1."""
         families = self._families() if self._in_one_pass else ()
         return CLEARER.get(families[0], 1.0) if families else 1.0
 
@@ -78,7 +82,7 @@ class BesidePrompt:
             return None
         common = frozenset.intersection(*known)
         suits = common if len(common) >= FEWEST else known[0]
-        # A family that was not measured, of an engine with more of them, suits.
+        # Families that were not measured (an engine may have more) count as suitable.
         return frozenset(
             text for family, texts in self._phrases.items() for text in texts if family in suits or family not in SUITS
         )

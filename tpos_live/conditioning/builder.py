@@ -27,21 +27,22 @@ AUTO = "auto"
 MODE_FADE = 1.0
 """Seconds of the fade after a change of `audio.mode`, and between a prompt and none."""
 ALONE = 0.3
-"""Audio strength from which the audio fills the whole frame where there is no prompt."""
+"""Audio strength from which the audio fills the whole frame while there is no prompt."""
 FULL_MOOD = 0.35
 """`audio_weight` from which a mood has its full effect in mode grow."""
-DULL = 0.45
-"""Factor on the area of a sound's own scene that does not suit the prompt (`beside.py`): of it a shadow is seen."""
+UNSUITED_AREA = 0.45
+"""Factor on the area of the sound's own scene where it does not suit the prompt: it looks like a shadow (`beside.py`).
+"""
 CLEAR_AREA = (0.4, 0.7)
-"""Area up to which a scene beside a prompt is made clearer, and from which it is not: one that fills the image needs it
-not."""
+"""A scene beside a prompt gets the factor `BesidePrompt.clearer` up to the first area, and none from the second one on:
+a scene that fills the image does not need it."""
 _SMALL = 1e-3
 """Shares below this are invisible, but would cost a row of the batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Shares:
-    """How much the audio contributes, 0 to 1 each: by mode, and the strength of its mood."""
+    """How much the audio contributes in each mode, and by its mood; 0 to 1 each."""
 
     blend: float = 0.0
     append: float = 0.0
@@ -59,7 +60,8 @@ class ConditioningBuilder:
     towards the audio's. semantic: the prompt stays, and `edits` holds the directions of the audio. grow: the audio is a
     region beside the prompt's, and its mood is added to all regions. The share is `audio_weight` times the strength of
     the audio. The shape never changes, so nothing is recompiled. With weight 0 the result does not depend on the audio:
-    an engine that was trained with audio gets zeros, as in training; any other gets the prompt's own last rows again.
+    in the audio rows, an engine that was trained with audio gets zeros, as in training; any other engine gets a copy of
+    the prompt's last rows.
     """
 
     def __init__(
@@ -74,10 +76,10 @@ class ConditioningBuilder:
         beside: BesidePrompt | None = None,
         span: PaletteSpan | None = None,
     ) -> None:
-        """sequence_length: rows of the result, the prompt's plus the audio's. trained_with_audio: the engine was
-        trained with audio embeddings. mode: what AUTO means. follow: called with the prompt of each frame; must
-        return at once. scene: the sound's own, or the director's. beside: what suits beside the prompt. span: what of
-        the palette suits what is shown."""
+        """audio: None for prompts alone. scene: the scene that shows the sound. sequence_length: rows of the result,
+        the prompt's plus the audio's. trained_with_audio: the engine was trained with audio embeddings. mode: the one
+        that AUTO stands for. follow: called with the prompt of each frame; must return at once. beside: the scenes that
+        suit beside the prompt. span: the part of the palette that suits the current scene."""
         self._follow, self._beside, self._find_span = follow, beside or BesidePrompt(), span or PaletteSpan()
         self._span: Span | None = None
         self._scene = scene
@@ -90,13 +92,13 @@ class ConditioningBuilder:
         self._region_embeds: torch.Tensor | None = None
         self._edit_embeds: torch.Tensor | None = None
         self._modes = dict.fromkeys(MODES, 0.0)
-        """Share of each mode: all of one, several during a fade."""
+        """Share of each mode, 0 to 1: one mode has 1, or several share it during a fade."""
         self._now: float | None = None
         self._promptless = 0.0
-        """1 while there is no prompt."""
-        self._dull, self._clearer, self._smaller = 0.0, 1.0, 1.0
-        """Share of the region that sounds' own scenes have that do not suit the prompt, how clear scenes are made, and
-        how small."""
+        """1 without a prompt, 0 with one, between them during a fade."""
+        self._unsuited, self._clearer, self._smaller = 0.0, 1.0, 1.0
+        """Share of scenes of the sound that do not suit the prompt, 0 to 1, and the factors on a scene's states and
+        area; all smoothed."""
 
     def mode(self, snapshot: Snapshot) -> str:
         """The mode in use, one of MODES."""
@@ -136,7 +138,7 @@ class ConditioningBuilder:
         return Conditioning(self._prompt_embeds, regions, edits, self._bank.prompt, self._texts(shares), self._span)
 
     def _shares(self, params: FrameParams) -> tuple[_Shares, list[Part]]:
-        """The audio's shares, and the scenes of its region, weights of sum 1; none where it has no region."""
+        """The audio's shares, and the scenes of its region with weights of sum 1; empty where it has no region."""
         modes, promptless = self._modes, self._promptless
         if self._audio is None or params.audio_weight <= 0:
             return _Shares(), []
@@ -150,9 +152,9 @@ class ConditioningBuilder:
             scenes = self._scene.parts(own)
             confidence += (1.0 - confidence) * self._scene.directed
             if promptless < 1.0:
-                scenes = [(blend(scenes), 1.0)]  # beside a prompt each scene more would cost a row of the UNet's batch
+                scenes = [(blend(scenes), 1.0)]  # each further scene beside a prompt costs a row of the UNet's batch
             area = min(region_area(share) * confidence * params.direction.area, 1.0)
-            area *= 1.0 - (1.0 - self._smaller * (1.0 - (1.0 - DULL) * self._dull)) * (1.0 - promptless)
+            area *= 1.0 - (1.0 - self._smaller * (1.0 - (1.0 - UNSUITED_AREA) * self._unsuited)) * (1.0 - promptless)
             area = (area + (1.0 - area) * promptless * min(strength / ALONE, 1.0)) * modes["grow"]
             mood = strength * min(params.audio_weight / FULL_MOOD, 1.0) * modes["grow"]
         return _Shares(
@@ -161,7 +163,7 @@ class ConditioningBuilder:
         ), scenes  # fmt: skip
 
     def _texts(self, shares: _Shares) -> tuple[ShownText, ...]:
-        """What is shown, in words."""
+        """The texts that the frame shows, see `Conditioning.texts`."""
         region = shares.region
         own = [] if self._audio is None or region <= _SMALL else self._audio.scene_texts()
         heard = self._scene.texts(own) if own else []
@@ -175,13 +177,14 @@ class ConditioningBuilder:
         return (*scenes, *(part for part in felt if part.weight > _SMALL))
 
     def _directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
-        """Where semantic guidance leads: to what is heard, or to the director's scene."""
+        """The directions of semantic guidance: to the sound's phrases, or to the director's scene."""
         assert self._audio is not None
         found = self._audio.directions(most)
         return [(blend(self._scene.parts(states)), weight) for states, weight in found]
 
     def _mix(self, rows: torch.Tensor, text: torch.Tensor, blended: float, appended: float) -> None:
-        """Write a text's embeddings and the audio into `rows`: the text rotated towards the audio, the audio behind."""
+        """Write into `rows` [sequence length, dim] the text's embeddings, rotated towards the audio by the share
+        `blended`, and behind them the audio's, with the share `appended`."""
         if blended > 0 and self._audio is not None:
             text = slerp(text, blend(self._scene.parts(self._audio.sentence())).to(text), blended)
         self._fill(rows, text)
@@ -193,8 +196,8 @@ class ConditioningBuilder:
     def _regions(
         self, prompt_embeds: torch.Tensor, parts: list[Part], shares: _Shares, scenes: list[Part]
     ) -> Regions | None:
-        """One region per prompt, and per scene of the audio's; None where one is left, which is then written to
-        `prompt_embeds`."""
+        """One region per prompt and per scene of the audio. Where only one region remains, it is written to
+        `prompt_embeds`, and the result is None."""
         if self._region_embeds is None:
             self._region_embeds = prompt_embeds.new_empty(MAX_REGIONS, *prompt_embeds.shape)
         weights: list[float] = []
@@ -215,12 +218,12 @@ class ConditioningBuilder:
         return Regions(self._region_embeds[: len(weights)], tuple(weight / total for weight in weights), heard)
 
     def _clearer_by(self, area: float) -> float:
-        """Factor on the states of a scene with this area beside a prompt."""
+        """Factor on the states of a scene beside a prompt, by the scene's area, 0 to 1."""
         first, last = CLEAR_AREA
         return self._clearer + (1.0 - self._clearer) * ease((area - first) / (last - first))
 
     def _add_mood(self, regions: torch.Tensor, share: float) -> None:
-        """Add the mood to the audio rows of `regions` [K, sequence length, dim]; only engines trained with audio."""
+        """Add the mood to the audio rows of `regions` [K, sequence length, dim]; no effect without such rows."""
         if self._audio is None or not self._trained_with_audio or share <= 0:
             return
         mood, confidence = self._audio.mood()
@@ -228,7 +231,7 @@ class ConditioningBuilder:
             regions[:, -len(mood) :] += mood.to(regions) * (share * confidence)
 
     def _fill(self, rows: torch.Tensor, text: torch.Tensor) -> None:
-        """Write a text's embeddings into the first of `rows`, and the values of silence into the others."""
+        """Write a text's embeddings into the first of `rows`, and the values that mean silence into the others."""
         rows[: len(text)] = text
         rest = rows[len(text) :]
         if len(rest):
@@ -251,12 +254,13 @@ class ConditioningBuilder:
             self._span = low, high
 
     def _fade(self, step: float, mode: str) -> None:
-        """Follow what suits the prompt, whether there is one, and the mode. step: of a fade from 0 to 1."""
-        suited, dull = self._beside(), 0.0
+        """Move the smoothed values (scenes that do not suit, factor, no prompt, modes) by at most `step`, the part of
+        MODE_FADE since the last frame."""
+        suited, unsuited = self._beside(), 0.0
         own = 1.0 - self._scene.directed
         if suited is not None and self._audio is not None and own > _SMALL:
-            dull = own * sum(weight for text, weight in self._audio.scene_texts() if text not in suited)
-        self._dull += _limited(dull - self._dull, step)
+            unsuited = own * sum(weight for text, weight in self._audio.scene_texts() if text not in suited)
+        self._unsuited += _limited(unsuited - self._unsuited, step)
         self._clearer += _limited(self._beside.clearer() - self._clearer, step)
         self._smaller += _limited(self._beside.smaller() - self._smaller, step)
         self._promptless += _limited(float(not self._bank.prompt.strip()) - self._promptless, step)

@@ -10,7 +10,7 @@ import torch
 from tpos_live.conditioning.palette_span import Span
 
 MAX_REGIONS = 3
-"""Prompts that share a frame at once; each costs one row of the UNet's batch."""
+"""Most prompts that share a frame; each costs one row of the UNet's batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Regions:
     """Several prompts in one frame, each with a share of its area.
 
     prompt_embeds: float [K, sequence length, dim]. weights: K shares of the area, 2 to MAX_REGIONS of them, each above
-    zero, sum 1. heard: the last one is the sound's, beside prompts.
+    zero, sum 1. heard: the last region shows the sound, beside regions of prompts.
     """
 
     prompt_embeds: torch.Tensor
@@ -28,7 +28,7 @@ class Regions:
 
 @dataclass(frozen=True, slots=True)
 class EditDirections:
-    """Input of semantic guidance (SEGA): where the audio moves the frame, apart from the prompt.
+    """Input of semantic guidance (SEGA): directions in which the audio changes the frame, independent of the prompt.
 
     prompt_embeds: float [K, sequence length, dim]. weights: K, none negative, sum 1. share: strength, 0 to 1.
     """
@@ -39,8 +39,8 @@ class EditDirections:
 
 
 class ShownText(NamedTuple):
-    """A text that the frame shows. weight: above zero. heard: it is the sound's scene, or the director's for it. mood:
-    it is no scene, but changes every scene, fully at a weight of 1."""
+    """A text that the frame shows. weight: above zero. heard: a scene or mood of the sound, or the director's scene for
+    it. mood: the text is not a scene, but modifies every scene, with its full effect at weight 1."""
 
     text: str
     weight: float
@@ -53,9 +53,10 @@ class Conditioning:
     """Result of `ConditioningBuilder.build`. All tensors are buffers of the builder, valid until its next call.
 
     prompt_embeds: float [sequence length, dim], for samplers that draw one prompt. regions: None for a single prompt.
-    edits: None without semantic guidance. label: the prompt that is shown or faded to. texts: what the frame shows, in
-    words: scenes with weights of sum 1 where there are any, the sound's last, then moods with weights of sum 1 at most.
-    What a projection makes of a sound has no words. span: what of the palette suits it (`palette_span.py`).
+    edits: None without semantic guidance. label: the prompt that is shown or faded to. texts: the texts that the frame
+    shows: first scenes, the sound's last, with weights of sum 1 (or no scenes), then moods with weights of sum 1 at
+    most. A trained projection of the sound has no texts. span: the part of the palette that suits the frame
+    (`palette_span.py`); None where it is not known.
     """
 
     prompt_embeds: torch.Tensor

@@ -1,4 +1,4 @@
-"""The scene that shows the sound: its own, or the one that the director has chosen, faded from one to the next."""
+"""The scene that shows the sound: the sound's own or the one that the director has chosen, with fades between them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from tpos_live.core.envelope import fade_weight, part_done
 OWN = ""
 """In place of a text: the scene that the sound itself leads to."""
 _SMALL = 1e-3
+"""Weights below this are invisible."""
 
 
 @dataclass
 class _Fade:
-    """From the weights at `began` to one text alone. start: by text, sum 1."""
+    """A fade from several weighted texts to one. start: weights by text at `began`, sum 1. began: seconds of the
+    session's clock. seconds: duration."""
 
     start: dict[str, float]
     text: str
@@ -34,7 +36,7 @@ class DirectedScene:
     """
 
     def __init__(self, texts: TextCache) -> None:
-        """texts: encodes scenes; used by nobody else."""
+        """texts: encodes the scenes. Not to be shared, because `want` replaces the list of wanted texts."""
         self._texts = texts
         self._fade = _Fade({OWN: 1.0}, OWN, 0.0, 0.0)
         self._weights = {OWN: 1.0}
@@ -45,7 +47,7 @@ class DirectedScene:
         if text != OWN:
             self._texts.want([text])
         if text != self._fade.text and (text == OWN or self._texts.get(text) is not None):
-            # Of more than two scenes at once the weakest goes: a cut within a fade. The order stays (see `fold`).
+            # A change during a fade may leave three scenes: the weakest is dropped. The order stays (see `fold`).
             strongest = sorted(self._weights, key=self._weights.__getitem__)[-2:]
             start = {name: weight for name, weight in self._weights.items() if name in strongest}
             total = sum(start.values())
@@ -59,11 +61,11 @@ class DirectedScene:
 
     @property
     def directed(self) -> float:
-        """Share of the director's scenes in what is shown, 0 to 1."""
+        """Share of the director's scenes among the shown ones, 0 to 1."""
         return 1.0 - self._weights.get(OWN, 0.0)
 
     def texts(self, own: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
-        """The texts of `parts`, with their weights. own: those of the sound's own scene, sum 1."""
+        """The texts of `parts` and their weights. own: texts and weights of the sound's own scene, sum 1."""
         found = [(name, weight) for name, weight in self._weights.items() if name != OWN]
         return found + [(text, weight * self._weights.get(OWN, 0.0)) for text, weight in own]
 

@@ -1,4 +1,4 @@
-"""Colours that words imply: what an engine cannot draw is at least drawn in its usual colours."""
+"""Colours that words imply: where an engine cannot draw a subject, it at least uses the subject's usual colour."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _WORDS = {
     "lips kiss ballet ballerina vaporwave valentine donut milkshake cupcake kawaii princess panther geisha "
     "lotus",
 }
-"""Words by colour, as in common images of them; for a word under two colours the first counts."""
+"""Words by the colour that they usually have in images; for a word under two colours the first colour counts."""
 _COLOUR_OF = {word: colour for colour, words in reversed(_WORDS.items()) for word in words.split()}
 _PHRASES = {("cherry", "blossom"): "pink", ("cherry", "blossoms"): "pink", ("tiger", "lily"): "orange"}
-"""Two words that together imply another colour than the first alone."""
+"""Pairs of words that imply another colour than their first word alone."""
 
 
 def implied_colour(words: Sequence[str], known: Collection[str]) -> str:
@@ -39,9 +39,9 @@ def implied_colour(words: Sequence[str], known: Collection[str]) -> str:
 
 
 def is_of_one_thing(words: Iterable[str], small: Collection[str]) -> bool:
-    """Whether `words` (lower case) are black, white or grey alone: beside two scenes they belong to one of them.
+    """Whether `words` (lower case) are only "black", "white" or "grey".
 
-    The whole image is monochrome where they stand beside one scene, and where a style is written out. small: words that
-    do not count.
+    In a prompt with two scenes, these words describe one of them. In a prompt with one scene, and where a style is
+    written out, the whole image becomes monochrome. small: words that are ignored.
     """
     return [word for word in words if word not in small] in (["black"], ["white"], ["grey"], ["gray"])

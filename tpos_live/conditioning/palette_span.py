@@ -1,8 +1,8 @@
-"""Which part of an engine's palette suits what is shown.
+"""Which part of the palette scalar's range suits the current scene.
 
-Ember's palette scalar turns all hues of an image to one side and back, by as much as its training has drawn of that
-family. At one end an aurora is olive and a fire the colour of skin, and a plasma globe at the other is beige: there the
-scalar stays within a part of its way. `tpos_live/scenes` has the angles (`Family.drift`).
+Ember's palette scalar rotates all hues of an image to one side and back, by at most the angle of the family in training
+(`Family.drift` in `tpos_live/scenes`). At one end of the range an aurora is olive and a fire has the colour of skin; at
+the other end a plasma globe is beige. For these families the scalar stays in a part of its range.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 Span = tuple[float, float]
-"""The lowest and highest part of the turn, -1 to 1."""
+"""Lowest and highest rotation, as parts of the family's angle, -1 to 1."""
 WHOLE: Span = (-1.0, 1.0)
 SPANS: Mapping[str, Span] = MappingProxyType(
     {"aurora": (-0.1, 1.0), "fire": (-0.3, 1.0), "lava": (-0.2, 1.0), "plasma": (-1.0, 0.2)}
 )
-"""By family; WHOLE for others."""
+"""By family; WHOLE for other families."""
 
 
 class PaletteSpan:
-    """The span of what is shown. Any thread may call it."""
+    """The span of the current prompt or scene. Any thread may call it."""
 
     def __init__(
         self,
@@ -28,14 +28,14 @@ class PaletteSpan:
         families: Callable[[], Sequence[str]] = tuple,
         colours: Callable[[], Sequence[str]] = tuple,
     ) -> None:
-        """phrases: of the families that the engine offers; None where it does not say. families, colours: those that it
-        draws of the prompt that is shown."""
+        """phrases: by family, the scenes that the engine offers; None where it lists none. families, colours: give what
+        the engine draws for the current prompt."""
         self._known, self._families, self._colours = phrases is not None, families, colours
         self._family = {text: name for name, texts in (phrases or {}).items() for text in texts}
 
     def __call__(self, scene: str) -> Span | None:
-        """The span of the prompt, or without one that of a scene, one of `phrases`; None where the engine's families
-        are not known. A colour that the prompt names keeps its hue anyway."""
+        """The span of the prompt, or without a prompt that of `scene`, one of the phrases; None where the engine lists
+        no families. WHOLE where the prompt names a colour: the engine keeps its hue by itself."""
         if not self._known:
             return None
         name, *_ = (*self._families(), self._family.get(scene, ""))

@@ -1,14 +1,14 @@
 """The trained projection: from the sentence space to the text states of one engine.
 
-TPoS maps its embedding to CLIP states with 454 million parameters and a final GELU, which cannot produce half of the
-values (Jeong et al., ICCV 2023, section 3.3, and its released code). Here the states are the mean over texts plus, in
-each row, a few of the engine's principal directions, whose amounts a small network computes:
+TPoS maps its embedding to CLIP states with 454 million parameters and a final GELU, which cannot produce negative
+values below -0.17 (Jeong et al., ICCV 2023, section 3.3, and its released code). Here the states are the mean over
+texts plus, in each row, a sum of the engine's principal directions, whose amounts a small network computes:
 
     amounts = skip v + out silu(into v)            [tokens, rank]
     states  = mean + amounts basis                 [tokens, dim], each row scaled to the length of text rows
 
-The last layer is linear, and there are some hundred times fewer parameters. A projection belongs to one text encoder
-and one sentence space; both hashes are stored with it and checked.
+The last layer is linear, and the network has some hundred times fewer parameters. A projection belongs to one text
+encoder and one sentence space: the hashes of both are stored with it and checked.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ _PATTERNS = (
 
 
 class ProjectionError(Exception):
-    """A mapping cannot be used or trained: what, where and the remedy, in one line."""
+    """A projection cannot be used or trained. One line: what, where, what to do."""
 
 
 def retrain(engine: Path) -> str:
-    """The command that trains an engine's mapping."""
+    """The command that trains an engine's projection (its public name is "mapping")."""
     return f"tpos-live train mapping --engine {engine}"
 
 
 def states_hash(engine: Path, loras: Iterable[tuple[str, float]] = ()) -> str:
     """sha256 of all files that determine an engine's text states.
 
-    loras: file, relative to the folder, and weight of each. Raises ProjectionError where a file is missing.
+    loras: file (relative to the engine folder) and weight of each. Raises ProjectionError where a file is missing.
     """
     digest = hashlib.sha256()
     paths = sorted(path for pattern in _PATTERNS for path in engine.glob(pattern))
@@ -70,7 +70,7 @@ class AudioProjection:
     """Unit vectors of the sentence space to text states of an engine. Immutable: any thread may call it."""
 
     def __init__(self, weights: Mapping[str, torch.Tensor], facts: Mapping[str, Any] | None = None) -> None:
-        """weights: float tensors named PARTS. facts: the metadata. Raises ValueError for inconsistent shapes."""
+        """weights: float tensors, by PARTS. facts: the metadata. Raises ValueError for inconsistent shapes."""
         self.facts = dict(facts or {})
         self.weights = {name: weights[name].float() for name in PARTS}
         w = self.weights
@@ -102,24 +102,24 @@ class AudioProjection:
 
     @torch.inference_mode()
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
-        """States float [n, tokens, dim] of vectors [n, space], with rows as long as those of texts."""
+        """States float [n, tokens, dim] for vectors [n, space]; each row has the mean length of text rows."""
         w = self.weights
         states = w["mean"] + self.amounts(vectors.to(w["mean"])) @ w["basis"]
         return states * (w["lengths"] / states.norm(dim=-1, keepdim=True).clamp_min(1e-6))
 
 
 class ProjectedConditioner(PhraseConditioner):
-    """An AudioConditioner with a trained projection: the embedding itself is converted, not only the nearest phrases.
+    """An AudioConditioner with a trained projection, which converts the embedding itself and not the nearest phrases.
 
-    The phrases are still followed: they name the sound, and each edit direction is one phrase.
+    Phrases still have weights: they name the sound, and each edit direction is one phrase.
     """
 
     def __init__(
         self, phrases: Sequence[str], vectors: np.ndarray, projection: AudioProjection, rows: int, first: int = 1,
         csls_scorer: CslsScorer | None = None,
     ) -> None:  # fmt: skip
-        """Otherwise as PhraseConditioner. No text is encoded, so it is ready at once."""
-        super().__init__(phrases, vectors, _unasked, rows, first, csls_scorer)
+        """As PhraseConditioner, but encodes no text, so it is ready at once."""
+        super().__init__(phrases, vectors, _no_states, rows, first, csls_scorer)
         self._projection = projection
         self._known: dict[int, torch.Tensor] = {}
         self._place, self._goal_place = (np.zeros(self._vectors.shape[1]) for _ in range(2))
@@ -155,7 +155,8 @@ class ProjectedConditioner(PhraseConditioner):
         return self._projection(torch.from_numpy(place.astype(np.float32))[None])[0]
 
 
-def _unasked(phrases: Sequence[str]) -> torch.Tensor:
+def _no_states(phrases: Sequence[str]) -> torch.Tensor:
+    """In place of a text encoder: `ProjectedConditioner._state` never reads these states."""
     return torch.empty(len(phrases), 0)
 
 
@@ -190,10 +191,10 @@ def write_projection(home: Path, projection: AudioProjection) -> Path:
 def find_projection(
     home: Path, engine: Path, tokens: int, dim: int, space: str, loras: Iterable[tuple[str, float]] = ()
 ) -> tuple[AudioProjection | None, str]:
-    """The projection for an engine's text encoder, or None and one line with the reason.
+    """The projection for an engine's text encoder and "", or None and the reason in one line.
 
     home: folder of all projections. tokens, dim: of the engine's text states. space: hash of the text encoder whose
-    sentence space the embeddings use. The line is "" where no projection was ever trained for this engine.
+    sentence space the embeddings use. The reason is "" where no projection was ever trained for this engine.
     """
     found: list[AudioProjection] = []
     why = ""
@@ -207,7 +208,7 @@ def find_projection(
             found.append(projection)
     if not found:
         return None, why
-    own = states_hash(engine, loras)  # seconds for a large encoder: only where a mapping may be for it
+    own = states_hash(engine, loras)  # takes seconds for a large encoder, so only where a candidate exists
     fitting = [projection for projection in found if projection.facts["text_encoder"] == own]
     if fitting and fitting[0].facts["space"] != space:
         return None, (

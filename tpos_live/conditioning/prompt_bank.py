@@ -1,6 +1,6 @@
-"""The prompt bank: eight slots and the live prompt, faded and blended as text states.
+"""The prompt bank: the states of eight slots and of the live prompt, blended by weight, with fades between prompts.
 
-A prompt change is a fade and never waits for the text encoder: until the new text is encoded, the old one stays.
+A change of the prompt never waits for the text encoder: until the new text is encoded, the old one stays.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def slerp(a: torch.Tensor, b: torch.Tensor, share: float) -> torch.Tensor:
     cosine = (unit_a * unit_b).sum(-1, keepdim=True).clamp(-1.0, 1.0)
     angle = torch.acos(cosine)
     sine = torch.sin(angle)
-    straight = sine < 1e-3  # nearly parallel, or opposite: no great circle to speak of
+    straight = sine < 1e-3  # nearly parallel or opposite: the great circle is not defined well
     sine = torch.where(straight, torch.ones_like(sine), sine)
     keep = torch.where(straight, torch.full_like(sine, 1.0 - share), torch.sin((1.0 - share) * angle) / sine)
     take = torch.where(straight, torch.full_like(sine, share), torch.sin(share * angle) / sine)
@@ -48,8 +48,8 @@ def slerp(a: torch.Tensor, b: torch.Tensor, share: float) -> torch.Tensor:
 def blend(parts: list[Part]) -> torch.Tensor:
     """Weighted blend of text states [tokens, dim]; weights are relative and not all zero.
 
-    The weighted mean, with each row scaled to the weighted mean of the lengths: equals slerp for two texts up to the
-    speed on the arc, and does not depend on the order.
+    The weighted mean, with each row scaled to the weighted mean of the lengths. For two texts this is slerp with
+    another speed on the arc. The result does not depend on the order.
     """
     total = sum(weight for _, weight in parts)
     if len(parts) == 1:
@@ -65,8 +65,8 @@ def blend(parts: list[Part]) -> torch.Tensor:
 def fold(parts: list[Part], most: int) -> list[Part]:
     """`parts` reduced to `most`: the two weakest are blended, repeatedly. Weights sum to 1.
 
-    The order stays: an engine draws the last part in another place than the first, so parts that changed their order
-    when one outweighs the other would change places in the frame.
+    The order stays, whatever the weights: an engine draws the first and the last part in different areas of the frame,
+    so two parts that swapped their order would swap their areas.
     """
     kept: list[Part] = []
     for states, weight in parts:
@@ -85,7 +85,7 @@ def fold(parts: list[Part], most: int) -> list[Part]:
 
 @dataclass
 class _Fade:
-    """A fade from the state at `began`. parts: the texts in that state."""
+    """A fade from the states at `began` to the current target. parts: the texts that `start` is blended from."""
 
     start: torch.Tensor
     parts: list[Part]
@@ -94,12 +94,12 @@ class _Fade:
 
 
 class PromptBank:
-    """States of the prompt at any moment; `tokens` never blocks.
+    """States of the prompt for each frame; `tokens` never blocks.
 
     Slots with a weight above zero and the live prompt are blended; `prompt.select` shows one slot alone. When the
-    wanted texts change (another text, another selection), the states fade to the new target in `prompt.fade` seconds,
-    also from the middle of a fade. Weights are smoothed with their own time constant, independent of the frame rate.
-    Weights that a command clears (`shown.py`) fade like a change of text.
+    wanted texts change (another text, another selection), the states fade to the new target in `prompt.fade` seconds;
+    a fade in progress continues from its current states. Weights are smoothed with their own time constant, independent
+    of the frame rate. When a command clears the weights (`shown.py`), the states fade as for a change of text.
 
     The live prompt's weight is 1 minus the sum of the slots' weights, at least 0.
     """
@@ -109,7 +109,7 @@ class PromptBank:
         self._shown: torch.Tensor | None = None
         self._goal: list[Part] = []
         self.parts: list[Part] = []
-        """The texts in the newest `tokens`: at most MAX_REGIONS, sum 1, none negligible."""
+        """The texts in the newest `tokens`: at most MAX_REGIONS parts, with weights above 0.001 and sum 1."""
         self._key: dict[int, str] | None = None
         self._fade: _Fade | None = None
         self._weights: dict[int, float] = {}
@@ -147,12 +147,12 @@ class PromptBank:
 
     @property
     def texts(self) -> list[tuple[str, float]]:
-        """The texts of `parts` and their weights; without those that were blended, of which a frame never has many."""
+        """The texts of `parts` and their weights, without parts that `fold` blended from two texts."""
         named = [(self._texts.name(states), weight) for states, weight in self.parts]
         return [(text, weight) for text, weight in named if text]
 
     def _follow(self, now: float, snapshot: Snapshot) -> None:
-        """Smooth the slots' weights; cleared ones are 0 at once, because the prompt fades then."""
+        """Smooth the slots' weights. Cleared weights become 0 at once, because a fade of the states follows."""
         clearings = snapshot.fired(CLEARED)
         if self._clearings is not None and clearings != self._clearings:
             self._cleared = True
@@ -168,7 +168,7 @@ class PromptBank:
             self._weights[n] = goal if abs(goal - value) < _SMALL else value
 
     def _wish(self, snapshot: Snapshot) -> dict[int, str]:
-        """Texts by slot: 0 the prompt, 1 to 8 the slots with weight, -1 a slot shown alone."""
+        """The wanted texts by slot: 0 is the prompt, 1 to 8 are slots with a weight, -1 is a slot shown alone."""
         selected = int(snapshot["prompt.select"])
         if selected:
             return {-1: selected_text(snapshot)}
@@ -189,6 +189,7 @@ class PromptBank:
         return list(weights.items())
 
     def _now(self, now: float) -> torch.Tensor | None:
+        """The states at `now`, during a fade interpolated; sets `parts`."""
         fade = self._fade
         self.parts = self._goal
         if fade is None or self._shown is None:
@@ -205,6 +206,6 @@ class PromptBank:
 
 
 def _changed(before: dict[int, str], after: dict[int, str]) -> bool:
-    """Whether a text was replaced (a fade), and not only a weight changed."""
+    """Whether a text was replaced, which needs a fade, or only a weight changed."""
     alone = -1 in before or -1 in after
     return before != after if alone else any(before[n] != after[n] for n in before.keys() & after.keys())

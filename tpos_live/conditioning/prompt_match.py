@@ -1,21 +1,21 @@
-"""What an engine understands of a prompt, and the line that says it."""
+"""What an engine understands of a prompt, and the line that reports it to the performer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 _NAMED = 3
-"""Words without effect that are named; the others are counted."""
+"""Number of words without effect that the line lists; the others are only counted."""
 
 
 @dataclass(frozen=True)
 class PromptMatch:
-    """What an engine understands of a prompt. near: cosine of the family's nearest phrase, -1 to 1.
+    """What an engine understands of a prompt.
 
-    families: those that are drawn, nearest first; none only for a prompt without words. others: colours, styles and
-    moods that are drawn. missed: words that are not drawn. cut: there were more words than are analysed. instead: the
-    prompt is far from every family, and the nearest bright and clear one is drawn. taught: all words are of phrases
-    that the engine was trained with, or small ones.
+    families: the families that are drawn, best match first; empty only for a prompt without words. others: colours,
+    styles and moods that are drawn. near: cosine of the first family's nearest phrase, -1 to 1. missed: words that are
+    not drawn. cut: the prompt has more words than are analysed. instead: the prompt is far from every family, so a
+    substitute is drawn. taught: the prompt consists of phrases from the engine's training and of small words.
     """
 
     families: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class PromptMatch:
     instead: bool = False
     taught: bool = False
     in_order: tuple[str, ...] = ()
-    """The families in the order in which the prompt names them."""
+    """The families, in the order of the prompt."""
 
     def __str__(self) -> str:
         """One line: `city at night · neon (0.61); not understood: samurai`."""

@@ -14,7 +14,7 @@ from tpos_live.core.torch_threads import use_threads
 from tpos_live.scenes.palettes import HUES
 
 _PATIENCE = 5.0
-"""Seconds between checks whether the session has ended."""
+"""Longest wait for a prompt in seconds, after which the thread checks whether the session has ended."""
 
 
 class PromptReport:
@@ -33,12 +33,12 @@ class PromptReport:
         self._running = False
         self._thread: threading.Thread | None = None
         self.line = ""
-        """What the engine understands of the newest prompt; "" before the first and for an engine without vocabulary.
-        """
+        """What the engine understands of the newest prompt; "" before the first prompt, and without a vocabulary unless
+        the prompt has unused syntax."""
         self.families: tuple[str, ...] = ()
-        """The families that the engine draws of the newest prompt, nearest first; none where `line` is ""."""
+        """The families that the engine draws for the newest prompt, nearest first; empty without a vocabulary."""
         self.colours: tuple[str, ...] = ()
-        """The colours that it draws of it."""
+        """The colours that the engine draws for the newest prompt."""
 
     def __enter__(self) -> Self:
         if not self._synchronous:
@@ -61,7 +61,7 @@ class PromptReport:
             return
         self._asked = prompt
         if self._synchronous:
-            self._read(prompt)
+            self._analyse(prompt)
         else:
             self._wanted.put(prompt)
 
@@ -69,14 +69,14 @@ class PromptReport:
         use_threads(1)  # the renderer has the cores
         while self._running:
             if self._wanted.wait(_PATIENCE) and self._running:
-                self._read(self._wanted.take() or "")
+                self._analyse(self._wanted.take() or "")
 
-    def _read(self, prompt: str) -> None:
+    def _analyse(self, prompt: str) -> None:
         try:
-            vocabulary, bare = self._vocabulary(), plain(prompt)
-            match = vocabulary.match(bare.text) if vocabulary else None
+            vocabulary, words = self._vocabulary(), plain(prompt)
+            match = vocabulary.match(words.text) if vocabulary else None
             self.families = match.families if match else ()
             self.colours = tuple(word for word in match.others if word in HUES) if match else ()
-            self.line = "; ".join(filter(None, (bare.line, str(match or ""))))
+            self.line = "; ".join(filter(None, (words.line, str(match or ""))))
         except Exception:  # the report is optional and must not stop the session
             self.line, self.families, self.colours = "", (), ()

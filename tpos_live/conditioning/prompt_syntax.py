@@ -1,7 +1,7 @@
-"""From the typed prompt to the text that is encoded: without syntax of other programs, in the engine's own words.
+"""From the typed prompt to the text that is encoded: removes the syntax of other programs, and rewrites other words.
 
-`(fire:1.5)`, `((fire))`, `[ice]`, `a AND b`, `a BREAK b` and `<lora:x:1>` are not words. The engine gets the words
-alone, and the removed syntax is reported. `\\(` and `\\)` are literal brackets.
+`(fire:1.5)`, `((fire))`, `[ice]`, `a AND b`, `a BREAK b` and `<lora:x:1>` contain syntax. The engine gets only the
+words, and the prompt report lists the removed syntax. `\\(` and `\\)` are literal brackets.
 """
 
 from __future__ import annotations
@@ -24,20 +24,19 @@ _ESCAPED = re.compile(r"\\([()\[\]\\])")
 
 @dataclass(frozen=True)
 class Plain:
-    """text: the prompt without syntax. unused: kinds of syntax that have no effect, each once."""
+    """A prompt without syntax. text: its words. unused: kinds of removed syntax, each once."""
 
     text: str
     unused: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
-        """One line about unused syntax; "" without any."""
+        """One line that lists the removed syntax; "" where there was none."""
         return f"not used: {', '.join(self.unused)}" if self.unused else ""
 
 
 def plain(prompt: str) -> Plain:
-    """The words of `prompt`, any text; brackets need not be balanced. A prompt without such syntax is returned
-    unchanged."""
+    """`prompt`, any text, without syntax; brackets need not be balanced. A prompt without syntax stays unchanged."""
     unused: list[str] = []
     text, loras = _LORA.subn(" ", prompt)
     text, joints = _JOINTS.subn(",", text)
@@ -59,7 +58,7 @@ def plain(prompt: str) -> Plain:
 class PromptRewriter:
     """Rewrites a prompt for its engine: without other programs' syntax, and in words that the engine was trained with.
 
-    Each rewriting is logged at level DEBUG. Any thread may call it.
+    Logs each change at level DEBUG. Any thread may call it.
     """
 
     def __init__(self, vocabulary: Callable[[], Vocabulary | None]) -> None:

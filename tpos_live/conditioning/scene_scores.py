@@ -1,9 +1,9 @@
-"""How well a whole prompt fits each scene of an engine.
+"""How well a whole prompt fits each scene family of an engine.
 
-A prompt that describes its scene without the usual name, such as `a huge starry pinwheel`, is near to no phrase. A
-linear classifier, learned from descriptions (`tpos_live.training.text.descriptions`), is added to the cosines. It sees
-the sentence vector, which knows what words are alike, and the words themselves, of which that vector of 128 numbers
-keeps too little.
+A prompt that describes its scene without the usual name, such as `a huge starry pinwheel`, is near to no phrase. So the
+logits of a linear classifier, trained on descriptions (`tpos_live.training.text.descriptions`), are added to the
+cosines. Its features are the sentence vector, in which similar words are near each other, and a hashed bag of words:
+the vector of 128 numbers alone loses too much of the words.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ from tpos_live.core.tensor_file import read_tensors
 log = logging.getLogger(__name__)
 
 FILE = "descriptions.safetensors"
-"""In an engine folder: by family the weights of `features` and then one that is added, [dim + WORDS + 1]."""
+"""The classifier in an engine folder: by family the weights of `features`, then the bias; [dim + WORDS + 1]."""
 NONE = "none"
-"""In FILE, what was learned of texts that show none of the scenes."""
+"""The class in FILE of texts that show none of the scenes."""
 SHARE = 0.2
-"""Of the classifier's logits in a score, beside the cosine."""
+"""Factor on the classifier's logits in a score; the cosine has 1."""
 WORDS = 4096
-"""Numbers that words are hashed to; two words of a prompt seldom share one."""
+"""Buckets that words are hashed to; two words of a prompt seldom share a bucket."""
 _EMPHASIS = 2.0
-"""Length of the words' part beside the vector's. Of descriptions by writers that were not learned from, the classifier
-alone finds 74, 84, 86, 87 and 87 % with 0, 1, 1.5, 2 and 3."""
+"""Length of the bag of words; that of the sentence vector is 1. On held-out writers' descriptions the classifier alone
+finds the family of 74, 84, 86, 87 and 87 % with lengths 0, 1, 1.5, 2 and 3."""
 _ENDING = re.compile(r"(?<=\w{3})(ing|ed|es|s|ly)$")
 _ENOUGH = 4
-"""Words from which the classifier has its whole say: it learned from descriptions, and `sun` alone is none."""
+"""Words from which the logits count fully; fewer words scale them down, because the training data are descriptions and
+not single words."""
 _TOGETHER = 3
-"""Nearest phrases of a family whose mean cosine counts: a single one is often only spelled alike."""
+"""The mean cosine of this many nearest phrases of a family counts: a single near phrase is often only spelled alike."""
 _BATCH = 128
 
 Sentences = Callable[[list[str]], torch.Tensor]
@@ -45,8 +46,8 @@ Sentences = Callable[[list[str]], torch.Tensor]
 
 
 class SceneScore(NamedTuple):
-    """How well a text fits each family. scores: the higher the better. likely: that it shows it, by the classifier
-    alone, in [0, 1]; what is left of the sum shows none."""
+    """How well a text fits each family. scores: higher is better. likely: the classifier's probability that the text
+    shows the family, 0 to 1; the rest of the sum, up to 1, is that of no scene."""
 
     scores: dict[str, float]
     likely: dict[str, float]
@@ -59,27 +60,28 @@ def unit_vectors(sentences: Sentences, texts: Sequence[str]) -> torch.Tensor:
 
 
 def features(vectors: torch.Tensor, words: Sequence[Collection[str]]) -> torch.Tensor:
-    """What the classifier sees of texts: their sentence vectors, of unit length, and which words they have.
+    """The classifier's input: sentence vectors and hashed bags of words.
 
-    vectors: float [texts, dim]. words: `stems` of each text. Returns float [texts, dim + WORDS].
+    vectors: float [texts, dim], unit length. words: `stems` of each text. Returns float [texts, dim + WORDS].
     """
-    seen = torch.zeros(len(words), WORDS)
-    for row, found in zip(seen, words, strict=True):
-        for stem in found:
-            row[zlib.crc32(stem.encode()) % WORDS] = _EMPHASIS / len(found) ** 0.5
-    return torch.cat([vectors, seen], 1)
+    bags = torch.zeros(len(words), WORDS)
+    for bag, of_text in zip(bags, words, strict=True):
+        for stem in of_text:
+            bag[zlib.crc32(stem.encode()) % WORDS] = _EMPHASIS / len(of_text) ** 0.5
+    return torch.cat([vectors, bags], 1)
 
 
 def stems(text: str) -> set[str]:
-    """Its words, without small ones and without common endings."""
+    """The words of a text without small words, and without common endings (-ing, -ed, -es, -s, -ly)."""
     return {_ENDING.sub("", word) for word in plain_words(text).split() if word not in SMALL_WORDS}
 
 
 class SceneScores:
-    """Immutable: any thread may call it."""
+    """Scores of all families for one text: cosines plus the classifier's logits. Immutable: any thread may call it."""
 
     def __init__(self, rows: Mapping[str, Sequence[int]], learned: Mapping[str, torch.Tensor], dim: int) -> None:
-        """rows: by family its phrases' places. learned: of FILE; without one of the families, none of it is used."""
+        """rows: by family, the indices of its phrases. learned: the content of FILE; ignored where a family is missing.
+        dim: of the sentence vectors."""
         self._rows, size = rows, dim + WORDS + 1
         names = [*rows, NONE]
         fits = all(name in learned and learned[name].shape == (size,) for name in names)
@@ -87,7 +89,7 @@ class SceneScores:
         self._weights, self._bias = table[:, :-1], table[:, -1]
 
     def __call__(self, text: str, vector: torch.Tensor, cosines: torch.Tensor) -> SceneScore:
-        """vector: float [dim], unit length, of the text. cosines: float [phrases], to every phrase."""
+        """vector: the text's sentence vector, float [dim], unit length. cosines: to every phrase, float [phrases]."""
         near = [cosines[rows].topk(min(_TOGETHER, len(rows))).values.mean() for rows in self._rows.values()]
         words = stems(text)
         logits = self._weights @ features(vector[None], [words])[0] + self._bias
@@ -103,7 +105,7 @@ def best(scores: Mapping[str, float], among: Collection[str]) -> str:
 
 
 def read_learned(folder: Path) -> dict[str, torch.Tensor]:
-    """What an engine folder's classifier learned; nothing where it has none, or a damaged one."""
+    """The classifier's weights in an engine folder, see FILE; empty where there are none or they are damaged."""
     path = folder / FILE
     try:
         learned = read_tensors(path)

@@ -1,4 +1,4 @@
-"""Encoded texts: a cache that encodes on a thread of its own."""
+"""A cache of encoded texts, which encodes on a thread of its own so that the render thread never waits for it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TextCache:
         self._worker: threading.Thread | None = None
         self._failed: str | None = None
         self.error = ""
-        """The last text that could not be encoded, one line; "" if none, and once it is not wanted any more."""
+        """Why the last text could not be encoded, one line; "" if there is none, or once that text is not wanted."""
 
     def __enter__(self) -> Self:
         if not self._synchronous:
@@ -64,11 +64,11 @@ class TextCache:
                 self._known.move_to_end(text)
                 return known
         if self._synchronous:
-            return self._learn(text)
+            return self._encode_into_cache(text)
         return None
 
     def name(self, states: torch.Tensor) -> str:
-        """The text that `get` gave these states for, the same object; "" where it gave no such states."""
+        """The text whose states, as returned by `get`, are this very object; "" where there is none."""
         with self._change:
             return next((text for text, known in self._known.items() if known is states), "")
 
@@ -76,13 +76,13 @@ class TextCache:
         """Encode those of `texts` that are not cached, in this order, instead of earlier ones."""
         with self._change:
             if self._failed is not None and self._failed not in texts:
-                self._known.pop(self._failed, None)  # it is tried again where it is wanted again
+                self._known.pop(self._failed, None)  # so that it is tried again when it is wanted again
                 self._failed, self.error = None, ""
             self._wanted = [text for text in texts if text not in self._known]
             if self._wanted:
                 self._change.notify_all()
 
-    def _learn(self, text: str) -> torch.Tensor | None:
+    def _encode_into_cache(self, text: str) -> torch.Tensor | None:
         try:
             states = self._encode(self._rewrite(text))
             if states.is_cuda:  # frames are rendered on another stream, which does not wait for this one
@@ -109,4 +109,4 @@ class TextCache:
                 if not self._running:
                     return
                 text = self._wanted.pop(0)
-            self._learn(text)
+            self._encode_into_cache(text)

@@ -1,11 +1,10 @@
-"""What an engine understands of a prompt: its vocabulary, and the nearest entry for every word.
+"""What an engine understands of a prompt: matches its words to the phrases that the engine was trained on.
 
 An engine that was trained on a known set of subjects lists them in `vocabulary.json` beside its weights: phrases of
 every family, colour, style and mood. Other words are mapped to the nearest phrase in the space of the engine's own
-sentence vectors; a word without a near phrase is reported, so that nobody waits for its effect. A prompt can be
-rewritten in words that the engine knows. A prompt that is far from all families is drawn as the nearest bright and
-clear one, in the colours that it names or implies (`implied_colours.py`). The report says what is drawn: each word is
-either in the image or named.
+sentence vectors. The prompt report lists words without a near phrase, so that nobody waits for their effect.
+`rewrite` gives the prompt in words that the engine knows. A prompt that is far from all families is drawn as the
+nearest bright and clear family, in the colours that it names or implies (`implied_colours.py`).
 """
 
 from __future__ import annotations
@@ -39,32 +38,33 @@ from tpos_live.conditioning.words import (
 log = logging.getLogger(__name__)
 
 NEAR = 0.65
-"""Cosine from which a word counts as understood. Of thirty animals, tools and trades that Ember cannot draw 28 are
-below; of eighty synonyms that no caption has 48 are above, the others are drawn as their nearest phrase."""
+"""Cosine from which a word counts as understood. Of 30 animals, tools and trades that Ember cannot draw, 28 are below;
+of 80 synonyms that are in no caption, 48 are above. The other 32 are drawn as their nearest phrase."""
 NAMED = 0.72
-"""Cosine from which words name a family in a prompt that is far from all as a whole. With 0.65, 33 of 146 prompts of no
-scene are taken for one by a word such as "stage" or "time"; so 20, and 2 of 334 others more are said to be none."""
+"""Cosine from which words name a family in a prompt that is far from all families as a whole. With 0.65, 33 of 146
+prompts without a scene get one by a word such as "stage" or "time", with 0.72 only 20; of 334 prompts with a scene, 2
+more get none."""
 SURE = 0.8
 """Cosine from which words name a second family."""
 WRITTEN = 0.9
 """Cosine from which a word counts as written out."""
 LISTED, SUBJECT = 0.7, 0.7
-"""Added to the score of a family that is written out, and of one that is so before the first preposition."""
+"""Bonus on the score of a family that is written out, and a second bonus where that is before the first preposition."""
 CONFIDENT = 0.8
-"""From how likely a family is by the classifier it is understood in a prompt that is far from all phrases."""
+"""Classifier probability from which a family counts as understood in a prompt that is far from all phrases."""
 GUESS = 0.3
-"""From how likely it is drawn as the nearest, also if it is no bright and clear one."""
+"""Classifier probability from which a family is drawn although it is not a bright and clear one."""
 _BRIGHT = "bright"
-"""Mood that is added to a substitute where the prompt names none."""
+"""Mood that is added to dim and substituted families where the prompt names no mood."""
 MOST_WORDS = 24
-"""Words that are analysed; more than any engine here reads."""
+"""Words that are analysed: more than any engine here reads."""
 LONGEST = 3
-"""Words in the longest phrase that is searched."""
+"""Words in the longest phrase that is searched for, unless `also` has a longer one."""
 
 
 @dataclass(frozen=True)
 class _Match:
-    """Words `start` to `end` of a prompt, and the nearest entry."""
+    """Words `start` to `end` (exclusive) of a prompt, the index of the nearest entry, and their cosine."""
 
     start: int
     end: int
@@ -73,7 +73,7 @@ class _Match:
 
 
 class Vocabulary:
-    """The phrases of an engine and their vectors. Immutable but for a cache: any thread may call it."""
+    """The phrases of an engine and their vectors. Immutable except for a locked cache: any thread may call it."""
 
     def __init__(
         self,
@@ -84,11 +84,13 @@ class Vocabulary:
         written: Collection[str] = (),
         learned: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
-        """phrases: by kind and name, at least one family. clear: families with bright and clear images; none means all.
-        also: more words of families, found as they are written and no others like them: the encoder places rare
-        words badly. The engine was not trained with them, so a prompt with them is rewritten. No typing error is read
-        as one of them: there are too many. written: words that are no typing errors, see `Spelling`. learned: see
-        `SceneScores`. Encodes all phrases: tens of milliseconds."""
+        """Encodes all phrases: tens of milliseconds.
+
+        phrases: by kind and name, at least one family. clear: families with bright and clear images; empty means all.
+        also: more words of families. They match by their spelling alone, because the encoder places rare words badly.
+        The engine was not trained with them, so a prompt with them is rewritten. Typing errors are not corrected to
+        them, because they are too many. written: words that are never corrected, see `Spelling`. learned: see
+        `SceneScores`."""
         self._clear = frozenset(clear) & phrases["family"].keys() or frozenset(phrases["family"])
         self._colours = frozenset(phrases.get("colour", ()))
         self._moods = frozenset(phrases.get("mood", ()))
@@ -110,7 +112,7 @@ class Vocabulary:
         self._longest = max(LONGEST, *(len(text.split()) for text, _ in named)) if named else LONGEST
         names = {word for text, _ in named for word in text.split()}
         self._spelling = Spelling(taught, names.union(written) if written else ())
-        # The text encoder's thread and the prompt report's want the same one at the same time.
+        # The text encoder's thread and the prompt report's thread ask for the same prompt at the same time.
         self._matches, self._matching = lru_cache(maxsize=64)(self._match_anew), threading.Lock()
 
     def match(self, prompt: str) -> PromptMatch:
@@ -126,7 +128,7 @@ class Vocabulary:
         bare = [self._spelling(plain_letters(word).strip(".,;:!?\"'()[]{}")) for word in words]
         known = [bool(re.search(r"[a-z]", word)) for word in bare]
         if not any(known):
-            return self._unread(words, cut)
+            return self._match_unreadable(words, cut)
         spans = [
             (start, end)
             for start in range(len(words))
@@ -155,13 +157,13 @@ class Vocabulary:
         for name in (subjects := set(_subjects(written, bare))):
             scores[name] += SUBJECT
         families = self._families(found["family"], cosines, scores)
-        firm = 1.0 if families[0] in subjects else likely[families[0]]
-        said = plain_words(prompt)
+        certainty = 1.0 if families[0] in subjects else likely[families[0]]
+        plain = plain_words(prompt)
         instead = False
-        if not (taught := self._taught(said)):
-            meant = " ".join(map(self._spelling, said.split()))
-            joined = _joined(written, bare) | {name for name in self._plainest if self._is_named(name, meant)}
-            families, instead = self._drawn(families, found["family"], listed, joined, cosines, scores, firm)
+        if not (taught := self._is_taught(plain)):
+            corrected = " ".join(map(self._spelling, plain.split()))
+            joined = _joined(written, bare) | {name for name in self._plainest if self._is_named(name, corrected)}
+            families, instead = self._to_draw(families, found["family"], listed, joined, cosines, scores, certainty)
             if not found["colour"] and (colour := implied_colour(bare, self._colours)):
                 found["colour"] = {colour: 1.0}
             if _BRIGHT in self._moods and not found["mood"] and (instead or families[0] not in self._clear):
@@ -178,8 +180,9 @@ class Vocabulary:
         in_order = self._in_order(families, matches)
         return PromptMatch(families, tuple(others), near, tuple(dict.fromkeys(missed)), cut, instead, taught, in_order)
 
-    def _unread(self, words: list[str], cut: bool) -> PromptMatch:
-        """Of a prompt in another script: the text encoder has no words for it, and its own image of that is dim."""
+    def _match_unreadable(self, words: list[str], cut: bool) -> PromptMatch:
+        """The match of a prompt without Latin letters. The text encoder has no tokens for it and would give a dim
+        image, so a bright and clear family is drawn instead."""
         missed = tuple(dict.fromkeys(words))
         if not re.search(r"\w", " ".join(words)):
             return PromptMatch(missed=missed, cut=cut)
@@ -194,36 +197,37 @@ class Vocabulary:
     def rewrite(self, prompt: str) -> str:
         """The prompt in words that the engine knows: `a hearth in neon` becomes `neon fire`.
 
-        A prompt of known words stays as it is. A second scene is kept where its plainest name is written out, or where
-        an `and` joins two that are; a merely similar word in a sentence is no second scene.
+        A prompt of known words stays unchanged, except that emoji become words. A second scene is kept where its
+        plainest name is written out, or where an `and` joins two scenes that are written out. A word that is only
+        similar to a scene's does not add a second scene.
         """
-        understood = self.match(prompt)
-        if not understood.families or understood.taught:
+        match = self.match(prompt)
+        if not match.families or match.taught:
             return spelled_out(prompt)
-        return " ".join((*understood.others, " and ".join(self._plainest[name] for name in understood.in_order)))
+        return " ".join((*match.others, " and ".join(self._plainest[name] for name in match.in_order)))
 
     def _listed(self, text: str) -> int | None:
-        """The entry of words that are listed, in the singular or in the plural."""
+        """The index of the entry for words that are listed, in the singular or in the plural; None for others."""
         forms = (text, text.removesuffix("s"), text.removesuffix("es"))
         return next((self._exact[form] for form in forms if form in self._exact), None)
 
-    def _taught(self, said: str) -> bool:
-        """Whether `said` consists of known phrases and small words only."""
+    def _is_taught(self, plain: str) -> bool:
+        """Whether `plain` consists of known phrases and small words only."""
         for text in self._longest_first:
-            if text in said:
-                said = re.sub(rf"\b{re.escape(text)}\b", " ", said)
-        return all(word in SMALL_WORDS for word in said.split())
+            if text in plain:
+                plain = re.sub(rf"\b{re.escape(text)}\b", " ", plain)
+        return all(word in SMALL_WORDS for word in plain.split())
 
     def _families(self, named: dict[str, float], cosines: torch.Tensor, scores: Mapping[str, float]) -> tuple[str, ...]:
-        """The family that fits the whole prompt best, of those that are written out if some are, then others that are
-        named."""
+        """The family that fits the whole prompt best, then other families that its words name. named: by family, the
+        highest cosine of a match. cosines: row 0 is the whole prompt's."""
         whole, entry = cosines[0].max(0)
         kind, name = self._entries[int(entry)]
         first = name if kind == "family" and whole > 1.0 else best(scores, self._plainest)
         second = [name for name, near in named.items() if near >= SURE and name != first]
         return (first, *second)
 
-    def _drawn(
+    def _to_draw(
         self,
         families: tuple[str, ...],
         named: dict[str, float],
@@ -231,45 +235,45 @@ class Vocabulary:
         joined: Collection[str],
         cosines: torch.Tensor,
         scores: Mapping[str, float],
-        firm: float,
+        certainty: float,
     ) -> tuple[tuple[str, ...], bool]:
-        """The families of a rewritten prompt, and whether they substitute for a prompt that is far from all.
+        """The families of a rewritten prompt, and whether they are a substitute for a prompt far from all families.
 
-        listed: families that are written out. joined: those that may be a second one. firm: how likely the first is, 1
-        for the subject.
+        families: as `_families` returns them. listed: families that are written out. joined: families that may be a
+        second scene. certainty: probability of the first family, 1 for the subject.
         """
         first = families[0]
         near = float(cosines[0, self._rows[first]].max())
         by_near = sorted(named, key=named.__getitem__, reverse=True)
         written = [name for name in by_near if name in listed]
         clear = [name for name in by_near if name in self._clear and named[name] >= NAMED]
-        if near < NEAR and not written and not clear and firm < CONFIDENT:
-            return (first if firm >= GUESS else best(scores, self._clear),), True
-        if first in written:  # a scene that is written out gives way to another one that is, not to a similar word
+        if near < NEAR and not written and not clear and certainty < CONFIDENT:
+            return (first if certainty >= GUESS else best(scores, self._clear),), True
+        if first in written:  # only another family that is written out may replace one that is
             clear = [name for name in clear if name in written]
-        if clear and first not in self._clear and firm < GUESS:
+        if clear and first not in self._clear and certainty < GUESS:
             first = clear[0]
         kept = [name for name in (*families, *written) if name != first and name in joined]
-        # Two scenes share the brightness of an image: of two dim ones the second is invisible.
+        # Two scenes share the brightness of an image: with two dim scenes, the second is invisible.
         kept = [name for name in kept if first in self._clear or name in self._clear]
         return tuple(dict.fromkeys((first, *kept))), False
 
     def _written(self, matches: Sequence[_Match]) -> list[tuple[_Match, str]]:
-        """The matches that are written out and name a family, and its name, in the order of the prompt."""
+        """The matches that write out a family, each with the family's name, in the order of the prompt."""
         named = [(match, *self._entries[match.entry]) for match in matches if match.near >= WRITTEN]
         return sorted(((m, name) for m, kind, name in named if kind == "family"), key=lambda each: each[0].end)
 
     def _in_order(self, families: tuple[str, ...], matches: Sequence[_Match]) -> tuple[str, ...]:
-        """Families in the order of the prompt; one that no word of it names alone is that of the whole, and first."""
+        """Families in the order of the prompt. A family that the whole prompt leads to, and no word alone, is first."""
         backwards = sorted(matches, key=lambda match: -match.start)
         places = {self._entries[match.entry]: match.start for match in backwards}
         return tuple(sorted(families, key=lambda name: places.get(("family", name), -1)))
 
-    def _is_named(self, family: str, said: str) -> bool:
-        return any(re.search(rf"\b{re.escape(n)}\b", said) for n in (self._plainest[family], family.replace("_", " ")))
+    def _is_named(self, family: str, plain: str) -> bool:
+        return any(re.search(rf"\b{re.escape(n)}\b", plain) for n in (self._plainest[family], family.replace("_", " ")))
 
     def _match(self, spans: list[tuple[int, int]], cosines: torch.Tensor) -> list[_Match]:
-        """The best match of every span of words, best and longest first, without overlaps."""
+        """The matches of spans with a cosine of NEAR or more, without overlaps: the best and longest have priority."""
         if not spans:
             return []
         near, entry = cosines.max(1)
@@ -286,16 +290,16 @@ class Vocabulary:
 
 
 def _subjects(written: Sequence[tuple[_Match, str]], bare: Sequence[str]) -> list[str]:
-    """The families before the first preposition.
+    """The families that the prompt names before the first preposition.
 
-    What stands behind it is the place or the time of the subject: `a far galaxy in black space`.
+    Behind it a prompt says where or when its subject is: `a far galaxy in black space`.
     """
     first = next((at for at, word in enumerate(bare) if word in PREPOSITIONS), 0)
     return [name for match, name in written if match.end <= first]
 
 
 def _joined(written: Sequence[tuple[_Match, str]], bare: Sequence[str]) -> set[str]:
-    """The families on either side of an `and`, before a preposition: `orcas and a volcano`."""
+    """The families on both sides of an `and`, up to a preposition: `orcas and a volcano`."""
     joints = [at for at, word in enumerate(bare) if word in JOINTS]
     joined: set[str] = set()
     for begin, end in pairwise((-1, *joints, len(bare))) if joints else ():
@@ -305,9 +309,9 @@ def _joined(written: Sequence[tuple[_Match, str]], bare: Sequence[str]) -> set[s
 
 
 def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:
-    """The vocabulary of an engine folder; None where it has none, or a damaged one.
+    """The vocabulary of an engine folder; None where it is missing, or damaged, which is logged.
 
-    sentences: gives the engine's sentence vectors.
+    sentences: the engine's encoder of sentence vectors.
     """
     phrases = read_phrases(folder)
     if phrases is None:

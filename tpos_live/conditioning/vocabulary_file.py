@@ -9,13 +9,13 @@ VOCABULARY_FILE = "vocabulary.json"
 KINDS = ("family", "colour", "style", "mood")
 """Sections of the file, in the order of the report."""
 ALSO = "also"
-"""Section of the file: more words of families, for matching alone."""
+"""Section of the file: more words of families, which match but were not in the training."""
 CLEAR = "clear"
 """Section of the file: names of families with bright, clear images."""
 
 
 def read_phrases(folder: Path) -> dict[str, dict[str, list[str]]] | None:
-    """Texts by section and name; None where the file is missing or damaged."""
+    """The file's texts, by section and name; None where it is missing or damaged."""
     try:
         phrases = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
         lists = [texts for kind in KINDS for texts in phrases[kind].values()]
@@ -28,7 +28,7 @@ def read_phrases(folder: Path) -> dict[str, dict[str, list[str]]] | None:
 
 
 def offered_scenes(folder: Path) -> frozenset[str] | None:
-    """The phrases of the families that an engine folder offers; None where it does not say."""
+    """All phrases of the families that an engine folder offers; None without a valid file."""
     phrases = read_phrases(folder)
     return None if phrases is None else frozenset(text for texts in phrases["family"].values() for text in texts)
 

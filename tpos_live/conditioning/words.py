@@ -1,12 +1,13 @@
-"""The words of a prompt: pictures as their names, letters as they are looked up, small words, and typing errors.
+"""Normalises the words of a prompt before they are matched: emoji, accents, small words and typing errors.
 
-Emoji are read as their names in Unicode, `🔥` as `fire` and `🌊` as `water wave`. Words are looked up in lower case,
-without accents, with one kind of apostrophe.
+Emoji are replaced by their Unicode names, `🔥` by `fire` and `🌊` by `water wave`. Words are looked up in lower
+case, without accents, with one kind of apostrophe.
 
-A word that the tokenizer does not know as a whole is taken for a word of the engine's scenes where one letter too many,
-one too few, one wrong or two exchanged make the difference, `tunel` for `tunnel` (Damerau, "A technique for computer
-detection and correction of spelling errors", 1964: 80 % of such errors). The first letter must be right, and no last
-letter is added or left out: `seams` are no `beams`, and `glassy` is no `glass`. A plural of a known word is no error.
+A word that is no whole token of the tokenizer is corrected to a word of the engine's scenes at a Damerau-Levenshtein
+distance of 1 (one letter added, missing, wrong, or two exchanged), `tunel` to `tunnel`; this covers 80 % of spelling
+errors (Damerau, "A technique for computer detection and correction of spelling errors", 1964). The first letter must be
+right, and no letter is added or removed at the end: `seams` does not become `beams`, nor `glassy` `glass`. The plural
+of a known word is no error.
 """
 
 from __future__ import annotations
@@ -26,64 +27,65 @@ SMALL_WORDS = frozenset([
     "like", "as", "made", "out", "off", "up", "down", "near", "inside", "around", "while", "where", "during", "full",
     "be", "are", "we", "i", "you", "he", "she", "they", "his", "her", "their", "our", "no", "not", "many", "more",
 ])  # fmt: skip
-"""Words that name no subject, but say how subjects stand to each other."""
+"""Words that name no subject: articles, prepositions, pronouns and the like."""
 PREPOSITIONS = frozenset([
     "in", "on", "at", "over", "under", "into", "above", "below", "behind", "through", "beneath", "near",
 ])  # fmt: skip
-"""Words behind which a prompt says where or when its subject is."""
+"""Words that introduce where or when the subject of a prompt is."""
 JOINTS = frozenset(["and", "with", "meets", "&", "+"])
 """Words between two subjects."""
 SHORTEST = 5
-"""Letters of the shortest word that is corrected: shorter ones are near to too many others."""
+"""Letters of the shortest word that is corrected: shorter words are similar to too many others."""
 SHORTEST_WRONG = 7
-"""The same for a wrong letter: `flakes` are no `flames`."""
+"""The same for a wrong letter: `flakes` must not become `flames`."""
 
 _JOINER = "\u200d"
-"""Makes one picture of two."""
+"""Zero width joiner: makes one emoji of two."""
 _JOINERS = frozenset(_JOINER) | frozenset("\ufe0e\ufe0f\u20e3") | frozenset(map(chr, range(0xE0020, 0xE0080)))
-"""What joins emoji, or says how they are drawn: also a key's frame, and the letters behind a region's flag."""
+"""Code points without a name of their own in a prompt: joiner, variation selectors, keycap, and tags of flags."""
 _SKIN = range(0x1F3FB, 0x1F400)
 """Modifiers of the skin's colour."""
 _FLAGS = range(0x1F1E6, 0x1F200)
-"""Letters of which two are a flag."""
-_PICTURES = (
+"""Regional indicators: two of them are a flag."""
+_EMOJI = (
     range(0x231A, 0x231C), range(0x23F0, 0x23F4), range(0x2600, 0x2800), range(0x2B1B, 0x2B1D), range(0x2B50, 0x2B56),
     range(0x1F000, 0x20000),
 )  # fmt: skip
-"""Code points: not signs of text, such as ® and №."""
+"""Code points of emoji, without text symbols such as ® and №."""
 _COLOURED = "⚪⚫⬛⬜🖤🤍🏴🏳"
-"""Are black or white."""
+"""Emoji that really are black or white."""
 _OF_SIGNS = ("black", "white", "heavy", "medium")
-"""Words of other names that say how the sign is drawn, filled or not: ❤ is "heavy black heart"."""
+"""Words in the names of other emoji that mean filled, outlined or bold: ❤ is "heavy black heart"."""
 _NEWER = {"\U0001fabc": "jellyfish"}
 """Names that the Unicode of Python 3.11 does not have yet."""
 _LETTERS = str.maketrans({"’": "'", "‘": "'", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th",
                          "ł": "l", "ı": "i"})  # fmt: skip
-"""Letters that Unicode does not take for one with an accent."""
+"""Letters that NFKD does not decompose."""
 
 
 def spelled_out(prompt: str) -> str:
-    """`prompt` with every picture as its name, lower case, once, and `and` between two pictures; a text without any is
-    returned unchanged. A picture that this Python's Unicode does not know stays."""
+    """`prompt` with each emoji replaced by its name in lower case, repeated emoji by one name, and `and` between two
+    names. A text without emoji is returned unchanged. An emoji that this Python's Unicode does not know stays."""
     if prompt.isascii():
         return prompt
     names = {letter: _name(letter) for letter in dict.fromkeys(prompt)}
     if not any(names.values()):
         return prompt
     parts: list[str] = []
-    said: set[str] = set()
+    used: set[str] = set()
     for before, letter in pairwise(f" {prompt}"):
         if name := names[letter]:
-            joint = "" if not said or name.isspace() or before == _JOINER else "and "
-            parts.append(" " if name in said else f" {joint}{name} ")
-            said.add(name)
+            joint = "" if not used or name.isspace() or before == _JOINER else "and "
+            parts.append(" " if name in used else f" {joint}{name} ")
+            used.add(name)
         elif letter not in _JOINERS:
             parts.append(letter)
     return " ".join("".join(parts).split())
 
 
 def _name(letter: str) -> str:
-    if not any(ord(letter) in pictures for pictures in _PICTURES):
+    """The name of an emoji, " " for a skin colour, "" for other characters."""
+    if not any(ord(letter) in emoji for emoji in _EMOJI):
         return ""
     if ord(letter) in _SKIN:
         return " "
@@ -94,7 +96,7 @@ def _name(letter: str) -> str:
 
 
 def plain_letters(text: str) -> str:
-    """`Popocatépetl` as `popocatepetl`; other scripts stay as they are."""
+    """Lower case without accents: `Popocatépetl` becomes `popocatepetl`; letters of other scripts stay."""
     text = text.lower()
     if text.isascii():
         return text
@@ -111,16 +113,15 @@ class Spelling:
     """Corrects single words. Immutable: any thread may call it."""
 
     def __init__(self, texts: Iterable[str], written: Collection[str]) -> None:
-        """texts: what a prompt may mean, lower case; of two words that are as near, the first counts. written: words
-        that are never corrected, lower case; none means that nothing is corrected, as nothing tells errors from names.
-        """
+        """texts: lower case; words are corrected to their words, of two at the same distance to the first. written:
+        words that are never corrected, lower case; where empty, nothing is corrected, because names would be too."""
         words = (word for text in texts for word in re.findall(r"[a-z]+", text))
         self._rank = {word: at for at, word in reversed(list(enumerate(words))) if len(word) >= SHORTEST}
         self._longest = max(map(len, self._rank), default=0) + 1  # of a word with one letter too many
         self._written = frozenset(written)
 
     def __call__(self, word: str) -> str:
-        """`word`, lower case, or what it was to be."""
+        """`word` (lower case), or its correction."""
         if not self._written or not SHORTEST <= len(word) <= self._longest or not re.fullmatch("[a-z]+", word):
             return word
         if any(form in self._written or form in self._rank for form in (word, word.removesuffix("s"))):
@@ -129,6 +130,7 @@ class Spelling:
 
 
 def _one_edit(word: str) -> Iterator[str]:
+    """All words at one edit from `word` that may be meant; some more than once."""
     for at in range(1, len(word)):
         head, tail = word[:at], word[at:]
         if len(tail) > 1:
@@ -141,7 +143,7 @@ def _one_edit(word: str) -> Iterator[str]:
 
 
 def whole_words(folder: Path) -> frozenset[str]:
-    """Words that the tokenizer of an engine folder (WordPiece, lower case) knows as a whole; none for another one."""
+    """Words that are whole tokens of an engine folder's tokenizer (WordPiece, lower case); empty for other kinds."""
     try:
         model = json.loads((folder / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8"))["model"]
         return frozenset(model["vocab"]) if model["type"] == "WordPiece" else frozenset()
