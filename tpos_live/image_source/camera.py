@@ -1,5 +1,4 @@
-"""A camera, a network stream or another live picture as a source: the newest picture, and a new attempt when it stalls
-or is unplugged."""
+"""Reads a camera, a network stream or another live source, and opens it again when it stalls or is unplugged."""
 
 from __future__ import annotations
 
@@ -23,19 +22,19 @@ log = logging.getLogger(__name__)
 STALLED = 2.0
 """Seconds without a picture after which a camera is opened again."""
 PAUSES = (0.5, 1.0)
-"""Seconds between attempts to open it again; the last one from then on."""
+"""Backoff: seconds before the first and before each further attempt to open it again."""
 PATIENCE = 10.0
-"""Seconds that the first picture may take."""
+"""Timeout in seconds for opening, and for the first picture."""
 STREAMS = ("rtsp://", "rtmp://", "udp://", "tcp://", "srt://")
 TEST_PICTURES = "lavfi:"
 QUICK = {"udp": {"analyzeduration": "300000"}}
-"""FFmpeg's options by scheme: a transport stream lists what is in it, so 0.3 s of it are enough (0.7 s to the first
-picture in place of 1.1 s)."""
+"""FFmpeg's options by scheme. A transport stream lists its contents often, so probing 0.3 s of it is enough (0.7 s to
+the first picture, was 1.1 s)."""
 
 
 def address_of(name: str) -> tuple[str, str | None]:
-    """What FFmpeg is to open for `camera`, `camera:N`, `camera:NAME`, a stream's address or `lavfi:FILTERS`: address
-    and format. Raises SourceError on a system without cameras that FFmpeg knows."""
+    """The address and format that FFmpeg opens for `camera`, `camera:N`, `camera:NAME`, a stream's address or
+    `lavfi:FILTERS`; with format None FFmpeg decides. Raises SourceError where FFmpeg has no such camera."""
     if name.startswith(STREAMS):
         return name, None
     if name.startswith(TEST_PICTURES):
@@ -55,8 +54,8 @@ def address_of(name: str) -> tuple[str, str | None]:
 class Camera(Reader):
     """Reads on a thread of its own; `at` gives the newest picture.
 
-    While the camera is lost the last picture stays; `trouble` says so, and a line when it is lost and when it is back.
-    A thread that hangs in the driver is left behind. Thread contract: `at`, `trouble` and `close` belong to one thread.
+    While the camera is lost, the last picture stays and `trouble` has the reason; the loss and the return are logged.
+    A thread that hangs in the driver is abandoned. Thread contract: `at`, `trouble` and `close` belong to one thread.
     """
 
     live = True
@@ -68,10 +67,11 @@ class Camera(Reader):
         attempt: Callable[[Mailbox[av.VideoFrame]], Attempt] | None = None,
         remedy: str = "check the camera and who else uses it",
     ) -> None:
-        """Waits for the first picture, PATIENCE at most. Raises SourceError if there is none.
+        """Waits for the first picture, at most PATIENCE seconds. Raises SourceError if none comes.
 
-        attempt: begins to read; None: what FFmpeg knows by this name. remedy: what to do if it cannot be opened."""
-        shown = masked(name)  # a camera of the network may have a password in its address
+        attempt: opens the camera and begins to read; None opens `name` with FFmpeg. remedy: the part of the error
+        message that says what to do."""
+        shown = masked(name)  # the address of a network camera may contain a password
         self.name = shown if len(shown) <= 40 else f"{shown[:37]}..."
         self._begin = attempt or partial(_FFmpegAttempt, address_of(name))
         self._clock = clock
@@ -107,16 +107,16 @@ class Camera(Reader):
         self._attempt.stop()
 
     def _patience(self) -> float:
-        """Seconds without a picture until the next attempt."""
-        if self._attempt.opening:  # it ends by itself; another attempt would find its port taken
+        """Seconds without a picture before the next attempt."""
+        if self._attempt.opening:  # it has a timeout of its own, and may hold the port that another attempt needs
             return PATIENCE + STALLED
         pause = PAUSES[min(self._attempts, len(PAUSES) - 1)]
         return pause if self._attempt.error else max(STALLED, pause)
 
 
 class Attempt(ABC):
-    """One opening of a camera, on a thread. `error`: why it has ended, "" while it reads. `opening`: whether it waits
-    for the system or the network, at most PATIENCE seconds."""
+    """One attempt to open and read a camera, on a thread of its own. `error`: why it has ended, "" while it runs.
+    `opening`: whether it still waits for the system or the network, at most PATIENCE seconds."""
 
     def __init__(self, pictures: Mailbox[av.VideoFrame]) -> None:
         self.error = ""
@@ -129,12 +129,13 @@ class Attempt(ABC):
         self._stop.set()
 
     def wait_for_first(self, seconds: float) -> None:
-        """Until there is a picture or a reason why there will be none."""
+        """Wait until a picture has come or the attempt has ended, at most `seconds`."""
         self._first.wait(seconds)
 
     @abstractmethod
     def _read(self) -> str:
-        """Give pictures to `_put` until `_stop` is set; returns or raises why there are no more."""
+        """Pass pictures to `_put` until `_stop` is set. Returns the reason why no more come, "" after a stop, or raises
+        it."""
 
     def _put(self, picture: av.VideoFrame) -> None:
         self._pictures.put(picture)
@@ -144,14 +145,14 @@ class Attempt(ABC):
         try:
             self.error = self._read()
         except Exception as error:  # drivers and servers fail in many ways; the show goes on
-            self.error = reason(error, 120)  # FFmpeg's own text has the whole address in it
+            self.error = reason(error, 120)  # without the address, which FFmpeg's own text contains
         finally:
             self.opening = False
             self._first.set()
 
 
 class _FFmpegAttempt(Attempt):
-    """What FFmpeg opens."""
+    """An attempt with FFmpeg. address: as from `address_of`."""
 
     def __init__(self, address: tuple[str, str | None], pictures: Mailbox[av.VideoFrame]) -> None:
         self._address = address
@@ -163,12 +164,12 @@ class _FFmpegAttempt(Attempt):
         self.opening = True
         with av.open(address, format=kind, timeout=(PATIENCE, STALLED), options=options) as container:
             self.opening = False
-            container.streams.video[0].thread_type = "SLICE"  # whole pictures in several threads would be late
+            container.streams.video[0].thread_type = "SLICE"  # frame threading would add latency
             begin: float | None = None
             for frame in container.decode(video=0):
                 if self._stop.is_set():
                     return ""
-                if kind == "lavfi":  # made as fast as they are read
+                if kind == "lavfi":  # FFmpeg's filters generate pictures as fast as they are read
                     begin = time.monotonic() if begin is None else begin
                     self._stop.wait(max(begin + (frame.time or 0.0) - time.monotonic(), 0.0))
                 self._put(frame)

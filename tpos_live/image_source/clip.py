@@ -1,4 +1,4 @@
-"""A video file as a source: any place in it, by the pictures' own times."""
+"""A video file as a source, with random access by the pictures' timestamps."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tpos_live.core.errors import reason
 from tpos_live.image_source.reader import Reader, SourceError
 
 FAR = 1.0
-"""Seconds ahead from which on the decoder seeks instead of decoding all that lies between."""
+"""Seconds ahead from which the decoder seeks, instead of decoding all pictures up to there."""
 NEAR = 0.8
-"""Seconds ahead up to which each picture is decoded: more than a decoder holds back to put them in order."""
+"""Seconds ahead up to which each picture is decoded: more than a decoder's delay for reordering."""
 LONGEST_REST = 0.02
-"""Seconds between two pictures that nobody sees, at most, where a clip is gentle."""
+"""Longest pause in seconds between two pictures that are decoded but not shown, where a clip is `gentle`."""
 THREADS = 2
-"""Of the decoder: the engine needs the other cores."""
+"""Threads of the decoder: the engine needs the other cores."""
 
 
 class Clip(Reader):
-    """A video file. A picture is shown from its own time until the next one's: constant and variable rates alike."""
+    """A video file. A picture is shown from its timestamp to the next picture's, so variable frame rates work too."""
 
     def __init__(self, path: Path) -> None:
         """Raises SourceError for a file without pictures."""
@@ -44,7 +44,7 @@ class Clip(Reader):
             self._stream.codec_context.thread_count = THREADS
             self._stream.thread_type = "AUTO"
             self._from = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
-            self._length = self._told_length()
+            self._length = self._declared_length()
             self._restart(0.0)
             if self._now is None:
                 raise SourceError(f"source {path.name}: has no picture that can be decoded; choose another file")
@@ -57,14 +57,14 @@ class Clip(Reader):
         return self._length
 
     def at(self, seconds: float) -> av.VideoFrame | None:
-        if self._now is None or seconds < self._time(self._now) or self._lies_far(seconds):
+        if self._now is None or seconds < self._time(self._now) or self._is_far(seconds):
             self._restart(seconds)
         while self._next is not None and self._time(self._next) <= seconds:
-            self._pass_over(seconds - self._time(self._next) > NEAR)
+            self._skip_nonref(seconds - self._time(self._next) > NEAR)
             began = time.perf_counter()
             self._now, self._next = self._next, self._decoded()
             if self._next is None and self._now is not None:
-                self._found_end(self._now)
+                self._correct_length(self._now)
             elif self.gentle and self._next is not None and self._time(self._next) <= seconds:
                 time.sleep(min(time.perf_counter() - began, LONGEST_REST))
         return self._now
@@ -72,30 +72,29 @@ class Clip(Reader):
     def close(self) -> None:
         self._container.close()
 
-    def _pass_over(self, far: bool) -> None:
-        """Leave out the pictures that no other one is decoded from, half of them in most files, while the place that
-        is wanted is far."""
-        self._stream.codec_context.skip_frame = "NONREF" if far else "DEFAULT"
+    def _skip_nonref(self, on: bool) -> None:
+        """Do not decode non-reference frames, half of the frames in most files, or decode all frames."""
+        self._stream.codec_context.skip_frame = "NONREF" if on else "DEFAULT"
 
-    def _told_length(self) -> float:
-        """Seconds by the file's own account; 0 if it does not say."""
+    def _declared_length(self) -> float:
+        """Length in seconds by the file's metadata; 0 if they lack it."""
         stream = self._stream
         if stream.duration and stream.time_base:
             return float(stream.duration * stream.time_base)
         return self._container.duration / av.time_base if self._container.duration else 0.0
 
-    def _found_end(self, last: av.VideoFrame) -> None:
-        """The pictures end here, whatever the file says of its length."""
+    def _correct_length(self, last: av.VideoFrame) -> None:
+        """Take the end of the last picture as the length where the metadata differ by more than 0.5 s."""
         rate = self._stream.average_rate or self._stream.guessed_rate
         end = self._time(last) + (float(1 / rate) if rate else 0.04)
         if not self._length or abs(end - self._length) > 0.5:
             self._length = end
 
-    def _lies_far(self, seconds: float) -> bool:
+    def _is_far(self, seconds: float) -> bool:
         return self._now is not None and seconds - self._time(self._now) > FAR and self._next is not None
 
     def _restart(self, seconds: float) -> None:
-        """Decode from the key frame before a place."""
+        """Seek to the key frame before `seconds` and decode from there."""
         base = self._stream.time_base
         try:
             offset = round((seconds + self._from) / base) if base else 0
@@ -109,7 +108,7 @@ class Clip(Reader):
         self._next = self._decoded() if self._now is not None else None
 
     def _decoded(self) -> av.VideoFrame | None:
-        """The next picture; None at the end. Damage within the file is skipped."""
+        """The next picture; None at the end. Damaged parts of the file are skipped."""
         for _ in range(100):
             try:
                 return next(self._frames)

@@ -15,18 +15,18 @@ from tpos_live.core.source_image import SourceImage
 from tpos_live.image_source.high_range import is_high_range, to_srgb
 
 BLURRED = 40.0
-"""Factor by which the largest blur reduces the picture before it is enlarged again."""
+"""Factor by which the strongest blur shrinks the picture before it is enlarged again."""
 DARK, BRIGHT = 0.08, 0.25
-"""Luminance at which the luminance key begins to let the source through, and at which it lets all through."""
+"""Luminance key: luminance from which the source begins to show, and from which it shows fully."""
 
 
 EDGES_BLUR = 0.75
-"""Blur of the picture behind a whole one."""
+"""Least blur, 0 to 1, of the picture that fills the edges with fit "contain"."""
 
 
 @dataclass(frozen=True, eq=False)
 class GivenMask:
-    """A mask from a file: uint8 [height, width], as `SourceImage.mask`. Equal to itself only."""
+    """A mask from a file: uint8 [height, width], as `SourceImage.mask`. Compared by identity."""
 
     values: np.ndarray
 
@@ -42,10 +42,10 @@ class Fitting:
     mask: str = "off"
     edges: str = "black"
     given: GivenMask | None = None
-    """With mask "file"."""
+    """The mask where `mask` is "file"."""
     zoom: float = 1.0
     place: tuple[float, float] = (0.0, 0.0)
-    """Which part is shown of what is too large: -1 left or top, 1 right or bottom."""
+    """Position of the crop (x, y), from -1 (left or top) to 1 (right or bottom)."""
 
     @classmethod
     def of(cls, snapshot: Snapshot, size: tuple[int, int], given: GivenMask | None = None) -> Fitting:
@@ -57,22 +57,26 @@ class Fitting:
 
 
 class Scalers:
-    """What scales the pictures of one source, by step; one thread at a time. A new one for each picture took two thirds
-    of the time of all (1.8 ms of processor time in place of 0.6, from 1280x720 to 320x192). PyAV's thread per core took
-    1.1 times the processor time of one, and waits for all cores: 3.1 ms in place of 0.6 beside other work."""
+    """FFmpeg's scalers for the pictures of one source, one for each step. For one thread at a time.
+
+    A new scaler for each picture takes 1.8 ms of processor time instead of 0.6 ms (1280x720 to 320x192). PyAV's default
+    of one thread per core takes 1.1 times the processor time, and waits for all cores: 3.1 ms instead of 0.6 ms beside
+    other work."""
 
     def __init__(self) -> None:
         self._scalers: defaultdict[str, VideoReformatter] = defaultdict(VideoReformatter)
 
     def scale(self, step: str, frame: av.VideoFrame, size: tuple[int, int], kind: str, how: str) -> av.VideoFrame:
-        """The frame at (width, height), in the format `kind`. how: the interpolation. Raises av.FFmpegError."""
+        """The frame at `size` = (width, height) in the pixel format `kind`. step: which scaler. how: the interpolation.
+        Raises av.FFmpegError."""
         return self._scalers[step].reformat(frame, *size, format=kind, interpolation=how, threads=1)
 
 
 def fitted(
     frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.0, scalers: Scalers | None = None
 ) -> SourceImage:
-    """The picture as the engine takes it. Raises av.FFmpegError for a format that cannot be converted."""
+    """The picture as the engine takes it. number: counts pictures. taken_at: its time, perf_counter. Raises
+    av.FFmpegError for a format that cannot be converted."""
     scalers = scalers or Scalers()
     turns, high_range = round(getattr(frame, "rotation", 0) / 90) % 4, is_high_range(frame)
     width, height = how.size if turns % 2 == 0 else how.size[::-1]
@@ -109,14 +113,14 @@ def fitted(
 def _inner(
     frame: av.VideoFrame, size: tuple[int, int], how: Fitting, turns: int
 ) -> tuple[tuple[int, int], tuple[tuple[int, int], tuple[int, int]]]:
-    """The size that a picture is scaled to; what of it is left out (left, top), and where it is put (x, y). turns: by
-    90 degrees counterclockwise that are still to come."""
+    """The size (width, height) that a picture is scaled to, the crop's offset in it (left, top), and its offset in the
+    frame (x, y). turns: rotations by 90 degrees counterclockwise that follow."""
     width, height = size
     sides = width / frame.width, height / frame.height
     if how.fit != "stretch":
         sides = (max(sides) if how.fit == "cover" else min(sides),) * 2
     inner = max(round(frame.width * sides[0] * how.zoom), 1), max(round(frame.height * sides[1] * how.zoom), 1)
-    # A very long or very high picture, shown as "cover", would be scaled to millions of pixels: its middle is enough.
+    # With "cover", a very wide or very high picture would be scaled to millions of pixels, so the size is limited.
     inner = min(inner[0], 8 * width), min(inner[1], 8 * height)
     over = inner[0] - width, inner[1] - height
     x, y = how.place
@@ -126,6 +130,6 @@ def _inner(
 
 
 def _behind(frame: av.VideoFrame, size: tuple[int, int], blur: float) -> np.ndarray:
-    """The same picture, blurred, over all of the frame; uint8 [height, width, 3]. Not turned yet, as `size` is not."""
-    flat = frame.reformat(frame.width, frame.height, format="rgb24", threads=1)  # has no rotation of its own any more
+    """The same picture, blurred, over the whole frame; uint8 [height, width, 3]. Not rotated yet, like `size`."""
+    flat = frame.reformat(frame.width, frame.height, format="rgb24", threads=1)  # drops the rotation flag
     return fitted(flat, Fitting(size, blur=max(blur, EDGES_BLUR)), 0).pixels

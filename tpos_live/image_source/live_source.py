@@ -1,4 +1,4 @@
-"""The source of a live show: read, decoded and scaled on a thread of its own."""
+"""The source of a live show, which reads, decodes and scales pictures on a thread of its own."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ log = logging.getLogger(__name__)
 _LOOK = 0.2
 """Longest wait in seconds before the stop flag is checked."""
 _EARLY = 0.2
-"""Share of a frame's time by which a camera's picture is ready before the next frame is expected."""
+"""A camera's picture is ready before the next frame is expected, by this share of the frame interval."""
 NICE = 10
-"""Of the threads that open and decode sources. A clip that is opened is decoded from its last key frame, by as many
-threads as the engine has: at the same priority, engine frames took up to 5.5 times as long meanwhile, now up to 3.2.
-On two cores that the engine keeps busy, clips of 1280x720 still come at 25 pictures a second (measured)."""
+"""Niceness of the threads that open and decode sources. To open a clip, FFmpeg decodes from the last key frame with
+several threads: at niceness 0, engine frames took up to 5.5 times as long meanwhile, now up to 3.2 times. With the
+engine busy on two cores, clips of 1280x720 still reach 25 fps (measured)."""
 
 
 PATIENCE = 5.0
 """Seconds that a source may take to open before another one that is named takes its place: a disk of the network or the
 driver of a camera may never answer."""
 AGAIN = 0.5
-"""Seconds between looks for a file or folder that went away while it was shown."""
+"""Seconds between checks for a file or folder that disappeared while it was shown."""
 
 
 def pause_before(interval: float, took: float) -> float:
-    """Seconds to wait, after a frame has asked for a camera's picture, so that its newest one is ready just before the
-    next frame begins. interval: seconds between the last two questions. took: seconds that a picture takes."""
+    """Seconds to wait, after a frame has asked for a camera's picture, so that the newest picture is ready just before
+    the next frame begins. interval: seconds between the last two requests. took: seconds to decode and scale one."""
     return min(max((1.0 - _EARLY) * interval - took, 0.0), _LOOK)
 
 
@@ -58,7 +58,7 @@ class _Opening:
 
 
 class _Opened(NamedTuple):
-    """What came of opening a source. error: one line where there is no reader."""
+    """Result of opening a source. reader: None if it failed. error: then the reason, one line."""
 
     name: str
     reader: Reader | None
@@ -68,14 +68,15 @@ class _Opened(NamedTuple):
 class LiveSource(OwnThread):
     """Pictures for a live show.
 
-    A context manager. Thread contract: `image` is the render thread's and never waits: it says what is wanted and gives
-    the newest picture that is there, so that a picture is at most one engine frame late. A source is opened on another
-    thread; the one before stays until the new one is open, and stays for good where the new one cannot be read. A file
-    or folder that goes away (a stick is pulled out) is opened again when it is back. `line` may be read from anywhere.
+    A context manager. Thread contract: only the render thread calls `image`, which never waits: it requests a picture
+    and returns the newest one, so a picture is at most one engine frame late. Any thread may read `line`.
+
+    A source is opened on another thread. The source before it stays until the new one is open, or for good if the new
+    one cannot be read. A file or folder that disappears (a USB stick is removed) is opened again when it is back.
     """
 
     def __init__(self, refused: Callable[[str], str] = lambda name: "", opener: Opener = open_source) -> None:
-        """refused: why a source must not be opened, one line; "" if it may."""
+        """refused: gives the reason why a source must not be opened, one line; "" if it may. opener: opens sources."""
         super().__init__("image source", patience=1.0)
         self._refused, self._opener = refused, opener
         self._mask = MaskFile(refused)
@@ -88,7 +89,7 @@ class LiveSource(OwnThread):
         self._player: SourcePlayer | None = None
         self._rate = Rate()
         self.line = ""
-        """What the source is and does, for the status; "" without one."""
+        """Name and frame rate of the source, or its error, one line for the status; "" without a source."""
 
     def image(
         self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int], conditioning: Conditioning | None = None
@@ -110,7 +111,7 @@ class LiveSource(OwnThread):
             if not self._wanted.wait(_LOOK) or (wanted := self._wanted.take()) is None:
                 continue
             interval, asked = time.perf_counter() - asked, time.perf_counter()
-            # A camera's picture of now would be old when the next frame begins.
+            # A camera's picture taken now would be old when the next frame begins.
             live = self._player is not None and self._player.reader.live
             if live and self._wanted.wait(pause_before(interval, took)):
                 wanted = self._wanted.take() or wanted
@@ -141,11 +142,11 @@ class LiveSource(OwnThread):
             self.line = self._player.reader.trouble or f"{self._player.reader.name}, {rate:.0f} fps"
 
     def _follow(self, name: str, each: float) -> None:
-        """Open what `source` names, on a thread, and take it once it is open. each: seconds of a folder's pictures."""
+        """Open the source `name` on a thread, and use it once it is open. each: seconds per picture of a folder."""
         if (found := self._opened.take()) is not None:
             self._opening = None
             if found.reader is None and found.name == self._lost:
-                self._failed = self._lost  # told already; it may be there in part
+                self._failed = self._lost  # logged before; the folder may be back only in part
             elif found.reader is None:
                 self._fail(found.name, found.error)
             elif found.name == name:
@@ -154,7 +155,7 @@ class LiveSource(OwnThread):
                 if name == self._lost:
                     log.info(f"source {found.reader.name}: is back")
                 self._failed = self._lost = ""
-            else:  # another one was named meanwhile
+            else:  # the parameter has changed meanwhile
                 found.reader.close()
         self._lost = self._lost if name == self._lost else ""
         if self._lost and time.perf_counter() - self._sought_at > AGAIN:
@@ -184,7 +185,7 @@ class LiveSource(OwnThread):
         name = opening.name
         try:
             opened = _Opened(name, self._opener(name, each))
-        except Exception as error:  # its line is all that can be done for it
+        except Exception as error:  # readers fail in many ways; `_follow` logs the line
             opened = _Opened(name, None, first_line(error, 200))
         if self._opening is opening:
             self._opened.put(opened)
@@ -192,7 +193,7 @@ class LiveSource(OwnThread):
             opened.reader.close()
 
     def _fail(self, name: str, line: str) -> None:
-        """Give a source up until another one is named."""
+        """Log why a source failed, and do not open it again until `source` changes."""
         self._failed, self.line = name, line
         log.warning(line)
 
@@ -201,6 +202,6 @@ class LiveSource(OwnThread):
         if old is not None:
             try:
                 old.reader.close()
-            except Exception as error:  # the next source must come all the same
+            except Exception as error:  # must not stop the next source
                 log.warning(f"source {old.reader.name}: cannot be closed ({first_line(error)})")
             give_back_later()

@@ -1,4 +1,4 @@
-"""A still as mask: where the source counts, by a file of one's own."""
+"""A mask from an image file, which selects where the source acts on the frame."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 
 
 class MaskFile:
-    """Reads `source.mask.file` and fits it as the source is fitted, so that it stays on what it was drawn over.
+    """Reads `source.mask.file` and fits it as the source is fitted, so that both stay aligned.
 
-    A file that cannot be read gives one line, and the mask before it stays. Belongs to the source's thread.
+    An error of a file is logged in one line, and the previous mask stays. Belongs to the source's thread.
     """
 
     def __init__(self, refused: Callable[[str], str] = lambda name: "") -> None:
-        """refused: why a file must not be read, one line; "" if it may."""
+        """refused: gives the reason why a file must not be read, one line; "" if it may."""
         self._refused = refused
         self._name: str | None = None
         self._still: av.VideoFrame | None = None
@@ -35,8 +35,8 @@ class MaskFile:
         self._mask: GivenMask | None = None
 
     def mask(self, snapshot: Snapshot, size: tuple[int, int]) -> GivenMask | None:
-        """The same object as long as nothing of it changes; None where no still is wanted, or none can be read.
-        size: (width, height)."""
+        """The mask for a frame of `size` = (width, height), the same object until something changes; None where
+        `source.mask` is not "file", or no file could be read."""
         if str(snapshot["source.mask"]) != "file":
             return None
         name = str(snapshot["source.mask.file"]).strip()
@@ -63,6 +63,12 @@ class MaskFile:
             if not (path := Path(name).expanduser()).is_file():
                 raise SourceError(f"there is no such file as {name[-60:]}")
             self._still = read_picture(path)
-        except (SourceError, OSError, ValueError, RuntimeError, MemoryError) as error:  # also ~ of nobody
+        except (
+            SourceError,
+            OSError,
+            ValueError,
+            RuntimeError,
+            MemoryError,
+        ) as error:  # RuntimeError: ~ of an unknown user
             stays = "the mask before it stays" if self._still is not None else "the source counts everywhere"
             log.warning(f"mask: {first_line(error, 160).removeprefix('source ')}; {stays}")

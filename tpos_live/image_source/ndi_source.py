@@ -1,4 +1,4 @@
-"""An NDI source of the network as a source of images, by the extra `ndi` (cyndilib and the NDI runtime in it).
+"""An NDI source on the network as a source of images, with the extra `ndi` (cyndilib, which includes the NDI runtime).
 
 The NDI runtime is proprietary and has a licence of its own (https://ndi.video); NDI is a trademark of Vizrt NDI AB.
 """
@@ -19,13 +19,13 @@ from tpos_live.image_source.reader import SourceError
 
 NDI = "ndi:"
 SEARCH = 6.0
-"""Seconds until a name that no source of the network has is given up."""
+"""Seconds after which the search for a name on the network ends."""
 _LOOK = 0.004
-"""Seconds between two looks for a new picture: the library holds Python's lock where it waits itself."""
+"""Polling interval in seconds: the library's own wait holds Python's global interpreter lock."""
 
 
 def open_ndi(name: str) -> Camera:
-    """name: `ndi:` and the name of a source, whole, or the part in brackets. Raises SourceError."""
+    """A reader for `ndi:NAME`. NAME: the full name of an NDI source, or the part in brackets. Raises SourceError."""
     wanted = name.removeprefix(NDI).strip()
     if not wanted:
         raise SourceError("source ndi: which one? ndi:NAME, as other programs list it")
@@ -38,7 +38,7 @@ def open_ndi(name: str) -> Camera:
 
 
 def matches(wanted: str, found: str) -> bool:
-    """Whether a source of the network, `COMPUTER (NAME)`, is the wanted one: by all of it, or by NAME alone."""
+    """Whether an NDI source `COMPUTER (NAME)` is the wanted one, by its full name or by NAME alone, in any case."""
     wanted, found = wanted.lower(), found.lower()
     return wanted == found or found.endswith(f" ({wanted})")
 
@@ -84,7 +84,7 @@ class NdiAttempt(Attempt):
         return None
 
     def _receive(self, receiver: Any, frame: Any) -> None:
-        """The frame synchroniser gives the newest picture, and the last one again where there is no new one."""
+        """Poll the frame synchroniser. It repeats the last picture while there is no new one; the timestamp tells."""
         last = None
         while not self._stop.wait(_LOOK):
             receiver.frame_sync.capture_video()

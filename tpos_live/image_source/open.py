@@ -1,4 +1,4 @@
-"""From the text of `source` to a reader."""
+"""From the text of the parameter `source` to a reader, and the rules which sources are allowed."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from tpos_live.image_source.reader import Reader, SourceError
 
 NOTHING = ("", "none")
 SCENE = "scene:"
-"""What the name of a scene begins with; scenes are drawn, so that nothing is read (see `runtime.scene_source`)."""
+"""Prefix of the names of scenes, which are drawn and not read (see `runtime.scene_source`)."""
 _NO_SRT = "PyAV's FFmpeg has no SRT: let a program pass it on, as srt-live-transmit does, and take udp://127.0.0.1:PORT"
 Opener = Callable[[str, float], Reader]
-"""From the text of `source`, and the seconds of a folder's pictures, to a reader. May take seconds. Raises SourceError.
+"""From the text of `source` and the seconds per picture of a folder to a reader. May take seconds, raises SourceError.
 """
 
 
 def short_name(name: str) -> str:
-    """The end of a name, which of a path says most, for a line; of an address nothing that is secret."""
+    """The last 57 characters of a name, for messages, because a path's end says most; passwords are masked."""
     name = masked(name)
     return name if len(name) <= 60 else f"...{name[-57:]}"
 
 
 def is_live(name: str) -> bool:
-    """Whether a source has no time of its own, so that no render can repeat it."""
+    """Whether a source has no timeline of its own (cameras, streams), so that an offline render cannot repeat it."""
     return name == "camera" or name.startswith(("camera:", TEST_PICTURES, NDI, *STREAMS))
 
 
 def is_gone(name: str) -> bool:
-    """Whether a source is a file, or a folder of pictures, that is no longer there."""
+    """Whether a source is a file that does not exist, or a folder without pictures."""
     if is_live(name) or name.startswith(SCENE):
         return False
     try:
@@ -44,10 +44,10 @@ def is_gone(name: str) -> bool:
 
 
 def why_refused(name: str, first: str, folder: Path) -> str:
-    """Why a show whose controls are open to the network does not take a source, one line; "" if it does.
+    """Why a show whose controls are open to the network refuses a source, one line; "" if it allows it.
 
-    Whoever may send OSC could name any file of this machine, and any address that it reaches. So cameras, `first`, the
-    source that the show was started with, and what lies in `folder` are taken, and nothing else.
+    Without this rule, a sender of OSC could open any file of this machine and any address that it reaches. Allowed are
+    cameras, scenes, `first` (the source that the show was started with) and files in `folder`.
     """
     if name in NOTHING or name == first or name == "camera" or name.startswith(("camera:", SCENE)):
         return ""
@@ -63,7 +63,7 @@ def why_refused(name: str, first: str, folder: Path) -> str:
 
 
 def open_source(name: str, seconds_each: float) -> Reader:
-    """seconds_each: of the pictures of a folder. May take seconds. Raises SourceError."""
+    """The reader for a source. seconds_each: seconds per picture of a folder. May take seconds. Raises SourceError."""
     name = name.strip()
     if name.startswith(NDI):
         return open_ndi(name)

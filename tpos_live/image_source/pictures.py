@@ -1,4 +1,4 @@
-"""Pictures from files as a source: one of them, or a folder of them, one after the other."""
+"""Image files as a source: a single file, or a folder as a slide show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff",
 
 
 def read_picture(path: Path) -> av.VideoFrame:
-    """Raises SourceError."""
+    """The picture in an image file. Raises SourceError."""
     try:
         with av.open(str(path)) as container:
             return next(container.decode(video=0))
@@ -25,19 +25,19 @@ def read_picture(path: Path) -> av.VideoFrame:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """In the order of their names; a pipe or a device of such a name is none. Raises OSError."""
+    """The image files of a folder (no pipes or devices), in the order of their names. Raises OSError."""
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
 class Pictures(Reader):
-    """Pictures in the order of their names, each for so many seconds.
+    """Pictures in the order of their names, each shown for the same time.
 
-    In place of a broken one the one before it is shown, with a line, so that a moment always has the same picture; in
-    place of one that is no longer there, too, without a line.
+    In place of a broken picture the one before it is shown, which is logged, so that each moment always has the same
+    picture. The same holds for a file that has been deleted, without a log line.
     """
 
     def __init__(self, path: Path, each: float) -> None:
-        """path: of a picture, or of a folder. each: seconds of a picture. Raises SourceError if there is none."""
+        """path: an image file or a folder. each: seconds per picture. Raises SourceError if there is no picture."""
         self.name, self.each = path.name, each
         self._files = [path]
         if path.is_dir():
@@ -63,7 +63,7 @@ class Pictures(Reader):
         return self._frame
 
     def _nearest(self, place: int) -> av.VideoFrame:
-        """The picture at a place, or the nearest one before it that can be read, all round."""
+        """The picture at index `place`, or the nearest one before it that can be read; before the first is the last."""
         for back in range(len(self._files)):
             path = self._files[place - back]
             if path in self._broken or not (path.is_file() or len(self._files) == 1):

@@ -1,4 +1,4 @@
-"""Which picture of a source belongs to a frame, by the frame's time or, of a camera, by what is newest."""
+"""Which picture of a source belongs to a frame: by the frame's time, or the newest one of a camera."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from tpos_live.image_source.open import NOTHING, SCENE, Opener, is_live, open_so
 from tpos_live.image_source.reader import Reader, SourceError, Wanted
 
 EXACT = 1e-6
-"""Seconds added to a place: a sum of floats must not fall a bit short of the picture that begins there."""
+"""Seconds added to a position, so that rounding errors do not select the picture before it."""
 KEPT = 90
-"""Pictures of a camera that are kept for `source.delay`, at most."""
+"""Most pictures of a camera that are kept for `source.delay`."""
 
 
 class ImageProvider(Protocol):
-    """What gives a frame its picture."""
+    """Gives the source's picture for each frame."""
 
     def image(
         self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int], conditioning: Conditioning | None = None
     ) -> SourceImage | None:
-        """The picture for a frame of (width, height) of this conditioning; None without a source."""
+        """The picture for a frame. size: (width, height). conditioning: for drawn scenes. None without a source."""
         ...
 
 
 class SourcePlayer:
-    """The pictures of one reader, as parameters and frames ask for them. Belongs to one thread."""
+    """Selects and fits the pictures of one reader by the frame's parameters. Belongs to one thread."""
 
     def __init__(self, name: str, reader: Reader, mask: MaskFile | None = None) -> None:
-        """name: the text of `source`. mask: reads stills that are masks."""
+        """name: the text of `source`. mask: reads `source.mask.file`."""
         self.name, self.reader, self._mask = name, reader, mask or MaskFile()
         self._number, self._scalers = 0, Scalers()
         self._shown: SourceImage | None = None
@@ -48,11 +48,11 @@ class SourcePlayer:
 
     @property
     def pictures(self) -> int:
-        """Pictures so far."""
+        """Number of pictures so far."""
         return self._number
 
     def image(self, wanted: Wanted, now: float) -> SourceImage | None:
-        """The same object as long as nothing of it changes. now: perf_counter. Raises SourceError."""
+        """The picture for a frame, the same object until it changes. now: perf_counter. Raises SourceError."""
         snapshot = wanted.snapshot
         self.reader.prepare(wanted)
         delay = 0.001 * float(snapshot["source.delay"])
@@ -70,7 +70,7 @@ class SourcePlayer:
         return self._shown
 
     def _place(self, wanted: Wanted, delay: float) -> float:
-        """Seconds in the round, from what was played so far, on the sound's clock."""
+        """Position in the loop in seconds, by the time played so far on the sound's clock."""
         length = self.reader.seconds
         if length <= 0:
             return wanted.params.source_time
@@ -78,7 +78,7 @@ class SourcePlayer:
         return (begin * length + wanted.params.source_time - delay + EXACT) % length
 
     def _delayed(self, now: float, delay: float) -> av.VideoFrame | None:
-        """The newest picture of a camera that is at least `delay` seconds old, or the oldest that is kept."""
+        """The newest picture of a camera that is at least `delay` seconds old, else the oldest that is kept."""
         newest = self.reader.at(0.0)
         if newest is not None and (not self._past or newest is not self._past[-1][1]):
             self._past.append((now, newest))
@@ -88,7 +88,7 @@ class SourcePlayer:
 
 
 class OfflineSource:
-    """Pictures for frames that are rendered one after the other: the same frame gets the same picture."""
+    """Pictures for offline rendering: the same frame always gets the same picture."""
 
     def __init__(self, opener: Opener = open_source) -> None:
         self._opener = opener
@@ -99,7 +99,7 @@ class OfflineSource:
     def image(
         self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int], conditioning: Conditioning | None = None
     ) -> SourceImage | None:
-        """Raises SourceError for a source that cannot be read, and for one without a time of its own."""
+        """As `ImageProvider.image`. Raises SourceError for a source that cannot be read, or that is live."""
         name = str(snapshot["source"]).strip()
         if name in NOTHING:
             return None
@@ -107,7 +107,7 @@ class OfflineSource:
         return player.image(Wanted(params, snapshot, size, conditioning), 0.0)
 
     def check(self, snapshot: Snapshot) -> None:
-        """Raise SourceError as `image` does, but for a scene, which only an engine can say whether it draws."""
+        """Raise SourceError as `image` would. Scenes are not checked: which scenes exist depends on the engine."""
         name = str(snapshot["source"]).strip()
         if name not in NOTHING and not name.startswith(SCENE):
             self._player = self._open(name, float(snapshot["source.seconds"]))

@@ -1,4 +1,4 @@
-"""What every reader of a source is, and the errors that they raise."""
+"""The interface of all readers of sources, and the error that they raise."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tpos_live.core.parameter_store import Snapshot
 
 
 class SourceError(Exception):
-    """A source that cannot be read: what, why and what to do, one line."""
+    """A source cannot be read. One line: what, why, what to do."""
 
 
 class Wanted(NamedTuple):
-    """What a frame asks for: its parameters, its (width, height), and what it is drawn from beside the source."""
+    """A frame's request for a picture: its parameters, its size (width, height), and its conditioning."""
 
     params: FrameParams
     snapshot: Snapshot
@@ -26,35 +26,36 @@ class Wanted(NamedTuple):
 
 
 class Reader(ABC):
-    """Reads pictures of one source. Belongs to one thread, but for `close`.
+    """Reads pictures of one source. Belongs to one thread, except `close`.
 
-    live: pictures come when they come (a camera); otherwise each has its place in time. name: for the status.
+    live: pictures have no position in time (a camera). name: for the status.
     """
 
     name: str = ""
     live: bool = False
     gentle: bool = False
-    """Whether it rests while it decodes pictures that nobody sees, for an engine on the same cores: set in a live
-    show."""
+    """Whether it pauses between pictures that are decoded but not shown, because the engine uses the same cores: set
+    in a live show."""
     trouble: str = ""
-    """What is wrong at the moment, one line; "" if nothing."""
+    """The current error, one line; "" if there is none."""
 
     @property
     def seconds(self) -> float:
-        """Length of one round; 0 for a source without one."""
+        """Length of the loop in seconds; 0 for a source without a length (a camera, a single picture)."""
         return 0.0
 
     def prepare(self, wanted: Wanted) -> None:
-        """Take what the next picture depends on beside its place. Called before `seconds` and `at`."""
+        """Take the parameters that the next picture depends on. Called before `seconds` and `at`."""
         return
 
     @abstractmethod
     def at(self, seconds: float) -> av.VideoFrame | None:
-        """The picture at a place in the round, 0 <= seconds < `seconds`; of a camera the newest, None before the first.
+        """The picture at a position in the loop, 0 <= seconds < `self.seconds`; of a camera the newest picture, None
+        before the first.
 
-        The same object as long as it is the same picture. Raises SourceError if it cannot be read any more.
+        The same picture is the same object. Raises SourceError if the source cannot be read any more.
         """
 
     def close(self) -> None:
-        """Let go of files and devices; within a second."""
+        """Close files and devices, within a second."""
         return
