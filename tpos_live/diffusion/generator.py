@@ -1,4 +1,4 @@
-"""The frame generator: one moment of a session in, one frame out."""
+"""The frame generator: from a FrameRequest to a frame, with one engine at one size. The render thread calls it."""
 
 from __future__ import annotations
 
@@ -33,41 +33,41 @@ from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 log = logging.getLogger(__name__)
 
 ENCODE, DECODE = "encode", "decode"
-"""Stages beside HOST and those of the inputs. encode: of the source's image. unet: with the draft's. decode: with the
-source's own pixels."""
+"""Further stages of the timer. encode: the source's image to a latent. decode: the decoder, and mixing in the source's
+own pixels."""
 
 
 class NotFiniteError(EngineError):
-    """A frame that must not be shown: it has values that are no numbers."""
+    """The latent has NaN or infinite values, so the frame must not be shown."""
 
 
 @dataclass(frozen=True)
 class GeneratorOptions:
-    """How an engine draws, beside its backend."""
+    """Options of a FrameGenerator besides engine, size and backend."""
 
     threads: int = 0
-    """Of the CPU, 0 = torch's choice."""
+    """CPU threads; 0 = PyTorch's choice."""
     audio_tokens: int | None = None
-    """Rows of what is heard behind the prompt's; None = what the engine's metadata says."""
+    """Number of audio rows behind the prompt's rows; None = the number in the engine's metadata."""
     wait_for_compile: bool = False
-    """Wait until the backend is ready for semantic guidance: for frames rendered offline."""
+    """Wait until the backend can take a frame's batch size, for offline rendering."""
     stream_batch: bool = False
     """Keep the frames of several steps in flight (see `stream_batch`)."""
     residual_guidance: bool = False
-    """Guidance by `SamplingSchedule.with_rcfg`, which every engine has."""
+    """Guidance by `SamplingSchedule.with_rcfg`, which works with every engine."""
     fast_start: bool = False
-    """Draw with what is loaded soon, where a better backend will be swapped in (see `choose`)."""
+    """Begin with a backend that loads quickly, until a better one replaces it (see `choose`)."""
     in_turn: bool = False
-    """On a CPU, of several rows of the UNet draw one a frame (`RowsInTurn`): for live shows."""
+    """On a CPU, draw one row of the UNet's batch per frame (`RowsInTurn`), for live shows."""
     openvino_device: str = "auto"
-    """ "auto", or a device as OpenVINO names it."""
+    """ "auto", or a device name of OpenVINO."""
 
 
 class FrameGenerator:
     """Generates frames of one size with one engine. Belongs to one thread, except `size`.
 
-    The same engine, backend, thread count and sequence of calls give the same bytes; with strength 1
-    and without semantic guidance a frame depends on its own request alone, but for live LoRAs on their way and for rows
+    The same engine, backend, thread count and sequence of calls give the same bytes. With strength 1 and without
+    semantic guidance a frame depends on its own request alone, except while weights of live LoRAs change or rows are
     drawn in turn.
     """
 
@@ -78,8 +78,8 @@ class FrameGenerator:
         backend: str = "auto",
         options: GeneratorOptions = GeneratorOptions(),  # frozen
     ) -> None:
-        """size: (width, height) in pixels, the engine's own if None; the nearest that it can do is taken, with a
-        warning. backend: "auto" or a name of the registry. Raises EngineError.
+        """size: (width, height) in pixels, None = the engine's own; rounded, with a warning, to one that the engine
+        can draw. backend: "auto" or a name of the registry. Raises EngineError.
         """
         if options.threads > 0:
             torch.set_num_threads(options.threads)
@@ -93,11 +93,11 @@ class FrameGenerator:
         shape, device = engine.latent_shape(self.size), engine.device
         tokens = UnetTokens(engine, options.audio_tokens)
         self.prompt_length = tokens.prompt_length
-        """Rows that a request has in its prompt_embeds."""
+        """Rows of a request's prompt_embeds."""
         self.conditioner = FrameConditioner(engine, shape, tokens, options.residual_guidance)
         rows, openvino_device = tokens.sequence_length, options.openvino_device
         self.request = BackendRequest(engine, self.size, rows, options.threads, openvino_device=openvino_device)
-        """What its backend is chosen for, for `prepare_better`."""
+        """The request that the backend was chosen for; `prepare_better` needs it."""
         self.backend: Backend = choose(backend, self.request, options.fast_start)
         self._timer = StageTimer(device, (CONDITIONING, NOISE, ENCODE, UNET, DECODE))
         self._inputs = FrameInputs(engine, shape, self.conditioner, self._timer)
@@ -108,18 +108,18 @@ class FrameGenerator:
         self._sampler: Sampler = self._eager
         self.stream_batch: StreamBatchSampler | None = None
         self.keep_in_flight(options.stream_batch)
-        self.on_card = device.type == "cuda"  # and Python has time while that draws
+        self.on_card = device.type == "cuda"  # then Python has time while the card draws
         self._pool = FramePool(self.size, self.on_card)
         self.index = 0
-        """Of the next frame, counted since the last `reset`."""
+        """Number of the next frame, from 0 at the last `reset`."""
         self._batch_reason = ""
 
     @first_frame_told
     @torch.inference_mode()
     def generate(self, request: FrameRequest, meanwhile: Callable[[], object] | None = None) -> Frame:
-        """Generate the frame of one moment. Its pixels stay untouched for at least three more frames.
+        """Generate the frame of one request. Its pixels stay valid for at least three more frames.
 
-        meanwhile: called once the card has all its work, and not at all where there is none.
+        meanwhile: called when all work of the frame is queued on the card; never called without a card.
         """
         timer = self._timer
         sampler, sample, source = self._draw(request, self.on_card)
@@ -141,21 +141,22 @@ class FrameGenerator:
     @first_frame_told
     @torch.inference_mode()
     def sample(self, request: FrameRequest) -> Sample:
-        """The latent of one moment, which somebody else decodes; valid until the next call. Without a card."""
+        """The latent of one request, for a caller that decodes it; valid until the next call. For CPUs only."""
         _, sample, _ = self._draw(request, True)
         self._timer.end()
         self.index += 1
         return sample
 
     def _draw(self, request: FrameRequest, in_latents: bool) -> tuple[Sampler, Sample, SourceImage | None]:
-        """A finished latent, its sampler and its image, if any. in_latents: lay a source over here, not in pixels."""
+        """The sampler that holds the finished latent, the latent, and the source's image if it was used. in_latents:
+        whether a source is laid over in the latent, or later in pixels."""
         timer, params = self._timer, request.params
         timer.begin()
         frozen = self.backend.name if self.backend.weights_frozen else ""
-        at_once = self._options.wait_for_compile or not self.index  # else live LoRAs come nearer to their weights
+        at_once = self._options.wait_for_compile or not self.index  # else live LoRAs approach their weights over frames
         if self.engine.networks.live.follow(params.loras, frozen, whole=at_once):
             self._feedback.invalidate()
-        # Frames in flight are one mixture instead of regions: the masks of one would lie over the other.
+        # A stream batch blends the prompts instead of drawing regions: one mask would act on several frames.
         inputs = self._inputs.of(request, share_frame=self.stream_batch is None)
         timer.enter(ENCODE)
         encoded = None if request.laid_over and not in_latents else request.source
@@ -186,17 +187,17 @@ class FrameGenerator:
         return self._timer.busy_s
 
     def keep_in_flight(self, on: bool) -> None:
-        """Keep the frames of several steps in flight from the next frame on, or no longer (see `stream_batch`)."""
+        """Switch the stream batch, several frames in flight, on or off from the next frame on."""
         self.stream_batch = StreamBatchSampler(self.request, self._options.wait_for_compile) if on else None
         self._set_backend(self.backend)
 
     def reset(self) -> None:
-        """Forget the last frame (feedback and momentum start anew) and count from 0."""
+        """Forget the last frame (latent feedback and momentum start again) and count from 0."""
         self.reset_feedback()
         self.index = 0
 
     def reset_feedback(self) -> None:
-        """Draw the next frame from noise alone, and forget what is in flight."""
+        """Draw the next frame from noise alone, and discard frames in flight."""
         self._feedback.reset()
         self.conditioner.reset()
         self._eager.reset()
@@ -204,16 +205,16 @@ class FrameGenerator:
             self.stream_batch.reset()
 
     def use(self, backend: Backend) -> None:
-        """Go on with another backend from the next frame on. Call from the drawing thread."""
+        """Draw with another backend from the next frame on. Call it on the render thread."""
         self._set_backend(backend)
         if self.on_card:
-            torch.cuda.empty_cache()  # what the graphs of the one before held goes back to the card
+            torch.cuda.empty_cache()  # frees the memory of the old backend's graphs
         self.settle()
 
     def settle(self) -> None:
-        """Give PyTorch the right number of threads, and the card's other users the way; call once on the thread that
-        draws."""
-        # Beside a card nothing is large enough for several threads: they would only wait for each other.
+        """Set the number of torch threads, use a low-priority CUDA stream, and prepare the batch size of a fade. Call
+        it once on the render thread."""
+        # With a card, the work on the host is too small for several threads: they would only wait for each other.
         alone = 1 if self.on_card else self._threads
         torch.set_num_threads(self.backend.torch_threads or alone)
         use_low_priority_stream(self.engine.device)
@@ -229,7 +230,8 @@ class FrameGenerator:
             self.stream_batch.backend = backend
 
     def _from_last(self, inputs: SamplerInputs) -> SamplerInputs:
-        """The same, but from the last frame where the strength says so and there is one of the same scene."""
+        """The inputs with the last frame as start, where the strength asks for it and the last frame is of the same
+        scene; else the inputs unchanged."""
         params, rcfg, tokens = inputs.params, inputs.conditioning.rcfg, self.conditioner.tokens
         if not feeds_back(params):
             return inputs
@@ -245,7 +247,7 @@ class FrameGenerator:
         return replace(inputs, plan=plan, last=self._feedback.start(params))
 
     def _sample_source(self, inputs: SamplerInputs, source: torch.Tensor) -> tuple[Sampler, Sample]:
-        """The latent drawn from the source's; where that is masked, of the inputs too: a second pass of the UNet."""
+        """The latent drawn from the source's latent; with a mask also one from the inputs, by a second UNet pass."""
         if self.stream_batch is not None:
             self.stream_batch.reset()
         text = self._drawn(inputs).latent.clone() if self._source.masked else None
@@ -257,7 +259,7 @@ class FrameGenerator:
         return self._sampler, sample
 
     def _sample(self, inputs: SamplerInputs) -> tuple[Sampler, Sample]:
-        """The latent, and the sampler that has it."""
+        """The latent, and the sampler that holds it."""
         stream = self.stream_batch
         if stream is not None:
             if len(inputs.plan.steps) > 1 and not feeds_back(inputs.params) and inputs.conditioning.edit is None:
@@ -269,20 +271,20 @@ class FrameGenerator:
         return self._sampler, self._drawn(inputs)
 
     def _drawn(self, inputs: SamplerInputs) -> Sample:
-        """The latent by a sampler that keeps nothing in flight."""
+        """The latent by the sampler without a stream batch."""
         sample = self._sampler.sample(inputs)
         assert sample is not None
         self._prepare_batch(inputs)
         return sample
 
     def _prepare_batch(self, inputs: SamplerInputs) -> None:
-        """Make room for one prompt more, and log what semantic guidance costs."""
+        """Prepare the batch size for one more prompt, and log why semantic guidance is slow."""
         composition, pairs = inputs.conditioning.composition, self.engine.draws_pairs
         later = self._options.wait_for_compile or (self._in_turn and len(inputs.plan.steps) == 1)
         if not later and (pairs or 1 < composition.regions < MAX_REGIONS):
-            # For a prompt that comes while a sound grows. Pairs seldom need a third row, and each takes 65 MB.
+            # For a new prompt while the sound has a region. Pairs seldom need a third row, and each row takes 65 MB.
             self.backend.prepare_batch_size(2 if pairs else composition.regions + 1)
-        if not composition.sounds:  # a fade is over before a line about its cost is read; a sound may lead all night
+        if not composition.sounds:  # a fade is too short to log its cost; semantic guidance may last for hours
             return
         reason = self._sampler.batch_reason
         if self.stream_batch is not None and not reason:
@@ -293,7 +295,7 @@ class FrameGenerator:
 
     def _keep(self, sample: Sample) -> None:
         """Keep the latent for the next frame. Raises NotFiniteError."""
-        if not self.on_card and not bool(torch.isfinite(sample.latent).all()):  # on a card the look would wait for it
+        if not self.on_card and not bool(torch.isfinite(sample.latent).all()):  # on a card the test would wait
             self.reset_feedback()
             raise NotFiniteError("the frame is not finite; its weights or what is cached of them are damaged")
         if feeds_back(sample.params):

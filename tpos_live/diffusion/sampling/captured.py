@@ -1,12 +1,11 @@
-"""A whole frame as two pieces of work on fixed addresses, so that CUDA graphs can hold them: the sampler, and the
-decoder.
+"""A whole frame as two CUDA graphs: one of the sampler, one of the decoder.
 
-Everything that a frame depends on is copied into buffers that never move: noise, last latent, tokens, and the
-schedule's numbers. The loop over the steps, guidance, the decoder and the conversion to bytes then run with no Python
-number in them, so that one captured graph serves every prompt, strength and seed of a number of steps. The decoder has
-a graph of its own: it is the same after every kind of frame, and the two can be timed apart.
+Everything that a frame depends on is copied into buffers with fixed addresses: noise, last latent, tokens, and the
+schedule's numbers. The loop over the steps, guidance, the decoder and the conversion to bytes use no Python numbers, so
+one captured graph serves every prompt, strength and seed for a given number of steps. The decoder has a graph of its
+own: it is the same after every kind of frame, and the two can be timed separately.
 
-Off CUDA the same lines run without a graph.
+Without CUDA the same code runs without graphs.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ _DECODER = "decoder"
 class CapturedPipeline:
     """Draws frames of one size. Belongs to one thread.
 
-    The two results are `latent`, float32 [1, C, h, w], and `pixels`, uint8 [H, W, 3]; the next frame overwrites both,
-    their addresses stay.
+    The results are `latent`, float32 [1, C, h, w], and `pixels`, uint8 [H, W, 3]. The next frame overwrites both at the
+    same addresses.
     """
 
     def __init__(self, request: BackendRequest, unet: Unet, decoder: Decoder) -> None:
@@ -46,7 +45,7 @@ class CapturedPipeline:
         self._rows = torch.zeros(MAX_BATCH_SIZE, request.sequence_length, engine.token_dim, device=device)
         self._scalars = PinnedScalars(1 + MAX_STEPS, NUMBERS, device=device)
         head, self._steps = self._scalars.on_device[0], self._scalars.on_device[1:]
-        self._start, self._guidance = head[:2], head[2:3]  # shares of noise and last frame; guidance
+        self._start, self._guidance = head[:2], head[2:3]  # coefficients of noise and last frame; guidance scale
         self.latent = self._state.x0
         self.pixels = torch.zeros(request.size[1], request.size[0], 3, dtype=torch.uint8, device=device)
         self._guide: SemanticGuide | None = None
@@ -61,7 +60,7 @@ class CapturedPipeline:
 
     @torch.inference_mode()
     def sample(self, inputs: SamplerInputs) -> None:
-        """Draw one frame into `latent`. Its edit is always by the same guide, whose buffers a graph holds."""
+        """Draw one frame into `latent`. The graphs hold the buffers of the edit's guide: another guide clears them."""
         plan, last, conditioning = inputs.plan, inputs.last, inputs.conditioning
         composition = conditioning.composition
         self._noise.copy_(inputs.noise)
@@ -86,12 +85,12 @@ class CapturedPipeline:
         self._graphs.run(_DECODER, self._decode)
 
     def _run(self, steps: int, composition: Composition) -> None:
-        """The sampler, by a graph for each number of steps and composition."""
+        """Run the sampler, with one graph for each number of steps and composition."""
         undo = self._guide.undo if self._guide is not None else lambda: None
         self._graphs.run((steps, composition), lambda: self._sample(steps, composition), undo)
 
     def _sample(self, steps: int, composition: Composition) -> None:
-        """The work itself: tensors alone, no number of Python's that could be frozen into a graph."""
+        """The body of the graph: tensors only, because a graph would freeze a Python number."""
         state = self._state
         torch.mul(self._noise, self._start[0], out=state.x)
         state.x.addcmul_(self._last, self._start[1])
@@ -112,10 +111,11 @@ class CapturedPipeline:
 
 
 class CapturedBackend(Backend):
-    """A backend that draws a whole frame in two launches. Also draws in parts, for drafts of the feedback."""
+    """A backend that draws a whole frame by two graph launches. `predict` and `decode` run without graphs, for drafts
+    of the latent feedback."""
 
     def __init__(self, name: str, request: BackendRequest, networks: tuple[Unet, Decoder]) -> None:
-        """networks: what draws (see CapturedPipeline)."""
+        """networks: UNet and decoder (see CapturedPipeline)."""
         self.name = name
         self.size = request.size
         self.networks = networks
@@ -130,18 +130,18 @@ class CapturedBackend(Backend):
         write_pixels(self.networks[1](latent), out)
 
     def fetch(self, out: np.ndarray, pixels: torch.Tensor | None = None) -> None:
-        """Copy `pixels`, by default those that were drawn last, to `out`, uint8 [H, W, 3]; waits for them."""
+        """Copy `pixels`, by default the newest frame's, to `out`, uint8 [H, W, 3], and wait for the copy."""
         self.send(out, pixels)
         self.wait()
 
     def send(self, out: np.ndarray, pixels: torch.Tensor | None = None) -> None:
-        """Have them copied as soon as they are drawn. out: in pinned memory, or the host waits here."""
+        """Queue the copy of `fetch` without waiting. out: in pinned memory, else the host waits here."""
         torch.from_numpy(out).copy_(self.pipeline.pixels if pixels is None else pixels, non_blocking=True)
         if self._sent is not None:
             self._sent.record()
 
     def wait(self) -> None:
-        """Until what was sent is there; not for what was queued behind it."""
+        """Wait for the copy queued by `send`, but not for work queued after it."""
         if self._sent is not None:
             began = time.perf_counter()
             self._sent.synchronize()
@@ -149,7 +149,7 @@ class CapturedBackend(Backend):
 
 
 class CapturedSampler(Sampler):
-    """Draws by the captured graphs of a backend; they take any batch at once, but for networks that do not."""
+    """Draws by the captured graphs of a backend. They take any batch size unless the networks themselves do not."""
 
     def __init__(self, backend: CapturedBackend, wait_for_compile: bool = False) -> None:
         self.backend = backend

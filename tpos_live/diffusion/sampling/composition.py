@@ -1,7 +1,7 @@
-"""One prediction of several: prompts that share the frame, classifier-free guidance, and sounds that edit.
+"""Combines the predictions of one step: regional blend, classifier-free guidance, and semantic guidance by sounds.
 
-The rows of a batch are, in this order: the prompts of the regions, the negative prompt where guidance is on, and the
-sounds of semantic guidance.
+The rows of a batch, in order: the prompts of the regions, the negative prompt where guidance is on, and the sounds of
+semantic guidance.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_BATCH_SIZE = MAX_REGIONS + 1 + MAX_EDITS
 
 @dataclass(frozen=True)
 class Composition:
-    """How many rows of each kind a frame has. warm: the first step that sounds edit."""
+    """How many rows of each kind a frame's batch has. warm: number of the first step that sounds edit."""
 
     regions: int = 1
     guided: bool = False
@@ -48,10 +48,10 @@ class Composition:
         blender: RegionBlender,
         guide: SemanticGuide | None,
     ) -> torch.Tensor:
-        """The prediction [1, C, h, w] of step `n` at x [1, C, h, w].
+        """The combined prediction [1, C, h, w] of step `n` at x [1, C, h, w].
 
-        predictions: [rows, C, h, w], of all kinds; those of sounds may be missing where none edits the step. guidance:
-        the scale of classifier-free guidance (Ho and Salimans 2022).
+        predictions: [rows, C, h, w]; the rows of sounds may be missing where no sound edits the step. guidance: the
+        scale of classifier-free guidance (Ho and Salimans 2022).
         """
         if self.regions > 1:
             blended = blender.blend(n == 0, x, predictions[: self.regions], step.c_skip, step.c_out)
@@ -64,5 +64,5 @@ class Composition:
 
 
 def classifier_free(prompt: torch.Tensor, negative: torch.Tensor, guidance: torch.Tensor | float) -> torch.Tensor:
-    """Predictions with the prompt and without it, [B, C, h, w] each, to the guided one."""
+    """The guided prediction from predictions with the prompt and with the negative one, [B, C, h, w] each."""
     return torch.lerp(negative, prompt, guidance)

@@ -1,4 +1,4 @@
-"""The sampler that every backend can run: a loop of Python over the steps."""
+"""The sampler that works with every backend: a Python loop over the steps."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Predict = Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class SamplingLoop:
-    """Runs plans on latents of one shape: one noise, a handful of buffers, no allocation. Belongs to one thread."""
+    """Runs schedules on latents of one shape, in buffers of its own, without allocation. Belongs to one thread."""
 
     def __init__(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
-        """shape: [1, channels, height, width] of the latent. Latents are float32 whatever the model is."""
+        """shape: [1, channels, height, width] of the latent. Latents are float32, whatever the model's precision."""
         self._state = StepState(shape, device)
         self._timestep = torch.empty(1, device=device)
 
@@ -60,8 +60,8 @@ class EagerSampler(Sampler):
     def __init__(
         self, request: BackendRequest, backend: Backend, wait_for_compile: bool = False, in_turn: bool = False
     ) -> None:
-        """wait_for_compile: until the backend takes as many rows as a frame has, for frames rendered offline. in_turn:
-        draw one row of several a frame (`RowsInTurn`)."""
+        """wait_for_compile: wait until the backend can take a frame's batch size, for offline rendering. in_turn: draw
+        one row of the batch per frame (`RowsInTurn`)."""
         engine = request.engine
         shape, device = engine.latent_shape(request.size), engine.device
         self.backend = backend
@@ -110,7 +110,7 @@ class EagerSampler(Sampler):
             )
         elif composition.regions > 1 or composition.sounds_at(n):
             predictions = self._predict_rows(composition.batch_size, x, timestep, not self.batch_reason)
-        elif composition.guided:  # two rows at once gain nothing on a CPU, and a card draws by a captured graph
+        elif composition.guided:  # a batch of two is no faster on a CPU; a card uses a captured graph
             predictions = self._predict_rows(2, x, timestep, False)
         else:
             return self.backend.predict(x, timestep, conditioning.prompts)
@@ -119,7 +119,8 @@ class EagerSampler(Sampler):
         return composition.compose(n, x, predictions, step, conditioning.guidance, self._blender, guide)
 
     def _predict_rows(self, count: int, x: torch.Tensor, timestep: torch.Tensor, together: bool) -> torch.Tensor:
-        """Predictions [count, C, h, w] of x [1, C, h, w] under the first `count` conditionings."""
+        """Predictions [count, C, h, w] at x [1, C, h, w] for the first `count` rows of conditioning. together: in one
+        batch."""
         latents, timesteps = self._latents[:count], self._timesteps[:count]
         latents.copy_(x.expand_as(latents))
         timesteps.copy_(timestep.expand_as(timesteps))

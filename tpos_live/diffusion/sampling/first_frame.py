@@ -1,7 +1,7 @@
-"""Tells in one line that an engine fails at its first frame.
+"""Reports in one line that an engine fails at its first frame.
 
-Libraries read most values of an engine's configuration only when a frame is drawn, and a trial frame would cost every
-start a second. A later frame that fails has another cause, and keeps its error.
+Libraries use most values of an engine's configuration only when a frame is drawn, and a test frame would delay every
+start by one second. A later frame that fails has another cause, so its error stays as it is.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Draw = TypeVar("Draw", bound=Callable[..., Any])
 
 
 def first_frame_told(draw: Draw) -> Draw:
-    """A FrameGenerator's method whose first call raises CannotDrawError where a library raises anything."""
+    """Decorates a method of FrameGenerator: at its first frame, any error of a library becomes a CannotDrawError."""
 
     @wraps(draw)
-    def told(generator: Any, *arguments: Any, **options: Any) -> Any:
+    def wrapper(generator: Any, *arguments: Any, **options: Any) -> Any:
         try:
             return draw(generator, *arguments, **options)
         except EngineError:
@@ -30,10 +30,10 @@ def first_frame_told(draw: Draw) -> Draw:
                 raise
             raise cannot_draw(generator.engine, error) from error
 
-    return told  # type: ignore[return-value]
+    return wrapper  # type: ignore[return-value]
 
 
 def cannot_draw(engine: Engine, error: Exception) -> CannotDrawError:
-    """What to raise from an error of the first frame."""
+    """The error to raise for an error of the first frame."""
     why = f"{engine.folder}: cannot draw ({type(error).__name__}: {first_line(error)})"
     return CannotDrawError(f"{why}; fetch or install the engine again, or use --engine ember")

@@ -1,4 +1,4 @@
-"""From one moment of a session to the conditioning of its frame: prompts, negative prompt, edits, and their weights."""
+"""From a FrameRequest to the UNet's conditioning: prompts, negative prompt, edits, and their weights."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tpos_live.diffusion.sampling.unet_tokens import UnetTokens, paired, rows_of
 class FrameRequest:
     """One frame to generate.
 
-    conditioning: of `UnetTokens.prompt_length` rows, from the conditioning builder. source: the newest image of a
-    source, None without one.
+    conditioning: from the conditioning builder, with `UnetTokens.prompt_length` rows. source: the newest image of the
+    source, None without a source.
     """
 
     params: FrameParams
@@ -32,33 +32,33 @@ class FrameRequest:
 
     @property
     def laid_over(self) -> bool:
-        """Whether a masked source is laid over what is drawn of the text, in one pass of the UNet."""
+        """Whether a masked source is laid over the image of the text, so that one UNet pass is enough."""
         return self.source is not None and self.source.mask is not None and bool(self.snapshot["source.mask.over"])
 
 
 class FrameConditioner:
-    """Makes the conditioning of one frame after the other. Belongs to the render thread."""
+    """Makes the conditioning of each frame. Belongs to the render thread."""
 
     def __init__(
         self, engine: Engine, latent_shape: tuple[int, int, int, int], unet_tokens: UnetTokens, residual: bool
     ) -> None:
-        """residual: guidance by `SamplingSchedule.with_rcfg`, which every engine has."""
+        """residual: guidance by `SamplingSchedule.with_rcfg`, which works with every engine."""
         self._engine, self._unet_tokens = engine, unet_tokens
         self.residual = residual
-        """May be changed between two frames."""
+        """As the argument; may be changed between two frames."""
         self.tokens = torch.zeros(1, unet_tokens.sequence_length, engine.token_dim, device=engine.device)
-        """Of the newest frame's own prompt."""
+        """The newest frame's conditioning without regions, [1, sequence length, dim]."""
         self._negative = torch.zeros_like(self.tokens)
         self._negative_text: str | None = None
         self._regions = self.tokens.repeat(MAX_REGIONS, 1, 1)
         self._guide = SemanticGuide(latent_shape, engine.device)
 
     def reset(self) -> None:
-        """Begin the momentum of semantic guidance anew."""
+        """Reset the momentum of semantic guidance."""
         self._guide.reset()
 
     def update(self, request: FrameRequest, steps: int, share_frame: bool) -> FrameConditioning:
-        """The conditioning of a frame of so many steps. share_frame: whether regions may share it."""
+        """The conditioning of a frame with `steps` steps. share_frame: whether regions are allowed."""
         params, regions = request.params, request.conditioning.regions
         in_one_pass = regions is not None and self._engine.draws_pairs and len(regions.weights) == 2
         if regions is not None and in_one_pass:
@@ -77,14 +77,14 @@ class FrameConditioner:
         return found
 
     def _one_each(self, regions: Regions) -> tuple[torch.Tensor, tuple[float, ...]]:
-        """A row of the UNet for each region."""
+        """One row of the batch for each region, and the regions' weights."""
         count = len(regions.weights)
         self._regions[:count] = self.tokens  # the engine's scalars, in the last rows
         self._regions[:count, : self._unet_tokens.prompt_length].copy_(regions.prompt_embeds)
         return self._regions[:count], regions.weights
 
     def _in_pairs(self, request: FrameRequest, regions: Regions) -> tuple[torch.Tensor, tuple[float, ...]]:
-        """Rows of two prompts each (see `rows_of_pairs`)."""
+        """Rows of the batch with two prompts each, and the rows' weights (see `rows_of_pairs`)."""
         rows, weights = rows_of_pairs(list(regions.prompt_embeds), regions.weights, regions.heard)
         for number, row in enumerate(rows):
             self._write(self._regions[number : number + 1], request, *row)
@@ -98,7 +98,8 @@ class FrameConditioner:
         second: torch.Tensor | None = None,
         share: float = 0.0,
     ) -> None:
-        """All rows of one prompt, or of two that the UNet takes at once. share: of the second one."""
+        """Write the tokens of one row of the batch to `out`: of one prompt, or of two that the UNet draws in one pass.
+        share: area of the second prompt, 0 to 1."""
         params, scalars, seed = request.params, self._unet_tokens.scalars, int(request.snapshot["seed"])
         values = scalars.at(
             seed, params.cut_index, params.noise_position, params.intensity, share, params.direction.palette,
@@ -107,7 +108,7 @@ class FrameConditioner:
         self._unet_tokens.fill(out, embeds, values, second)
 
     def _avoid(self, snapshot: Snapshot) -> torch.Tensor:
-        """The negative prompt; it is encoded when its text has changed."""
+        """Tokens of the negative prompt [1, rows, dim]; its text is encoded only when it has changed."""
         text, length = plain(str(snapshot["prompt.negative"])).text, self._unet_tokens.prompt_length
         if self._negative_text != text:
             states = self._engine.avoid(text)
@@ -120,7 +121,7 @@ class FrameConditioner:
         return self._negative
 
     def _edit(self, request: FrameRequest, steps: int) -> Edit | None:
-        """Semantic guidance, where the sound leads somewhere."""
+        """Semantic guidance of this frame; None where the audio edits nothing."""
         params, snapshot, edits = request.params, request.snapshot, request.conditioning.edits
         if edits is None or params.audio_guidance * edits.share <= 0:
             self._guide.reset()

@@ -1,4 +1,4 @@
-"""What a frame is drawn from, beside the last frame: prompts, plan of steps, noise."""
+"""The inputs of a sampler for one frame, except the last frame: conditioning, schedule, noise."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tpos_live.diffusion.sampling.sampler import SamplerInputs
 from tpos_live.diffusion.sampling.scene_place import ScenePlace
 
 CONDITIONING, NOISE, UNET = "conditioning", "noise", "unet"
-"""Stages of the timer. conditioning: text encoding of the negative prompt among it."""
+"""Stages of the timer. conditioning: includes encoding the negative prompt."""
 
 
 class FrameInputs:
-    """Makes the inputs of one frame after the other. Belongs to the generator's thread."""
+    """Makes the inputs of each frame. Belongs to the generator's thread."""
 
     def __init__(
         self, engine: Engine, shape: tuple[int, int, int, int], conditioner: FrameConditioner, timer: StageTimer
@@ -31,7 +31,8 @@ class FrameInputs:
         self._steps = sorted(set(engine.metadata.steps) & {1, 2, 3, 4}) or [1]
 
     def of(self, request: FrameRequest, share_frame: bool) -> SamplerInputs:
-        """share_frame: whether several prompts may have regions in the frame. Buffers, valid until the next call."""
+        """The inputs for a request, in buffers that are valid until the next call. share_frame: whether regions are
+        allowed."""
         params, seed, asked = request.params, int(request.snapshot["seed"]), int(request.snapshot["steps"])
         steps = min(self._steps, key=lambda allowed: abs(allowed - asked))
         self._timer.enter(CONDITIONING)

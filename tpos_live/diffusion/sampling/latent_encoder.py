@@ -1,4 +1,4 @@
-"""The encoder of an engine's autoencoder: from images to latents, for a show that has a source of images."""
+"""The encoder of an engine's autoencoder, from images to latents, for shows with a source of images."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tpos_live.diffusion.model.networks import load_encoder
 
 
 class LatentEncoder:
-    """Encodes images of one size. Created on any thread (takes up to seconds), used by one.
+    """Encodes images of one size. Any thread may create it, which takes up to seconds; one thread uses it.
 
-    On a card the work is one captured graph. On a CPU it is PyTorch's own: Ember's encoder is a single matrix.
+    On a card it runs as one captured graph, on a CPU as eager PyTorch: Ember's encoder is a single matrix.
     """
 
     def __init__(self, engine: Engine, size: tuple[int, int]) -> None:
-        """size: (width, height) in pixels, as frames are drawn. Raises EngineError if the folder has no encoder."""
+        """size: (width, height) of the frames in pixels. Raises EngineError if the folder has no encoder."""
         device = engine.device
         self._vae: Any = load_encoder(engine.networks)
         self._dtype = next(self._vae.encoder.parameters()).dtype

@@ -1,10 +1,9 @@
 """Latent feedback: the last latent as the start of the next frame, without a loss of quality over many frames.
 
-A loop of encode-free image to image drifts: each pass leaves a small error in the statistics of the
-latent, and a thousand passes turn it into grey, blown-out or oversaturated frames. Two things stop
-that: at least a tenth of the noise is always put back (the unet paints its details anew), and each
-channel's mean and deviation are pulled towards those of a draft drawn from noise alone, now and then,
-with the very prompt of the moment.
+Repeated image-to-image on latents drifts: each pass leaves a small error in the statistics of the latent, and after a
+thousand passes frames are grey, overexposed or oversaturated. Two measures prevent that. At least a tenth of the
+schedule is always drawn again, so the UNet renews the details. And each channel's mean and standard deviation are
+pulled towards those of a draft: a latent drawn from noise alone with the current prompt, at most every 32 frames.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ _LEAST_STRENGTH = 0.1
 _BELOW = 0.999
 """Strength from which on a frame is drawn from noise alone."""
 PULL = 0.2
-"""Share of a deviation from the draft's statistics that one frame takes back."""
+"""Share of the difference from the draft's statistics that one frame corrects."""
 DRAFT_EVERY = 128
-"""Frames between two drafts; a prompt that has moved gets one after a quarter of that."""
+"""Frames between two drafts; after a change of the prompt a quarter of that."""
 MOVED = 0.1
-"""Relative change of the tokens that counts as moved."""
+"""Relative change of the tokens that counts as a change of the prompt."""
 
 
 def strength_of(params: FrameParams) -> float:
-    """Share of the schedule that is drawn anew: at least a tenth."""
+    """Share of the schedule that is drawn again: at least _LEAST_STRENGTH."""
     return max(params.strength, _LEAST_STRENGTH)
 
 
 def feeds_back(params: FrameParams) -> bool:
-    """Whether a frame goes on from the last one."""
+    """Whether a frame starts from the last one."""
     return strength_of(params) < _BELOW
 
 
@@ -48,7 +47,7 @@ class LatentFeedback:
         self._tokens: torch.Tensor | None = None
         self._frame_params: FrameParams | None = None
         self._age = 0
-        self._doubted = False
+        self._invalid = False
 
     def reset(self) -> None:
         """Forget the last frame; the next one is drawn from noise alone."""
@@ -56,21 +55,22 @@ class LatentFeedback:
         self._tokens = None
 
     def ready(self, params: FrameParams) -> bool:
-        """Whether there is a last frame of the same look."""
+        """Whether there is a last frame, without a cut since."""
         return self._frame_params is not None and self._frame_params.cut_index == params.cut_index
 
     def wants_draft(self, tokens: torch.Tensor) -> bool:
-        """Whether the reference statistics are missing, doubted or of another prompt than `tokens` [1, T, D]."""
+        """Whether the reference statistics are missing, too old, invalidated, or of another prompt than `tokens`
+        [1, T, D]. Call it once a frame."""
         self._age += 1
         if self._tokens is None or self._age >= DRAFT_EVERY:
             return True
         if self._age < DRAFT_EVERY // 4:
             return False
-        return self._doubted or bool((tokens - self._tokens).norm() > MOVED * self._tokens.norm())
+        return self._invalid or bool((tokens - self._tokens).norm() > MOVED * self._tokens.norm())
 
     def invalidate(self) -> None:
-        """The model itself has changed: the reference is renewed as soon as for a prompt that has moved."""
-        self._doubted = True
+        """Note that the model has changed: the next draft comes as early as after a change of the prompt."""
+        self._invalid = True
 
     def set_reference(self, draft: torch.Tensor, tokens: torch.Tensor) -> None:
         """Take a latent drawn from noise alone as the reference."""
@@ -79,10 +79,10 @@ class LatentFeedback:
             (self._mean, draft.mean((2, 3), keepdim=True)),
             (self._deviation, draft.std((2, 3), keepdim=True)),
         ):
-            # A copy, for what was there before may not be finite, and a share of nothing of that is not finite either.
+            # A copy and not lerp with weight 1: the old values may not be finite, and 0 * NaN is NaN.
             kept.copy_(new) if first else kept.lerp_(new, 0.5)
         self._tokens = tokens.clone() if first else self._tokens.copy_(tokens)  # type: ignore[union-attr]
-        self._age, self._doubted = 0, False
+        self._age, self._invalid = 0, False
 
     def keep(self, latent: torch.Tensor, params: FrameParams) -> None:
         """Remember the latent that was just drawn."""
@@ -90,7 +90,7 @@ class LatentFeedback:
         self._frame_params = params
 
     def start(self, params: FrameParams) -> torch.Tensor:
-        """The last latent, moved with the camera, its statistics pulled to the reference."""
+        """The last latent, moved with the camera, its statistics pulled towards the reference."""
         assert self._frame_params is not None
         last, before = self._last, self._frame_params
         right, up = params.pan_x - before.pan_x, params.pan_y - before.pan_y
@@ -107,7 +107,7 @@ class LatentFeedback:
 
 
 def _zoom(latent: torch.Tensor, octaves: float) -> torch.Tensor:
-    """Enlarge about the centre by 2 ** octaves, bicubic; what enters at the edges is mirrored."""
+    """Enlarge about the centre by 2 ** octaves, bicubic, with reflection at the edges."""
     scale = 2.0**-octaves
     turn = latent.new_tensor([[[scale, 0.0, 0.0], [0.0, scale, 0.0]]])
     grid = F.affine_grid(turn, list(latent.shape), align_corners=False)

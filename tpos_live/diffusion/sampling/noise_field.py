@@ -1,7 +1,7 @@
-"""Motion: the noise field as a pure function of where the show is.
+"""Motion: the noise of a frame as a pure function of seed, cut, trajectory position and pan.
 
-The noise a frame is drawn from must be white Gaussian noise at every moment (the model has seen
-nothing else), must move smoothly, and must move with the camera. All three hold exactly:
+The noise that a frame is drawn from must be white Gaussian noise at every moment (the model was trained with nothing
+else), must move smoothly, and must move with the camera. All three hold exactly:
 
 * Trajectory. The field is a sum of four neighbouring keyframes of independent white noise, with weights
   k(u) = (1 + cos(pi u / 2)) / sqrt(6) for |u| < 2, u the distance to a keyframe. Their squares sum to
@@ -49,16 +49,16 @@ def _noise(seed: int, cut_index: int, stream: int, number: int, count: int) -> n
 
 @lru_cache(maxsize=64)
 def few(seed: int, cut_index: int, stream: int, number: int, count: int) -> tuple[float, ...]:
-    """A few standard normal numbers that depend on the arguments alone, remembered: neighbouring frames want the same
-    ones, and making a generator asks the system for entropy each time."""
+    """`count` standard normal numbers that depend on the arguments alone. They are cached, because neighbouring frames
+    use the same ones, and each new generator asks the system for entropy."""
     return tuple(_noise(seed, cut_index, stream, number, count).tolist())
 
 
 class NoiseField:
     """White Gaussian noise [1, channels, height, width] that moves and pans. Belongs to one thread.
 
-    The result depends on the arguments of `at` alone, not on what was asked before; keyframes are
-    remembered only because they are asked for again. On a card one launch makes it (see `recording`).
+    The result depends on the arguments of `at` alone, not on earlier calls; keyframes are cached only for speed. On a
+    card one graph launch makes it (see `GraphCache`).
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class NoiseField:
         first, weights = kernel(position * KEYFRAMES_PER_UNIT)
         numbers = [0.0] * _SPAN
         for number, weight in enumerate(weights, first):
-            place = number % _SPAN  # of its own, so that only the new keyframe is copied
+            place = number % _SPAN  # a fixed place for each keyframe, so that only a new one is copied
             key = seed, cut_index, number
             numbers[place] = weight
             if self._keys[place] != key:
@@ -109,7 +109,7 @@ class NoiseField:
         return self._packed
 
     def _make(self) -> None:
-        """The field from spectra and numbers: tensors alone, as a captured graph wants it."""
+        """The field from spectra and scalars: tensors only, as a captured graph needs."""
         numbers = self._scalars.on_device
         torch.mul(self._spectra[0], numbers[0], out=self._sum)
         for n in range(1, _SPAN):
@@ -121,14 +121,14 @@ class NoiseField:
             self._packed.copy_(pack(self._field, self._packing))
 
     def look_ahead(self) -> None:
-        """Make the keyframe that the trajectory wants next, while a card draws: it takes as long as a small frame."""
+        """Make the next keyframe of the trajectory while the card draws: it takes as long as a small frame."""
         known = [key for key in self._keys if key is not None]
         if known:
             seed, cut_index, newest = max(known, key=lambda key: key[2])
             self._keyframe(seed, cut_index, newest + 1)
 
     def _keyframe(self, seed: int, cut_index: int, number: int) -> torch.Tensor:
-        """The spectrum of one keyframe, with a second noise as imaginary part where it must be real."""
+        """The spectrum of one keyframe, with a second noise as imaginary part of the bins that must be real."""
         key = (seed, cut_index, number)
         if (known := self._cache.get(key)) is not None:
             self._cache.move_to_end(key)
@@ -140,7 +140,7 @@ class NoiseField:
         spare = values[count:].reshape(channels, 4)
         for n, (row, column) in enumerate(self._shift.real_bins):
             spectrum[:, row, column] = torch.complex(spectrum[:, row, column].real, spare[:, n])
-        # Pinned, so that it goes to a card without a wait; and kept, until the card has it, by being remembered.
+        # Pinned, so that the copy to a card is asynchronous; the cache keeps it alive until the card has read it.
         self._cache[key] = spectrum = spectrum.pin_memory() if self._field.is_cuda else spectrum
         while len(self._cache) > 4 * _SPAN:
             self._cache.popitem(last=False)
@@ -171,9 +171,9 @@ class Shift:
         self._ramp = torch.empty(rows_2d.shape, dtype=torch.complex64, device=device)
 
     def pixels(self, pan_x: float, pan_y: float) -> tuple[float, float]:
-        """Columns to the right and rows downwards, of a pan to the right and upwards in widths and heights."""
+        """From a pan to the right and upwards, in widths and heights, to columns to the right and rows downwards."""
         height, width = self._size
-        # Two turns of the field, because Nyquist terms come back only after an even number of pixels.
+        # The period is two sides of the field, because Nyquist terms repeat only after an even number of pixels.
         return math.fmod(pan_x, 2.0) * width, -math.fmod(pan_y, 2.0) * height
 
     def turn(self, spectrum: torch.Tensor, x: torch.Tensor | float, y: torch.Tensor | float) -> None:

@@ -1,4 +1,4 @@
-"""What every sampler takes and gives: the numbers and tensors of a frame in, its latent and its pixels out."""
+"""The interface of all samplers: the inputs of a frame, its latent, and its pixels."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tpos_live.diffusion.sampling.semantic_guidance import SemanticGuide
 
 @dataclass(frozen=True)
 class Edit:
-    """Semantic guidance of one frame. prompt_embeds: float32 [K, text rows, token_dim], of the sounds. warm: first
-    step that is edited."""
+    """Semantic guidance of one frame. prompt_embeds: of the K sounds, float32 [K, text rows, token_dim]. warm: index of
+    the first step that is edited."""
 
     guide: SemanticGuide
     prompt_embeds: torch.Tensor
@@ -27,10 +27,10 @@ class Edit:
 
 @dataclass(frozen=True)
 class FrameConditioning:
-    """What the UNet is given for a frame; buffers, valid until the next one.
+    """The UNet's conditioning for a frame, in buffers that are valid until the next frame.
 
-    prompts: float32 [regions, rows, token_dim], with a weight for each, one in sum. negative: float32 [1, rows,
-    token_dim], what guidance leads away from, None where classifier-free guidance is off. rcfg: scale of residual
+    prompts: float32 [regions, rows, token_dim]. weights: one for each, sum 1. negative: the negative prompt, float32
+    [1, rows, token_dim]; None where classifier-free guidance is off. guidance: its scale. rcfg: scale of residual
     guidance, 1 = off (see `SamplingSchedule.with_rcfg`).
     """
 
@@ -50,7 +50,7 @@ class FrameConditioning:
     def write_rows(self, out: torch.Tensor) -> None:
         """Write the conditioning of every row of the batch to `out` [MAX_BATCH_SIZE, rows, token_dim].
 
-        The last rows of a sound, which hold the engine's scalars, are the prompt's.
+        A sound takes its last rows, which hold the engine's scalars, from the prompt.
         """
         count = len(self.prompts)
         out[:count].copy_(self.prompts)
@@ -66,11 +66,11 @@ class FrameConditioning:
 
 @dataclass(frozen=True)
 class SamplerInputs:
-    """All that one frame is drawn from.
+    """Everything that one frame is drawn from.
 
-    plan: the schedule. noise, last: float32 [1, C, h, w]; last: what the frame starts from beside noise. fresh(n): the
-    noise that a consistency scheduler adds after step n. params: the moment that the frame belongs to. scene: when it
-    changes, frames in flight are forgotten.
+    plan: the schedule. noise, last: float32 [1, C, h, w]; last: the latent that is mixed with noise at the start, None
+    for noise alone. fresh(n): the noise that a consistency scheduler adds after step n. params: the frame's record of
+    the modulation. scene: frames in flight are discarded when it changes.
     """
 
     plan: SamplingSchedule
@@ -84,7 +84,7 @@ class SamplerInputs:
 
 @dataclass(frozen=True)
 class Sample:
-    """A finished latent, float32 [1, C, h, w], and the moment that it belongs to. The next one overwrites it."""
+    """A finished latent, float32 [1, C, h, w], and the record of its frame. The next sample overwrites the latent."""
 
     latent: torch.Tensor
     params: FrameParams
@@ -93,7 +93,7 @@ class Sample:
 class Sampler(ABC):
     """Draws frames of one size with one backend. Belongs to one thread.
 
-    batch_reason: why the rows of the newest frame went through the UNet one by one; "" where they went at once.
+    batch_reason: why the UNet computed the rows of the newest frame one by one; "" where it took them as one batch.
     """
 
     batch_reason: str = ""
@@ -103,13 +103,13 @@ class Sampler(ABC):
         """Draw one latent; None where none is finished yet."""
 
     def send(self, out: np.ndarray) -> None:
-        """Queue the decoder for the newest latent, where it works by itself. out: uint8 [H, W, 3], as for `fetch`."""
+        """Queue the decoder for the newest latent, on an asynchronous device. out: as for `fetch`."""
         return
 
     @abstractmethod
     def fetch(self, out: np.ndarray) -> None:
-        """The newest latent's pixels, uint8 [H, W, 3], to `out`, once `send` was called; waits for them."""
+        """Write the newest latent's pixels to `out`, uint8 [H, W, 3], and wait for them. Call `send` before."""
 
     def reset(self) -> None:
-        """Forget what later frames would go on from."""
+        """Discard what is kept for later frames."""
         return

@@ -1,4 +1,4 @@
-"""Audio semantic guidance: the sound edits what the model predicts, where it matters and nowhere else.
+"""Audio semantic guidance: sounds edit the model's prediction, only at the positions where they change it most.
 
 TPoS (Jeong et al., ICCV 2023, "audio semantic guidance") after SEGA (Brack et al., NeurIPS 2023). With the model's
 prediction e(c) for a conditioning c, the prompt p, sounds a with their weights, and a reference r:
@@ -8,17 +8,17 @@ prediction e(c) for a conditioning c, the prompt p, sounds a with their weights,
     v'    = b * v + (1 - b) * gamma
     e     = e(r) + s_g * (e(p) - e(r)) + gamma            classifier-free guidance, and the edit
 
-M keeps of a direction what lies in the upper quantile of its magnitude. The reference is the prediction without a
-prompt where the engine runs classifier-free guidance; few-step engines do not, and there it is the prompt's own.
-In both it costs one row for each sound in the same call of the UNet. Everything is linear in the prediction, so that
-flow, epsilon and v engines differ in nothing here: the mask is the same for e and for the frame that it leads to.
+M keeps the positions of a direction whose magnitude is in the upper quantile, and sets the others to 0. The reference
+is the prediction without a prompt where the engine runs classifier-free guidance; few-step engines do not, and there it
+is the prompt's own prediction. In both cases each sound costs one row in the same UNet call. Everything is linear in
+the prediction, so flow, epsilon and v engines need no difference: the mask is the same for e and for the image x0.
 
-Three things are other than in TPoS and SEGA, which draw 50 steps for one frame. Momentum goes from frame to
-frame, in seconds, with one buffer for each step, for there are few steps and many frames; and the factor 1 - s_m,
-which they have not, keeps what is steady as strong as without it: at a scale of one, what is edited becomes the sound's
-own frame, and no more. Warm-up is a share of the steps that is rounded down, so that a single step is edited, too.
-And the mask is one for all channels and has soft edges: a hard mask for each channel, as in the papers, leaves broken
-edges that no later step can repair.
+Three things differ from TPoS and SEGA, which draw 50 steps for one frame. Momentum runs from frame to frame, in
+seconds, with one buffer for each step, because there are few steps and many frames. The factor 1 - s_m, which they do
+not have, keeps a constant edit as strong as without momentum: at scale 1 the edited positions become the sound's own
+frame, and no more. Warm-up is a share of the steps that is rounded down, so that a single step is edited too. And one
+mask with soft edges serves all channels: a hard mask for each channel, as in the papers, leaves broken edges that no
+later step can repair.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from tpos_live.diffusion.cuda.pinned_scalars import PinnedScalars
 from tpos_live.diffusion.model.schedule import MAX_STEPS
 
 MAX_EDITS = 3
-"""Sounds that one frame can be led to."""
+"""Most sounds that can edit one frame."""
 MEMORY = 0.25
-"""Seconds in which momentum has forgotten all but 1/e of a frame."""
+"""Time constant of the momentum in seconds: after it, 1/e of a frame's edit is left."""
 GAP = 1.0
-"""Seconds without a frame after which there is nothing to go on from."""
+"""Seconds without a frame after which the momentum is reset."""
 FEATHER = 1 / 8
 """Width of the mask's soft edge, as a share of the latent's shorter side."""
 
 
 def mask(directions: torch.Tensor, first: torch.Tensor, feather: int = 0) -> torch.Tensor:
-    """Which part of each direction is kept, 0 to 1, in the shape of `directions` float [K, C, h, w].
+    """The mask of each direction, 0 to 1, that broadcasts to `directions`, float [K, C, h, w].
 
-    first: int64 [1], how many of the h * w places are below the quantile; a tensor, so that a CUDA graph can hold
-    it. feather: 0 = a hard mask for each channel (TPoS: |psi| at its quantile over h and w); otherwise the odd
-    width of the blur, of magnitudes and of the mask, which all channels share.
+    first: int64 [1], how many of the h * w positions are below the quantile; a tensor, so that a CUDA graph can hold
+    it. feather: 0 = a hard mask for each channel (TPoS: |psi| at its quantile over h and w); otherwise the odd width of
+    the blur of magnitudes and mask, with one mask for all channels.
     """
     size = directions.abs() if not feather else blur(directions.square().sum(1, keepdim=True).sqrt(), feather)
     flat = size.flatten(2)
@@ -58,7 +58,7 @@ def mask(directions: torch.Tensor, first: torch.Tensor, feather: int = 0) -> tor
 
 
 def blur(x: torch.Tensor, width: int) -> torch.Tensor:
-    """Two means over squares: nearly a Gaussian, and it leaves a constant as it is."""
+    """Two box blurs in sequence: nearly a Gaussian. A constant stays the same."""
     for _ in range(2):
         x = F.avg_pool2d(x, width, 1, width // 2, count_include_pad=False)
     return x
@@ -67,7 +67,7 @@ def blur(x: torch.Tensor, width: int) -> torch.Tensor:
 class SemanticGuide:
     """Edits the predictions of frames of one size. Belongs to the render thread.
 
-    Its numbers and its momentum lie in buffers that never move, so that a recorded graph can use them, too.
+    Its scalars and its momentum lie in buffers with fixed addresses, so that a captured graph can use them.
     """
 
     def __init__(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
@@ -84,21 +84,21 @@ class SemanticGuide:
         self._scene: object = None
 
     def reset(self) -> None:
-        """Forget the frames so far. Called for each frame without an edit, so it costs nothing."""
+        """Reset the momentum at the next frame with an edit. Cheap, because each frame without an edit calls it."""
         self._last = None
 
     def undo(self) -> None:
-        """Take back all momentum: of steps that were only run to record a graph, too."""
+        """Reset all momentum, after steps that only ran to capture a graph."""
         self._speed.zero_()
 
     def prepare(
         self, weights: Sequence[float], scale: float, quantile: float, momentum: float, now: float, scene: object
     ) -> None:
-        """Set the numbers of the next frame.
+        """Set the scalars of the next frame.
 
-        weights: of the directions, at most MAX_EDITS. scale: s_a for a weight of 1. quantile: share of the
-        frame that is left alone, 0 to below 1. momentum: s_m, 0 to below 1. now: seconds of sound; the same
-        moment again gives the same frame. scene: whatever makes a cut when it changes: nothing moves over a cut.
+        weights: of the directions, at most MAX_EDITS. scale: s_a for a weight of 1. quantile: share of the frame that
+        is not edited, 0 to below 1. momentum: s_m, 0 to below 1. now: seconds of sound; the same `now` again gives the
+        same frame. scene: the momentum is reset when it changes.
         """
         if self._last is None or scene != self._scene or not 0.0 <= now - self._last <= GAP:
             self.reset()
@@ -112,8 +112,8 @@ class SemanticGuide:
     def apply(self, n: int, predictions: torch.Tensor, guidance: torch.Tensor | float | None = None) -> torch.Tensor:
         """The edited prediction [1, C, h, w] of step `n`.
 
-        predictions: [rows, C, h, w]: of the prompt, then without a prompt if `guidance` (s_g) is given, then of
-        one to MAX_EDITS sounds.
+        predictions: [rows, C, h, w]: first the prompt's, then the one without a prompt if `guidance` (s_g) is given,
+        then those of 1 to MAX_EDITS sounds.
         """
         reference = base = predictions[:1]
         heard = predictions[1:]
@@ -130,5 +130,5 @@ class SemanticGuide:
 
 
 def warm_steps(steps: int, share: float) -> int:
-    """How many first steps are drawn from the prompt alone (SEGA's warm-up): a share, rounded down, never all."""
+    """Number of first steps without edits (SEGA's warm-up): a share of `steps`, rounded down, never all."""
     return min(int(share * steps), steps - 1)

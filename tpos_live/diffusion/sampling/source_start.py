@@ -1,9 +1,9 @@
 """Image-to-image from a source: a camera, a clip, a still.
 
-An amount a from 0 to 1 says how much of the source stays. The sampler starts at the share (1 - a) ** BENT of the
-schedule, from the source's latent mixed with noise (Meng et al. 2022, "SDEdit"), which is continuous at any number of
-steps. On a CPU the source's own pixels come in from MIXED on, up to all of them at 1: Ember's latents hold 32 numbers
-for 768 values, and a logo does not fit in.
+The amount a, 0 to 1, says how much of the source stays. The sampler starts at the share (1 - a) ** BENT of the
+schedule, from the source's latent mixed with noise (Meng et al. 2022, "SDEdit"), which is continuous for any number of
+steps. On a CPU the source's own pixels are mixed in from the amount MIXED on, fully at 1: Ember's latents compress 768
+values to 32, which loses a logo.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from tpos_live.diffusion.sampling.latent_encoder import LatentEncoder
 log = logging.getLogger(__name__)
 
 MIXED = 0.6
-"""Amount from which on the source's own pixels come in."""
+"""Amount from which the source's own pixels are mixed in."""
 BENT = 1.3
-"""With 1, an amount of a quarter leaves nothing of a source that edges would show."""
+"""Exponent of the strength. With 1, an amount of 0.25 leaves no edges of the source visible."""
 _LEAST = 0.001
-"""Amounts below this are none."""
+"""Amounts up to this count as 0."""
 
 
 def strength_beside(amount: float) -> float:
-    """Share of the schedule that is drawn anew beside so much of a source."""
+    """Share of the schedule that is drawn, for an amount of the source."""
     return float((1 - min(max(amount, 0.0), 1.0)) ** BENT)
 
 
 class SourceStart:
     """Encodes the images of a source and mixes them in. Belongs to the render thread.
 
-    The encoder is loaded when the first image comes: on a thread, and frames are drawn from the text alone meanwhile;
-    or at once, where frames must repeat.
+    The encoder is loaded when the first image comes: on a thread while frames are drawn from the text alone, or at once
+    where the same input must always give the same frames.
     """
 
     def __init__(self, engine: Engine, size: tuple[int, int], at_once: bool) -> None:
-        """size: (width, height) of the frames. at_once: wait for the encoder (frames rendered offline)."""
+        """size: (width, height) of the frames. at_once: wait for the encoder, for offline rendering."""
         self._engine, self._size, self._at_once = engine, size, at_once
         self._encoder: LatentEncoder | None = None
         self._loading: threading.Thread | None = None
@@ -52,11 +52,11 @@ class SourceStart:
         self._mask: torch.Tensor | None = None
         self._encoded: SourceImage | None = None
         self._weights: tuple[np.ndarray, torch.Tensor] | None = None
-        """The newest image's mask, and how much each pixel of a frame takes of it, float32 [H, W, 1]."""
+        """The newest image's mask, and the same at the frame's size as float32 [H, W, 1], 0 to 1."""
 
     def latent(self, image: SourceImage | None, amount: float) -> torch.Tensor | None:
-        """The source's latent, float32 [1, C, h, w], valid until the next call; None where nothing of it is wanted, or
-        nothing can encode it (yet)."""
+        """The source's latent, float32 [1, C, h, w], valid until the next call; None where the amount is 0, or the
+        encoder is not loaded."""
         if image is None or not amount > _LEAST or not self._ready():
             return None
         assert self._encoder is not None
@@ -68,22 +68,22 @@ class SourceStart:
 
     @property
     def masked(self) -> bool:
-        """Whether the newest image counts in some places only."""
+        """Whether the newest image has a mask."""
         return self._mask is not None
 
     def keep_inside(self, drawn: torch.Tensor, text: torch.Tensor) -> None:
-        """Put `text`, the latent of the text alone, into `drawn` [1, C, h, w] where the source does not count."""
+        """Blend `text`, the latent of the text alone, into `drawn` [1, C, h, w] outside the mask, in place."""
         assert self._mask is not None
         drawn.copy_(torch.lerp(text, drawn, self._mask))
 
     def lay_over(self, drawn: torch.Tensor, source: torch.Tensor, amount: float) -> None:
-        """Fade `source` into `drawn`, both [1, C, h, w], where the source counts, in place."""
+        """Blend `source` into `drawn`, both [1, C, h, w], inside the mask, in place. amount: 0 to 1."""
         assert self._mask is not None
         drawn.copy_(torch.lerp(drawn, source, self._mask * amount))
 
     def mix_pixels(self, pixels: np.ndarray, image: SourceImage, amount: float, over: bool = False) -> None:
-        """Mix the source's own pixels into a frame, uint8 [H, W, 3], in place. over: from an amount of 0 on, because
-        nothing was drawn from the source."""
+        """Mix the source's own pixels into a frame, uint8 [H, W, 3], in place. over: from amount 0 on instead of MIXED,
+        because the frame was drawn without the source."""
         share = amount if over else ease((amount - MIXED) / (1 - MIXED))
         if not share > 0:
             return
@@ -94,7 +94,7 @@ class SourceStart:
         frame.copy_(torch.lerp(frame.float(), source.float(), weight).round_())
 
     def _pixel_mask(self, mask: np.ndarray) -> torch.Tensor:
-        """Float32 [H, W, 1] in [0, 1]; converted once for a mask that stays, as that of a still."""
+        """The mask as float32 [H, W, 1] in [0, 1]; cached for a mask that stays, such as a still's."""
         if self._weights is None or self._weights[0] is not mask:
             self._weights = mask, torch.from_numpy(self._fitted(mask)).float().div_(255)[..., None]
         return self._weights[1]
@@ -114,13 +114,13 @@ class SourceStart:
             log.warning(f"the source is not used: this engine cannot encode images ({first_line(error, 200)})")
 
     def _latent_mask(self, mask: np.ndarray) -> torch.Tensor:
-        """Float32 [1, 1, h, w] in [0, 1]: the mean of each position."""
+        """The mask's mean over each position of the latent, float32 [1, 1, h, w] in [0, 1]."""
         given = torch.from_numpy(self._fitted(mask))[None, None].to(self._engine.device).float().div_(255)
         return F.interpolate(given, size=self._engine.latent_shape(self._size)[2:], mode="area")
 
     def _fitted(self, image: np.ndarray) -> np.ndarray:
-        """An image [height, width, ...] at the frames' size: nearest pixels, for a source that still has the size of
-        an engine that failed."""
+        """An image [height, width, ...] at the frames' size, by nearest pixels. Sizes differ only after a failover,
+        while the source still has the size of the engine that failed."""
         width, height = self._size
         if image.shape[:2] == (height, width):
             return image

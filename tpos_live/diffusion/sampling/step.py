@@ -1,7 +1,7 @@
-"""One step of a sampler, in place, on buffers that stay; see `schedule` for the equations.
+"""One step of a sampler, in place on fixed buffers; see `schedule` for the equations.
 
-The numbers of a step are Python's where a loop of Python draws, and tensors where a captured graph does: a graph would
-freeze a number of Python's.
+The coefficients of a step are Python numbers in a Python loop, and tensors in a captured graph, which would freeze
+Python numbers.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from tpos_live.diffusion.model.schedule import Step
 
 
 class StepTensors(NamedTuple):
-    """The numbers of a step as tensors, each [] or [B, 1, 1, 1]: a row of `SamplingSchedule.rows`. `correct` is 0, 0, 0
-    for a step without a corrector, None where no step has one."""
+    """The coefficients of a step as tensors, each [] or [B, 1, 1, 1]: a row of `SamplingSchedule.rows`. `correct` is
+    0, 0, 0 for a step without a corrector, None where no step has one."""
 
     timestep: torch.Tensor
     c_skip: torch.Tensor
@@ -34,19 +34,19 @@ class StepTensors(NamedTuple):
 
 
 class StepState:
-    """Latents of one sampler, float32 [B, C, h, w]: x, where the step is; x0, what the frame would be; x0 and x of
-    the step before, for the corrector."""
+    """Latents of one sampler, float32 [B, C, h, w]: x, the step's input; x0, the predicted image; and both of the step
+    before, for the corrector."""
 
     def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:
         self.x, self.x0, self.x0_before, self.x_before = (torch.zeros(shape, device=device) for _ in range(4))
 
     def predict(self, prediction: torch.Tensor, step: Step | StepTensors) -> torch.Tensor:
-        """x0 by the model's prediction at x."""
+        """Compute x0 from the model's prediction at x."""
         torch.mul(self.x, step.c_skip, out=self.x0)
         return _add_scaled(self.x0, prediction, step.c_out)
 
     def advance(self, step: Step | StepTensors, noise: torch.Tensor | None = None) -> None:
-        """x of the next step, once `predict` has made x0. noise: what a consistency scheduler adds."""
+        """Compute x of the next step, after `predict`. noise: the one that a consistency scheduler adds."""
         x, x0 = self.x, self.x0
         if step.correct is not None:
             self._correct(step.correct)

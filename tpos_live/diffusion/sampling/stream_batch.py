@@ -1,9 +1,9 @@
-"""Stream batch: frames of several steps in flight, each one step further than the next.
+"""Stream batch: a pipeline of several frames in flight, each one step ahead of the next.
 
-After StreamDiffusion (Kodaira et al. 2023, section 3.1): instead of n calls of the UNet for a frame of n steps, one
-call for n rows moves n frames a step on, and finishes one. A card that one row does not fill draws more
-frames a second that way; each of them is shown n - 1 frames after it was begun. Prompt, sound and guidance are not
-of a frame but of the moment: all that are in flight follow the newest, so only shapes come late, not meanings.
+After StreamDiffusion (Kodaira et al. 2023, section 3.1): instead of n UNet calls for a frame of n steps, one call with
+a batch of n advances n frames by one step, and finishes one of them. A card that one row does not fill reaches a higher
+frame rate; each frame is shown n - 1 frames after its start. All frames in flight use the newest prompt, sound and
+guidance, so only shapes are delayed, not content.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 class StreamBatch:
     """The frames in flight of one size and number of steps. Belongs to one thread.
 
-    What it holds lies on fixed addresses, so that on a card a CUDA graph holds a whole step. `latent`, float32
-    [1, C, h, w], and with a decoder `pixels`, uint8 [H, W, 3], are those of the frame that was finished last.
+    All buffers have fixed addresses, so that on a card one CUDA graph holds a whole step. `latent`, float32
+    [1, C, h, w], and with a decoder `pixels`, uint8 [H, W, 3], belong to the newest finished frame.
     """
 
     def __init__(self, steps: int, request: BackendRequest, unet: Unet, decoder: Decoder | None = None) -> None:
@@ -42,7 +42,7 @@ class StreamBatch:
         self._state = StepState((steps, *shape[1:]), device)
         self._fresh = torch.zeros(steps, *shape[1:], device=device)
         self._noise = torch.zeros(shape, device=device)
-        # With the prompt, then without it.
+        # First the rows with the prompt, then those with the negative prompt.
         self._rows = torch.zeros(2 * steps, request.sequence_length, engine.token_dim, device=device)
         self._timestep = torch.zeros(steps, device=device)
         self._scalars = PinnedScalars(1 + steps, NUMBERS, device=device)
@@ -55,16 +55,16 @@ class StreamBatch:
         self.pixels = torch.zeros(request.size[1], request.size[0], 3, dtype=torch.uint8, device=device)
 
     def reset(self) -> None:
-        """Forget what is in flight."""
+        """Discard all frames in flight."""
         self._in_flight.clear()
 
     @torch.inference_mode()
     def step(self, inputs: SamplerInputs) -> FrameParams | None:
-        """Begin a frame, move all that are in flight a step on, and finish one.
+        """Begin a frame, advance all frames in flight by one step, and finish one.
 
-        inputs: of one prompt and as many steps, from noise alone; its conditioning is that of all frames in flight.
-        When its scene changes, what is in flight is of another scene and is forgotten. Returns the params of the frame
-        that is now in `latent`; None while the pipe fills.
+        inputs: with one prompt and the same number of steps, from noise alone; all frames in flight use its
+        conditioning. When its scene changes, the frames in flight are discarded. Returns the params of the frame that
+        is now in `latent`; None while the pipeline fills.
         """
         plan, conditioning = inputs.plan, inputs.conditioning
         guided = conditioning.composition.guided
@@ -88,7 +88,7 @@ class StreamBatch:
         return self._in_flight[0] if len(self._in_flight) == self._steps else None
 
     def _work(self, guided: bool) -> None:
-        """One step: tensors alone, as in CapturedPipeline, of which each slot does one step."""
+        """The body of the graph: one step for each slot; tensors only, as in CapturedPipeline."""
         state = self._state
         for slots in (state.x, state.x0_before, state.x_before):
             slots[1:].copy_(slots[:-1].clone())
@@ -109,10 +109,10 @@ class StreamBatch:
 
 
 class StreamBatchSampler(Sampler):
-    """The stream batch of an engine at a size, on whatever backend draws."""
+    """The sampler with a stream batch, for any backend."""
 
     def __init__(self, request: BackendRequest, wait_for_compile: bool = False) -> None:
-        """wait_for_compile: until the backend takes so many rows, for frames rendered offline."""
+        """wait_for_compile: wait until the backend can take the batch size, for offline rendering."""
         self._wait = wait_for_compile
         self._request = request
         self._stream: StreamBatch | None = None
@@ -124,9 +124,9 @@ class StreamBatchSampler(Sampler):
             self._stream.reset()
 
     def sample(self, inputs: SamplerInputs) -> Sample | None:
-        """One step of all frames in flight: the frame that is finished.
+        """Advance all frames in flight by one step; the finished frame.
 
-        None while the pipe fills, or where the backend cannot take so many rows: another sampler draws then.
+        None while the pipeline fills, or where the backend cannot take the batch size: another sampler draws then.
         """
         backend, steps = self.backend, len(inputs.plan.steps)
         assert backend is not None

@@ -1,10 +1,10 @@
-"""The rows of conditioning that a UNet is given: a prompt, what is heard, the engine's scalars, and for an engine that
-draws two prompts in one pass the second one.
+"""The rows of a UNet's conditioning: a prompt, audio tokens, the engine's scalars, and, for an engine that draws two
+prompts in one pass, a second prompt.
 
-Such a UNet is trained on one prompt alone and on two with a share of the area. Between "no second prompt" and "a second
-prompt without area" its image changes at once, by up to a third of the way between the two. So the second prompt's
-embeddings come in from zero while its share is small. At the other end the second prompt also takes the place of the
-first one, and its own place is then emptied: with a weight of one it is the only prompt there is.
+A UNet for two prompts is trained on one prompt alone, and on two prompts with a share of the area. Its image jumps
+between "no second prompt" and "a second prompt with share 0", by up to a third of the difference between the two
+prompts' images. So the second prompt's embeddings are faded in from zero while its share is small. At the other end,
+the second prompt fades to the first place, and its own place fades to zero: at weight 1 it is the only prompt.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from tpos_live.diffusion.model.scalar_tokens import scalar_tokens
 from tpos_live.diffusion.sampling.noise_field import few, kernel
 
 END = 0.3
-"""Weights up to END and from 1 - END lead from one prompt to two and back."""
+"""Weights of the second prompt from 0 to END fade from one prompt to two, and those from 1 - END to 1 back to one."""
 MOVED, EMPTIED = 0.45, 0.3
-"""Parts of the last END: by MOVED the second prompt is in the first place; from EMPTIED on its own place is emptied."""
+"""Parts of the last END: at MOVED the first place holds the second prompt; from EMPTIED on the second place fades out.
+"""
 
 
 class UnetTokens:
-    """Writes one frame's conditioning into a buffer [1, sequence_length, dim]. Belongs to one thread.
+    """Writes a frame's conditioning into a buffer [1, sequence_length, dim]. Belongs to one thread.
 
-    prompt_length: rows that come from outside, of a prompt and of what is heard. sequence_length: all rows.
+    prompt_length: rows from the conditioning builder, a prompt's and the audio's. sequence_length: all rows.
     """
 
     def __init__(self, engine: Engine, audio_tokens: int | None = None) -> None:
-        """audio_tokens: rows for what is heard; None = what the engine's metadata says."""
+        """audio_tokens: number of audio rows; None = the number in the engine's metadata."""
         own = engine.metadata.audio_tokens
         self.prompt_length = engine.text_tokens + (own if audio_tokens is None or engine.draws_pairs else audio_tokens)
         self.scalars = SeedScalars(engine.metadata.scalars)
@@ -47,8 +48,10 @@ class UnetTokens:
     def fill(
         self, out: torch.Tensor, given: torch.Tensor, scalars: Sequence[float], second: torch.Tensor | None = None
     ) -> None:
-        """out: [1, sequence_length, dim]. given: [prompt_length, dim]. scalars: as many as the engine names, in [0, 1];
-        the second prompt's share among them. second: [text rows or more, dim], None for one prompt."""
+        """Write all rows to `out` [1, sequence_length, dim].
+
+        given: [prompt_length, dim]. scalars: one for each scalar of the engine, in [0, 1], including the second
+        prompt's share. second: [text rows or more, dim], None for one prompt."""
         out[0, : self.prompt_length].copy_(given)
         if self.scalars.scalars:
             values = torch.tensor([list(scalars)])
@@ -70,14 +73,13 @@ class SeedScalars:
         self, seed: int, cut_index: int, position: float, intensity: float, share: float = 0.0, palette: float = 0.0,
         span: tuple[float, float] | None = None,
     ) -> list[float]:  # fmt: skip
-        """Values in the order of the metadata. position: on the noise trajectory. share: of a second prompt. palette:
-        turns to add to cyclic seed scalars. span: the part of -1 to 1 to which the sine of those is held, None for all
-        of the circle.
+        """Values in the order of the metadata. position: on the noise trajectory. share: of a second prompt, 0 to 1.
+        palette: turns (1 = 360 degrees) to add to cyclic seed scalars. span: limits of the sine of cyclic seed scalars,
+        in [-1, 1]; None for the whole circle.
 
-        A cyclic seed scalar goes round at its rate, from a place and in a direction of the seed. One that
-        is not cyclic wanders: a Gaussian walk as smooth as the noise's, through the normal distribution
-        function, so that it is uniform in [0, 1] at all times and moves at about half its rate on
-        average, and hardly ever above three times its rate.
+        A cyclic seed scalar rotates at its rate; the seed decides its start and direction. A seed scalar that is not
+        cyclic is a Gaussian walk, as smooth as the noise's, mapped by the normal distribution function. So it is
+        uniform in [0, 1] at all times, and moves at about half its rate on average and rarely above three times it.
         """
         values = []
         for n, scalar in enumerate(self.scalars):
@@ -103,12 +105,12 @@ class SeedScalars:
 
 
 def paired(first: torch.Tensor, second: torch.Tensor, weight: float) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """What the UNet is given in the first and in the second place, and the share of the second.
+    """The embeddings for the UNet's first and second place, and the share of the second place.
 
-    first, second: embeddings [rows, dim] of one shape. weight: of the second, in (0, 1); the result is continuous in
-    it, and at 0 and 1 that of one prompt alone (the second place zeros, the share 0).
+    first, second: embeddings [rows, dim] of one shape. weight: of the second prompt, in (0, 1). The result is
+    continuous in the weight; towards 0 and 1 it becomes one prompt alone (zeros in the second place, share 0).
     """
-    share = ease(weight)  # the part of the area, as of `region_blend.shares`: of two, the eased weights are one in sum
+    share = ease(weight)  # of the area, as in `region_blend.shares`: two eased weights already have the sum 1
     come, go = ease(weight / END), (weight - (1 - END)) / END
     if go <= 0:
         return first, second * come, share
@@ -119,11 +121,11 @@ def paired(first: torch.Tensor, second: torch.Tensor, weight: float) -> tuple[to
 def rows_of_pairs(
     embeds: Sequence[torch.Tensor], weights: Sequence[float], heard: bool = False
 ) -> tuple[list[tuple[torch.Tensor, torch.Tensor, float]], tuple[float, ...]]:
-    """Two regions or more as rows of the UNet, each what `paired` gives, and the rows' weights, one in sum.
+    """Two or more regions as rows of the batch, each as `paired` returns it, and the rows' weights, sum 1.
 
-    heard: the last region is the sound's. It is then in the second place of them all: a fade between two prompts begins
-    and ends with the row that a prompt and the sound have by themselves. Without a sound every two prompts are a row,
-    with the product of their weights: wherever one of three comes or goes, the row of the two others is what is left.
+    heard: the last region is the sound's. It is then the second prompt of every row, so a fade between two prompts
+    begins and ends with the same row as a prompt and the sound without a fade. Otherwise each pair of prompts is a row,
+    weighted by the product of their weights: when one of three prompts fades out, the row of the other two remains.
     """
     if heard:
         *firsts, last = embeds
@@ -137,7 +139,7 @@ def rows_of_pairs(
 
 
 def _within(turn: float, low: float, high: float) -> float:
-    """A turn whose sine goes from `low` to `high` as that of `turn` goes from -1 to 1; it stays on that half of the
-    circle where the sine rises. turn: 0 to 1."""
+    """The angle, in turns, whose sine is that of `turn` mapped linearly from [-1, 1] to [low, high]. It stays on the
+    half of the circle where the sine rises. turn: 0 to 1."""
     sine = low + (high - low) * (math.sin(2.0 * math.pi * turn) + 1.0) / 2.0
     return math.asin(min(max(sine, -1.0), 1.0)) / (2.0 * math.pi) % 1.0
