@@ -1,7 +1,8 @@
-"""What one hop (10 ms of sound) of the fast path costs: python benchmarks/analysis.py [seconds]
+"""Processor time of the audio path for one hop (10 ms of sound): python benchmarks/analysis.py [seconds]
 
-Plays the demo track hop by hop through analyzer, conductor and the encoder in the box and prints one JSON line for
-each: mean, median, p99 and worst time in milliseconds, with commit and machine. One thread, no warm-up taken off.
+Pushes the demo track hop by hop through the feature extractor, the modulation integrator and the bundled audio encoder.
+Prints one JSON line for each: mean, median, p99 and maximum in milliseconds, with commit and machine. One thread; the
+first hops count too.
 """
 
 from __future__ import annotations
@@ -64,19 +65,19 @@ def main() -> None:
     store = ParameterStore()
     analyzer, encoder = FeatureExtractor(), open_encoder()[0]
     features = []
-    report("analyzer", timed(lambda i: features.extend(analyzer.push(hops[i], still)), len(hops)))
+    report("feature extractor", timed(lambda i: features.extend(analyzer.push(hops[i], still)), len(hops)))
     integrator = ModulationIntegrator()
-    report("conductor", timed(lambda i: integrator.step(features[i], still, 0.0), len(hops)))
+    report("integrator", timed(lambda i: integrator.step(features[i], still, 0.0), len(hops)))
     integrator = ModulationIntegrator()
 
-    def ridden(index: int) -> None:
+    def step_with_change(index: int) -> None:
         integrator.step(features[index], snapshots[index], 0.0)
 
     snapshots = []
     for index in range(len(hops)):
         store.set("motion.pan_x", index % 100 / 100)
         snapshots.append(store.snapshot())
-    report("conductor, a parameter changes every hop", timed(ridden, len(hops)))
+    report("integrator, a parameter changes every hop", timed(step_with_change, len(hops)))
     report(f"{encoder.name} encoder", timed(lambda i: encoder.push(hops[i]), len(hops)))
 
 

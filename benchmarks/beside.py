@@ -1,13 +1,13 @@
-"""What the scenes beside a prompt do to its image, for every two families that an engine offers: the figures behind
+"""How a second scene changes a prompt's image, for each pair of families of an engine: the figures behind the table
 `tpos_live/conditioning/beside.py::SUITS`.
 
     python benchmarks/beside.py [--images 3] [--all] [--sheet beside.png]
 
 For each prompt's family, and each family whose scenes the director may show beside it (with --all: each), two figures:
 
-- light: how much lighter the part of the image is that the scene changes most (its 15 %), against the prompt alone.
-  Below -0.1 a shadow is seen there.
-- seen: mean change of that part, 0 to 1. Below 0.05 nobody sees the scene.
+- light: relative change of luminance in the 15 % of the image that change most, against the prompt alone. Below -0.1
+  the scene looks like a shadow.
+- seen: mean absolute change of that part, 0 to 1. Below 0.05 the scene is not visible.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from tpos_live.display.tone_mapping import LUMA
 from tpos_live.evaluation.harness.sampler import SamplerHarness, as_tensor
 
 PART = 0.15
-"""Part of the image that is compared: where it changes most."""
+"""Share of the image that is compared: the part that changes most."""
 BLACK = 0.02
-"""Added to both sides of the light's ratio."""
+"""Added to both luminances before their ratio is taken."""
 MOMENTS = ((0.6, 0.55, 0.3), (0.85, 0.85, 0.6), (0.35, 0.2, 0.0))
-"""Intensity, hue and phase of the images in turn."""
+"""Intensity, hue and phase of the images, used in turn."""
 
 
 def effect(alone: np.ndarray, pair: np.ndarray) -> tuple[float, float]:
-    """Light and seen of one image, uint8 [h, w, 3] both."""
+    """The figures light and seen of an image without and with the scene, uint8 [h, w, 3] each."""
     before, after = as_tensor([alone]), as_tensor([pair])
     moved = (after - before).abs().mean(1, keepdim=True)
     wide = F.avg_pool2d(moved, 25, 1, 12, count_include_pad=False)
@@ -55,9 +55,10 @@ def effect(alone: np.ndarray, pair: np.ndarray) -> tuple[float, float]:
 def pairs(
     harness: SamplerHarness, images: int, suits: Mapping[str, Sequence[str]] = SUITS
 ) -> Iterator[tuple[str, str, str, list[np.ndarray], list[np.ndarray]]]:
-    """Family of the prompt, family and text of a scene, and the images without and with it, in a main part of music.
+    """Family of the prompt, family and text of the scene, and the images without and with the scene, at the weight that
+    it has in a main section of music.
 
-    suits: families of scenes by that of the prompt; all where it has none."""
+    suits: families to pair with each prompt's family; a family without an entry is paired with all."""
     phrases = read_phrases(harness.engine.folder)
     assert phrases is not None
     families = {text: family for family, texts in phrases["family"].items() for text in texts}
@@ -81,7 +82,7 @@ def main() -> None:
     parser.add_argument("--engine", type=Path, default=shipped("engines") / "ember")
     parser.add_argument("--images", type=int, default=3, help="of each pair")
     parser.add_argument("--all", action="store_true", help="also pairs that the director does not choose")
-    parser.add_argument("--sheet", type=Path, help="a picture of all pairs: a row a prompt, the prompt alone first")
+    parser.add_argument("--sheet", type=Path, help="write all pairs as one image: a row for each prompt, alone first")
     args = parser.parse_args()
     harness, last, rows = SamplerHarness(load_engine(args.engine), size=(320, 192)), "", list[list[np.ndarray]]()
     for family, other, text, alone, both in pairs(harness, args.images, {} if args.all else SUITS):

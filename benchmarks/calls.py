@@ -1,11 +1,11 @@
-"""Counts the files and functions that a sample touches from its callback to a pixel, and a prompt to the UNet.
+"""Counts the files and functions on the path of an audio sample to a pixel, and of a prompt to the UNet.
 
     python benchmarks/calls.py [--list]
 
-A live session hears the demo's track and draws it by Ember and OpenGL, without a display. Once it is running, each
-function of `tpos_live` that is called within SECONDS of sound is recorded (`sys.setprofile`), where that happens inside
-one of the functions of WAYS; what these do for others is left out (BESIDE). Comprehensions and lambdas do not count.
-Rare branches make a difference of some functions between two runs.
+A live session plays the demo track and draws with Ember and OpenGL, without a display. After the start,
+`sys.setprofile` records for SECONDS each function of `tpos_live` that is called inside one of the functions of WAYS.
+Calls inside the functions of BESIDE are left out, because they serve other purposes. Comprehensions and lambdas do not
+count. Two runs differ by a few functions, because some branches are rare.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WAYS = {
     "a sample, to the engine's frame": (*FAST, *PROMPT, "TposEncoder.push", "Tagger.follow", "RenderThread._turn"),
     "a prompt, to the UNet": (*PROMPT, "AllowList.allows", "Backlog.put", "Router.apply", "TextCache._learn"),
 }
-"""The functions that a way leads through, with all that they call."""
+"""Entry functions of each path; a path has these and all functions that they call."""
 BESIDE = {
     "DropoutMeter.see": "what a device has lost",
     "StageTimes.add": "how long it took",
@@ -50,7 +50,8 @@ Function = tuple[str, str]
 
 
 class Recorder:
-    """Records calls inside the functions of WAYS, while `on`, on threads that start after `begin` and on its own."""
+    """Records calls inside the functions of WAYS while `on` is True, on the calling thread of `begin` and on threads
+    that start later."""
 
     def __init__(self) -> None:
         self.on = False
@@ -77,7 +78,7 @@ class Recorder:
 
 
 def record() -> dict[str, set[Function]]:
-    """Functions by the function of WAYS that they were called in."""
+    """Called functions, by the function of WAYS that they were called in."""
     recorder = Recorder()
     recorder.begin()
     settings = load_settings({"osc.port": PORT, "engine.accelerator": "eager"})

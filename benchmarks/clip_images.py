@@ -1,9 +1,9 @@
-"""Draws the documentation's moving images, and its figure of kicks, with `tpos-live render`.
+"""Renders the documentation's animated images and its figure of kicks, with `tpos-live render`.
 
     python benchmarks/clip_images.py docs                           # demo.webp and kick.webp
     python benchmarks/clip_images.py docs --track By-Product.ogg    # show.webp too: the first 20 s of that track
 
-Look at them before they are committed.
+Look at the results before you commit them.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from tpos_live.audio.demo import DEMO
 
 JELLYFISH = ("--prompt", "neon jellyfish", "--seed", "3")
 AROUND = 4.0
-"""Seconds of demo.webp before and after the drop."""
+"""Seconds before and after the drop in demo.webp."""
 PROMPTS, PUNCHES = ("neon jellyfish", "calm sea at sunset"), (0.0, 0.5, 1.0)
 KICK, KICK_FPS = 4, 20
-"""Which kick of the drop the figure shows, from 0 on, and its frames per second: one is 50 ms."""
+"""Index of the kick in the drop that the figure shows, and frames per second: a frame is 50 ms."""
 TILE, LEFT, TOP = (224, 126), 84, 18
 COLUMNS = {-1: "50 ms before a kick", 0: "kick", 1: "+50 ms", 3: "+150 ms"}
 
 
 def render(track: Path, seconds: float, fps: int, size: tuple[int, int], *options: str) -> list[Image.Image]:
-    """The frames of `tpos-live render`, drawn at twice the size."""
+    """The frames of `tpos-live render`, rendered at twice the size and scaled down."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
         large = f"{2 * size[0]}x{2 * size[1]}"
@@ -44,14 +44,14 @@ def render(track: Path, seconds: float, fps: int, size: tuple[int, int], *option
 
 
 def clip(path: Path, frames: list[Image.Image], fps: int, quality: int) -> None:
-    """Write a moving image that repeats."""
+    """Write an animated image that loops."""
     first, *others = frames
     first.save(path, save_all=True, append_images=others, duration=round(1000 / fps), loop=0, quality=quality, method=6)
     print(f"wrote {path}, {path.stat().st_size} bytes")
 
 
 def kick_rows(prompt: str, moment: float) -> list[list[Image.Image]]:
-    """A row for each of PUNCHES: the frames of COLUMNS, and the change of lightness at the kick, 64x36."""
+    """A row for each of PUNCHES: the frames of COLUMNS, and the change of lightness at the kick (at 64x36 pixels)."""
     rows, at = [], int(moment * KICK_FPS)
     with tempfile.TemporaryDirectory() as folder:
         for punch in PUNCHES:
@@ -68,7 +68,7 @@ def kick_rows(prompt: str, moment: float) -> list[list[Image.Image]]:
 
 
 def kick_figure(path: Path, rows: list[list[Image.Image]]) -> None:
-    """Write the rows as a table with their names."""
+    """Write the rows as a table with headings."""
     names = [*COLUMNS.values(), "change at the kick, 64x36"]
     step = (TILE[0] + 2, TILE[1] + 2)
     table = Image.new("RGB", (LEFT + len(names) * step[0], TOP + len(rows) * step[1]), (16, 16, 16))

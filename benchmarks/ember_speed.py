@@ -1,9 +1,9 @@
-"""Milliseconds of Ember's network as `train ember` makes it, with random weights, in OpenVINO on this CPU.
+"""Inference time of Ember's UNet and decoder in OpenVINO on this CPU, for each size and precision.
 
     python benchmarks/ember_speed.py [--threads 2] [--runs 50] [--append FILE]
 
-Random weights cost what trained ones do. For each size and precision: UNet, decoder, and both; a plain matrix product
-beside them says what the CPU can do at all.
+The networks are those of `train ember` with random weights, which take the same time as trained ones. A plain matrix
+product shows the throughput that the CPU can reach.
 """
 
 from __future__ import annotations

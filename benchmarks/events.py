@@ -1,10 +1,10 @@
-"""What a stage event costs in smoothness: prompt changes, OSC storms, recording, device loss.
+"""How much an event lengthens the frame times of a show: prompt change, flood of OSC, recording, device loss.
 
     python benchmarks/events.py --events 20
 
-Runs the demo in a window (Xvfb with `--fake`), measures the time from picture to picture without events, then
-20 events of each kind, and prints for each kind the 95th percentile of the worst picture within a second of
-the event, over the median without events. Device loss needs the tests' fake microphone.
+Runs a show in a window under Xvfb, with the tests' fake microphone as input. It first measures frame times without
+events, then --events events of each kind. Prints for each kind the 95th percentile of the longest frame time within
+1.2 s of an event, and its ratio to the median without events.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ for _ in sys.stdin:
     for i in range(2000):
         client.send_message("/tpos/finish/light", (i % 7) / 100)
 """
-"""A storm for each line it reads: a program that has long been running, as TouchDesigner or Ableton is."""
+"""Sends 2,000 messages for each line that it reads. The process runs all the time, as TouchDesigner or Ableton does."""
 WORDS = ["fire", "ocean waves", "aurora", "galaxy", "city at night", "neon tunnel", "snow", "storm clouds"]
 
 
@@ -125,14 +125,14 @@ def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
 
 
 def per_second(times: list[float], percentile: float) -> float:
-    """Percentile over the seconds of a run of the longest step in each: what a second without events costs."""
+    """Percentile, over the seconds of a run, of the longest step in each second: the baseline without events."""
     steps = np.diff(times)
     seconds = np.asarray(times[1:]) // 1.0
     return float(np.percentile([steps[seconds == second].max() for second in np.unique(seconds)], percentile))
 
 
 class Watch:
-    """Notes when pictures are shown, and when engine pictures were drawn."""
+    """Records the times at which display frames are shown and engine frames were drawn."""
 
     def __init__(self, session: object) -> None:
         self._display = session.display  # type: ignore[attr-defined]

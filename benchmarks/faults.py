@@ -1,10 +1,10 @@
-"""The quick faults of a night, many times each, in one live show without a window that is recorded meanwhile.
+"""Recovery from short faults (input, sound server, stream, disk), each many times in one live show that records.
 
     python benchmarks/faults.py [--times 20] [--only unplugged,stream] [--size 128]
 
-Prints a JSON line for each kind: how often the show was as before and after how many seconds (median and worst), the
-longest time without a new frame of the engine, recordings lost, and tracebacks. The exit status is 1 if a show did not
-come back, a recording was lost, or there was a traceback. KINDS says what each kind is.
+The show has no window. Prints a JSON line for each kind of fault: how often the show recovered, after how many seconds
+(median and worst), the longest time without a new engine frame, lost recordings, and tracebacks. The exit status is 1
+if the show did not recover, a recording was lost, or there was a traceback. KINDS describes the faults.
 
 The input is a PulseAudio null sink (the tests' fake): no sound card is needed. `read_only` needs root, on Linux.
 """
@@ -44,17 +44,17 @@ from tpos_live.runtime.waiting import run_until_first_frame
 
 RECEIVER = Path(__file__).parent.parent / "tests" / "fakes" / "stream_receiver.py"
 KINDS = {
-    "unplugged": "the input goes, and comes back once that is said",
-    "stalled": "the input gives no more blocks and says nothing, and gives them again once that is noticed",
-    "server": "the sound server is killed, and another one started",
-    "stream": "the receiver of an RTMP output is killed, and started again once that is noticed",
-    "removed": "the folder of a recording is removed; until it goes on in the spare one",
-    "read_only": "a recording begins while its folder is read-only; until it is made in the spare one",
+    "unplugged": "the input is removed, and returned once the show reports the loss",
+    "stalled": "the input delivers no more blocks without an error, and resumes once the show has noticed",
+    "server": "the sound server is killed, and a new one is started",
+    "stream": "the receiver of an RTMP output is killed, and restarted once the show has noticed",
+    "removed": "the folder of a recording is removed; the time until it continues in the spare folder",
+    "read_only": "a recording begins while its folder is read-only; the time until it runs in the spare folder",
 }
 
 
 class Tracebacks(logging.Handler):
-    """Counts what is logged with a traceback, and threads that end by an error."""
+    """Counts log records with a traceback, and threads that end with an exception."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Tracebacks(logging.Handler):
 
 
 class Faults:
-    """One show, in which KINDS happen."""
+    """Causes the faults of KINDS in one show."""
 
     def __init__(self, session: LiveSession, mic: FakeMicrophone, url: str, folder: Path) -> None:
         self._session, self._url, self._folder = session, url, folder
@@ -85,10 +85,10 @@ class Faults:
             "read_only": self._read_only,
         }
         self.lost = 0
-        """Recordings that are not there, or cannot be played to their end."""
+        """Number of recordings that are missing or cannot be decoded to their end."""
 
     def happen(self, kind: str) -> float:
-        """The seconds until all was as before, since what was broken was given back. Raises TimeoutError."""
+        """Cause a fault, repair it, and return the seconds from the repair to the recovery. Raises TimeoutError."""
         return self._kinds[kind]()
 
     def _stream(self) -> float:
@@ -120,7 +120,7 @@ class Faults:
             return self.watch.wait(lambda: self._recorded_to().startswith(spare) and self._seconds() > 0.0, begun)
 
     def record(self, on: bool) -> None:
-        """Begin a recording and wait until it has 1.5 s, or end the one that runs and play it."""
+        """Start a recording and wait until it is 1.5 s long, or stop the current one and check that it plays."""
         if bool(self._recorded_to()) == on:
             return
         path, store = Path(self._recorded_to()), self._session.store
@@ -205,7 +205,7 @@ def repeat(faults: Faults, kind: str, times: int, tracebacks: Tracebacks) -> dic
         try:
             back.append(faults.happen(kind))
         except TimeoutError:
-            break  # what is broken may stay so
+            break  # the show may not recover any more
     faults.record(False)
     return {
         "fault": kind,
@@ -229,7 +229,7 @@ def main() -> None:
     if unknown := set(kinds) - set(KINDS):
         parser.error(f"argument --only: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
     if "read_only" in kinds:
-        own_mounts()  # before any thread that would not see them
+        own_mounts()  # before other threads start: these would keep the old mounts
     url = f"rtmp://127.0.0.1:{free_port()}/live/key"
     tracebacks, failed = Tracebacks(), False
     logging.getLogger().addHandler(tracebacks)

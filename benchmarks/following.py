@@ -1,9 +1,9 @@
-"""How soon what grows is right: python benchmarks/following.py --data DIR [--run runs/encoder] [--every 3]
+"""How fast the sound's scene becomes right: python benchmarks/following.py --data DIR [--run runs/encoder] [--every 3]
 
-Clips go through the live path, from sound to scene (`conditioning/phrase_conditioner.py`), heard by ears that know none
-of their fold (`train encoder --leave-out-fold`): out of silence, after another clip, and after that and silence. What
-stands there 3.5 to 5 s after the beginning is what was meant. Printed is which share of all that grew in the first
-three seconds was of that, how much had grown after half a second and in the end, and how often the strongest changed.
+Clips go through the live path from sound to scene (`conditioning/phrase_conditioner.py`), with an encoder that was not
+trained on their fold (`train encoder --leave-out-fold`). Each clip starts after silence, after another clip, and after
+another clip and silence. The dominant scene from 3.5 to 5 s counts as the right one. Prints the share of the sound's
+area in the first 3 s that shows it, the area after 0.5 s and at the end, and how often the dominant scene changed.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ from tpos_live.training.audio_model.clips import find_clips, fold_of, read_mono
 
 BLOCK = 480
 SECONDS = 5.0
-"""Of each clip."""
+"""Length of each clip."""
 QUIET = 4.0
 """Seconds of hiss before a clip, at -80 dBFS."""
 WEIGHT = 0.5
-"""Of the sound, `audio.weight`: the default under a prompt is 0.35."""
+"""The parameter `audio.weight`; its default is 0.35."""
 
 
 @dataclass(frozen=True)
 class HysteresisWeights:
-    """Of one clip: share of what grew that was right, areas after half a second and in the end, changes."""
+    """Figures of one clip. right: share of the area in the first 3 s that shows the right scene; soon, late: the area
+    after 0.5 s and after 3.5 s, 0 to 1; changes: of the dominant scene in the first 3 s."""
 
     right: float
     soon: float
@@ -45,7 +46,7 @@ class HysteresisWeights:
 
 
 def follow(encoder: AudioEncoder, before: np.ndarray, clip: np.ndarray) -> HysteresisWeights:
-    """before, clip: float32 [n] at 48 kHz. The encoder is reset first."""
+    """Play `before` and then `clip`, float32 [n] at 48 kHz, to an encoder that is reset first."""
 
     def one_hot(texts: Sequence[str]) -> torch.Tensor:
         return torch.eye(len(texts))[:, None].expand(-1, 24, -1)
@@ -79,13 +80,14 @@ def follow(encoder: AudioEncoder, before: np.ndarray, clip: np.ndarray) -> Hyste
 
 
 def heard(path: Path) -> np.ndarray:
-    """float32, SECONDS long."""
+    """The beginning of a file, float32 at 48 kHz, cut or padded to SECONDS."""
     mono = read_mono(path)[: round(SECONDS * RATE)]
     return np.pad(mono, (0, round(SECONDS * RATE) - len(mono)))
 
 
 def measure(data: Path, run: Path, every: int) -> Iterator[tuple[str, HysteresisWeights]]:
-    """For each clip: out of silence; after one of another class, with and without a silence between."""
+    """The case and its figures, for each clip: after silence, and after a clip of another class with and without
+    silence between."""
     home, rng = shipped("engines") / "ember", np.random.default_rng(0)
     hiss = rng.normal(0, 1e-4, round(QUIET * RATE)).astype(np.float32)
     clips = find_clips(data)
@@ -106,12 +108,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="a folder of clips for each class")
     parser.add_argument("--run", type=Path, default=Path("runs/encoder"))
-    parser.add_argument("--every", type=int, default=3, help="every so many clips")
+    parser.add_argument("--every", type=int, default=3, help="use one of so many clips")
     options = parser.parse_args()
     found: dict[str, list[HysteresisWeights]] = {}
     for name, one in measure(options.data, options.run, options.every):
         found.setdefault(name, []).append(one)
-    print("| sound | clips | of what grew, right | area after 0.5 s, in the end | changes |")
+    print("| sound | clips | area with the right scene | area after 0.5 s, at the end | changes |")
     print("| --- | --- | --- | --- | --- |")
     for name, all_of in found.items():
         right, soon, late, changes = np.mean([astuple(one) for one in all_of], axis=0)

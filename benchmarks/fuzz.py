@@ -1,11 +1,11 @@
-"""Damaged input for every door that reads bytes, as often as wanted.
+"""Fuzzes every interface that reads bytes ("door") with damaged input.
 
     python benchmarks/fuzz.py --packets 1000000 [--door osc] [--seed 1]
 
-Prints a JSON line a door, and one a minute: inputs, seconds, the slowest one, faults, and what was kept in memory. Each
-fault's input is written to the folder of `--keep`. The exit status is 1 if there was a fault, an input took 2 s, or
-memory grew. The doors are in `tests/fakes/fuzz_doors.py`, and the suite enters each 150 times. `fuzz_guided.py` looks
-for inputs that reach new lines instead.
+Prints a JSON line each minute and for each door: inputs, seconds, the slowest input, faults, and the growth of memory.
+The first input of each kind of fault is written to the folder of `--keep`. The exit status is 1 if there was a fault,
+an input took 2 s, or memory grew. The doors are in `tests/fakes/fuzz_doors.py`; the test suite tries each with 150
+inputs. `fuzz_guided.py` is guided by coverage instead.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from fakes.fuzz_doors import Door, damaged, kept_inputs, open_doors
 LIMIT = 2.0
 """Seconds for one input."""
 AGAIN = 3
-"""How often one that took longer is tried again: on a computer with a load of 15 an HTTP request of 8 ms waited 3.9 s
-for a core, and so did a repetition."""
+"""How often an input over LIMIT is repeated: with a system load of 15, an HTTP request of 8 ms waited 3.9 s for a core,
+and so did its repetition."""
 WARM = 0.2
-"""Share of the inputs after which memory may grow no more: by then bounded caches are full, and libraries have what
-they keep from their first use."""
+"""Share of the inputs after which memory must not grow: by then bounded caches are full and libraries have allocated
+what they need on first use."""
 EVERY = 60.0
 """Seconds between two lines about a door."""
 MOST_BLOCKS = 20_000
-"""Small objects of Python (up to 512 bytes each) that may be kept after that."""
+"""Allowed growth after that, in Python's memory blocks (up to 512 bytes each)."""
 MOST_MB = 4.0
-"""MB of larger memory that may be kept after that, where the C library tells what is in use (Linux)."""
+"""Allowed growth after that, in MB of the C heap, where the C library reports it (Linux)."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--packets", type=int, default=10_000, help="inputs for each door")
-    parser.add_argument("--door", help="only the doors whose name contains this; with = before it, is this")
+    parser.add_argument("--door", help="only the doors whose name contains this; =NAME: only the door of this name")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="folder for inputs that are faults")
     options = parser.parse_args()
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 class Tally:
-    """Enters a door, and counts what is wrong with it."""
+    """Passes inputs to a door and counts its faults."""
 
     def __init__(self, door: Door, keep: Path | None = None) -> None:
         """keep: folder for the first input of each fault, and for each that took LIMIT."""
@@ -65,11 +65,11 @@ class Tally:
         self._begin = self._told = time.perf_counter()
         self.inputs = 0
         self.slowest = 0.0
-        """Seconds; the shortest of AGAIN for an input that took LIMIT."""
+        """Seconds; for an input over LIMIT the shortest of its repetitions."""
         self.faults: dict[str, int] = {}
 
     def enter(self, data: bytes) -> None:
-        """Count one input."""
+        """Pass one input to the door."""
         self.inputs += 1
         took, fault = self._attempt(data)
         for _ in range(AGAIN if took >= LIMIT else 0):  # the computer may have been busy
@@ -86,7 +86,7 @@ class Tally:
             print(json.dumps({**self.result(), "ended": False}), flush=True)
 
     def result(self) -> dict[str, object]:
-        """What is printed."""
+        """The figures so far, as printed."""
         return {
             "kind": "fuzz",
             "door": self._door.name,
@@ -121,7 +121,7 @@ def fuzz(door: Door, options: argparse.Namespace) -> bool:
 
 
 def kept() -> dict[str, float]:
-    """What this process has in use: small objects of Python, and MB of the rest (0 where the system does not say)."""
+    """Memory in use by this process: Python's blocks, and MB of the C heap (0 where the system does not report it)."""
     gc.collect()
     now = memory()
     return {"blocks": now["blocks"], "used_mb": now.get("used_mb", 0.0)}

@@ -1,12 +1,12 @@
-"""Input for one door that is chosen by the lines it reaches: libFuzzer by atheris (`pip install atheris`).
+"""Coverage-guided fuzzing of one interface ("door") with libFuzzer, by atheris (`pip install atheris`).
 
     python benchmarks/fuzz_guided.py osc --inputs 1000000 --corpus FOLDER [--found FOLDER]
     python benchmarks/fuzz_guided.py osc --corpus FOLDER --keep 20
 
-The first writes each input that reaches a new line to the corpus, which begins with the door's good input and with
-`tests/fuzz_corpus`, and goes on from there when it is started again. It prints a JSON line a minute and at the end.
-Inputs that are faults, or take 2 s, go to `--found`. The second copies the few files to `tests/fuzz_corpus` that reach
-the most: as many as `--keep`, up to 2 kB each.
+The first command adds each input that reaches new code to the corpus. The corpus starts with the door's valid inputs
+and `tests/fuzz_corpus`; a second run continues with it. It prints a JSON line each minute and at the end. Inputs that
+cause a fault, or take 2 s, go to `--found`. The second command copies the files with the largest coverage to
+`tests/fuzz_corpus`: at most `--keep` files of up to 2 kB.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 READERS = ("tpos_live", "pythonosc", "websockets", "mido", "safetensors")
-"""Packages whose lines lead the search. What codecs of C do with images, sound and video is not seen: `fuzz.py` enters
+"""Packages whose coverage guides the search. Codecs in C (images, sound, video) are not instrumented; use `fuzz.py` for
 those doors."""
 with atheris.instrument_imports(include=list(READERS)):
     from fakes.fuzz_doors import CORPUS, damaged, kept_inputs, open_doors
@@ -36,7 +36,7 @@ with atheris.instrument_imports(include=list(READERS)):
 
 Step = tuple[str, int, int]
 LARGEST = 2048
-"""Bytes of a file that is kept in the repository."""
+"""Largest file for the repository, in bytes."""
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--found", type=Path, help="folder for faults")
-    parser.add_argument("--keep", type=int, default=0, help="choose so many files for the repository instead")
+    parser.add_argument("--keep", type=int, default=0, help="do not fuzz: copy at most so many files to the repository")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def run(door: Door, options: argparse.Namespace) -> None:
-    """Does not return: libFuzzer ends the process."""
+    """Fuzz the door. Does not return: libFuzzer ends the process."""
     for data in [*door.corpus, *kept_inputs(door)]:
         (options.corpus / hashlib.sha1(data).hexdigest()).write_bytes(data)
     tally = Tally(door, options.found)
@@ -69,7 +69,7 @@ def run(door: Door, options: argparse.Namespace) -> None:
             os._exit(bool(tally.faults))  # libFuzzer would not run what ends this process
 
     def mutate(data: bytes, longest: int, seed: int) -> bytes:
-        """libFuzzer's own changes, and those of the suite."""
+        """Mutate by libFuzzer (70 %) or by the mutations of the test suite."""
         chance = random.Random(seed)
         if chance.random() < 0.7:
             return bytes(atheris.Mutate(data, longest))
@@ -81,7 +81,7 @@ def run(door: Door, options: argparse.Namespace) -> None:
 
 
 def choose(door: Door, options: argparse.Namespace) -> None:
-    """Copy the fewest files of the corpus that reach the most steps to the repository."""
+    """Copy to the repository the files that, one after another, add the most steps (greedy set cover)."""
     files = [path for path in sorted(options.corpus.iterdir()) if 0 < path.stat().st_size <= LARGEST]
     steps = {path: steps_of(door, path.read_bytes()) for path in files}
     reached: set[Step] = set()
@@ -97,7 +97,7 @@ def choose(door: Door, options: argparse.Namespace) -> None:
 
 
 def steps_of(door: Door, data: bytes) -> set[Step]:
-    """Each step from one line to another in a function of ours, or of a library that reads for us."""
+    """All steps (file, line, next line) in functions of READERS that an input reaches."""
     steps: set[Step] = set()
 
     def trace(frame: FrameType, event: str, _argument: object) -> Callable[..., object] | None:
@@ -118,7 +118,7 @@ def steps_of(door: Door, data: bytes) -> set[Step]:
     try:
         door.enter(data)
     except Exception:
-        pass  # a fault, which has its own folder
+        pass  # faults are written to --found
     finally:
         sys.settrace(None)
     return steps

@@ -1,18 +1,18 @@
-"""What a sound's own rows give for their cost: python benchmarks/guidance.py [--engine FOLDER] [--seeds 5] [--json]
+"""Compares three ways to let a sound change a prompt's image: python benchmarks/guidance.py [--engine FOLDER]
+[--seeds 5] [--json]
 
-Pictures of a prompt are led to a sound, by blending in conditioning space, by semantic guidance and by letting the
-sound grow as a scene of its own, at several strengths and at 1, 2 and 4 steps, and compared with the same picture
-without the sound:
+The ways are interpolation of the conditioning ("blend"), semantic guidance, and a region of its own for the sound
+("grow"), at several strengths and at 1, 2 and 4 steps. Each image is compared with the same image without the sound:
 
-effect  the probability, by the engine's own classifier, of the sound's scene
-scene   the same of the prompt's own scene
-both    how often the classifier names both, each in some part of the picture
-kept    structural similarity with the picture without sound (Wang et al. 2004), grey, 64x64
+effect  probability of the sound's scene, by the engine's classifier
+scene   probability of the prompt's scene
+both    share of the images in which the classifier finds both scenes, in different parts of the image
+kept    structural similarity (SSIM, Wang et al. 2004) with the image without sound, grey, 64x64
 apart   mean absolute difference from it, 0 to 255, 64x64
 
-`passes` counts rows that go through the UNet for a picture. The second table asks, at equal passes, for the effect
-where as much is kept (straight lines between the strengths). The last line is about movement: how much two neighbouring
-pictures of a walk differ without guidance, and with it by the momentum that it has.
+`passes` is the number of UNet rows for an image. The second table has, at equal passes, the effect at equal `kept`
+(interpolated linearly between the strengths). The last line has the mean difference of neighbouring images of a noise
+walk, without guidance and with guidance at several momentum values.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ GROWN = (0.2, 0.35, 0.5, 0.65, 0.8)
 KEPT = (0.8, 0.65, 0.5)
 """Similarities at which the methods are compared."""
 WALK = 0.03
-"""Of the noise, between two pictures of the walk."""
+"""Step of the noise position between two images of the walk."""
 IMAGES = 12
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Means over cases and seeds. passes: UNet rows for a picture."""
+    """Means over cases and seeds. passes: UNet rows for an image."""
 
     method: str
     steps: int
@@ -77,7 +77,7 @@ class Row:
 
 
 class Easel:
-    """Draws single pictures of an engine, with and without the sound."""
+    """Draws single images of an engine, with and without the sound."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -92,7 +92,7 @@ class Easel:
                 self.generator.use(better)
 
     def rows(self, states: torch.Tensor) -> torch.Tensor:
-        """A text's states as the mixer lays them out in silence."""
+        """A text's states, padded as the conditioning builder does it without a sound."""
         more = self.generator.prompt_length - len(states)
         rest = torch.zeros_like(states[:more]) if self.engine.trained_with_audio else states[len(states) - more :]
         return torch.cat([states, rest])
@@ -106,7 +106,7 @@ class Easel:
         ).pixels.copy()
 
     def grow(self, states: torch.Tensor, sound: torch.Tensor, share: float, snapshot: Snapshot) -> np.ndarray:
-        """share: of the picture's area, before the growth eases it."""
+        """Draw with a region for the sound. share: of the image's area, before the easing of the region blend."""
         rows = torch.stack([self.rows(states), self.rows(sound)])
         scenes = Regions(rows, (1.0 - share, share))
         return self.generator.generate(
@@ -121,7 +121,7 @@ def small(image: np.ndarray) -> torch.Tensor:
 
 
 def similarity(a: np.ndarray, b: np.ndarray) -> float:
-    """SSIM: Gaussian window of 11, sigma 1.5."""
+    """SSIM with a Gaussian window of 11 pixels, sigma 1.5."""
     at = torch.arange(11.0) - 5
     line = torch.exp(-at.square() / (2 * 1.5**2))
     window = (line[:, None] * line)[None, None] / line.sum() ** 2
@@ -141,7 +141,7 @@ def apart(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def scenes(classifier: SceneClassifier, image: np.ndarray) -> tuple[dict[str, float], set[str]]:
-    """Probability of each scene, and those named in some part of the picture."""
+    """Probability of each scene, and the scenes that the classifier finds in some part of the image."""
     seen = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     parts = {classifier.families[n] for n in classifier.parts(seen).argmax(-1).flatten().tolist()}
     return dict(zip(classifier.families, torch.softmax(classifier(seen)[0], 1)[0].tolist(), strict=True)), parts
@@ -193,7 +193,7 @@ def compare(easel: Easel, classifier: SceneClassifier, seeds: int) -> list[Row]:
 
 
 def at_equal_content(rows: list[Row]) -> list[dict[str, object]]:
-    """Effect of each method where as much of the picture is kept, by passes; None where it never keeps so little."""
+    """Effect of each method at the similarities KEPT, sorted by passes; None where all its similarities are larger."""
     out: list[dict[str, object]] = []
     for name, steps in dict.fromkeys((row.method, row.steps) for row in rows if row.strength):
         curve = sorted((r.kept, r.effect) for r in rows if (r.method, r.steps) == (name, steps))
@@ -206,7 +206,7 @@ def at_equal_content(rows: list[Row]) -> list[dict[str, object]]:
 
 
 def movement(easel: Easel, seeds: int) -> dict[str, float]:
-    """Mean difference of neighbouring pictures of a walk, 0 to 255: without sound, and guided with some momentum."""
+    """Mean difference of neighbouring images of a noise walk, 0 to 255: without sound, and for each momentum."""
     found: dict[str, list[float]] = {}
     for (prompt, _, sound, _), seed in itertools.product(CASES[:3], range(seeds)):
         text, heard = easel.engine.encode(prompt), easel.engine.encode(sound)

@@ -1,19 +1,18 @@
-"""Are hours without a hand on the controls worth watching? The autopilot through a show file, drawn from real music.
+"""Measures how varied hours of the autopilot are: a show file played to real music, without any control.
 
     python benchmarks/hands_off.py OUT [TRACK ...] [--hours 2] [--show-file FILE] [--order random] [--bars 16]
 
-The show runs on a clock of its own, as fast as the processor allows: sound, beat, director, looks and their fades are
-those of a live show, and two images are drawn for each second of it (0.2 s of processor time on an AVX-512 Xeon).
-TRACKS are played in turn and again; without any it is the built-in track. OUT gets `sheet.webp`, an image every --every
-seconds with its look and time, and `figures.json`, both written again after every tenth image. Ctrl-C ends the show
-early, and reports what was drawn.
+The show runs faster than real time: audio analysis, director, looks and their fades are those of a live show, and two
+images are drawn for each second of it (0.2 s of processor time on an AVX-512 Xeon). TRACKs are played in turn and
+repeated; the default is the built-in track. OUT gets `sheet.webp`, an image every --every seconds with its look and
+time, and `figures.json`; both are updated after every tenth image. Ctrl-C ends the show early with a report.
 
-similarity: mean correlation of two images so many seconds apart, 32 x 18 pixels in colour; 1 = the same, and
-"far apart" is that of any two images 20 minutes or more apart, which a lag can hardly fall below.
-scenes: what the engine's scene classifier names for 3 s or longer.
-still: the longest time in which the image, as the back row sees it, stays within STILL of lightness (CIE L*, 0 to 100,
-mean over the image) of where it was. dark: mean lightness below DARK. blown out: BLOWN of the image is white.
-seen again: an image that is nearly (AGAIN) one of 1 to 10 minutes before.
+similarity: mean correlation of two images this many seconds apart, at 32 x 18 pixels in colour; 1 = identical. "far
+apart": of images 20 minutes or more apart, the lower limit for all lags.
+scenes: scenes that the engine's classifier finds for 3 s or longer.
+still: the longest time in which the mean change of lightness (CIE L*, 0 to 100, at the resolution of the back row)
+stays below STILL. dark: share of the images with a mean lightness below DARK. blown out: share of the images of which
+BLOWN is white. seen again: share of the images with a correlation above AGAIN to one of 1 to 10 minutes before.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ def endless(tracks: list[Path]) -> Iterator[np.ndarray]:
 
 
 def watch(options: argparse.Namespace, seen: Seen) -> None:
-    """Run the show; `seen` has what was drawn, however it ends."""
+    """Run the show and add its images to `seen`, which is complete up to any interruption."""
     settings = load_settings({"record.resolution": f"{SIZE[0]}x{SIZE[1]}", "parameters.seed": options.seed})
     start = {**settings.start_values(), "autopilot": True, "autopilot.order": options.order}
     store = ParameterStore({**start, "autopilot.bars": options.bars, "out.inbetween": False})
@@ -130,7 +129,7 @@ def watch(options: argparse.Namespace, seen: Seen) -> None:
 
 
 def figures(seen: Seen) -> dict[str, Any]:
-    """All figures of what was seen."""
+    """All figures of the images so far."""
     small, back = np.array(seen.small), np.array(seen.back, np.float32)
     light = back.mean(axis=(1, 2))
     white = (back > WHITE).mean(axis=(1, 2))
@@ -158,7 +157,7 @@ def _alike(small: np.ndarray, lag: int) -> float:
 
 
 def _stillest(back: np.ndarray) -> dict[str, float]:
-    """The longest time without a visible change, and when it began; seconds."""
+    """The longest time without a visible change, and its start, in seconds."""
     longest, at, first = 0, 0, 0
     for n in range(1, len(back)):
         if np.abs(back[n] - back[first]).mean() > STILL:
@@ -169,7 +168,7 @@ def _stillest(back: np.ndarray) -> dict[str, float]:
 
 
 def _again(small: np.ndarray) -> float:
-    """Share of the images that are nearly one of 1 to 10 minutes before; one in 5 s is compared."""
+    """Share of the images with a near copy 1 to 10 minutes before; one image in 5 s is compared."""
     some = small[:: 5 * DRAWN]
     return float(
         np.mean([bool((some[max(n - 120, 0) : n - 11] @ some[n] > AGAIN).any()) for n in range(12, len(some))] or [0])
@@ -177,7 +176,8 @@ def _again(small: np.ndarray) -> float:
 
 
 def _by_look(seen: Seen, light: np.ndarray, white: np.ndarray, change: np.ndarray) -> dict[str, Any]:
-    """For each look: minutes, lightness (mean, 5th percentile), white part, change in a second, what it is named."""
+    """For each look: minutes, lightness (mean, 5th percentile), share of white, change per second, most frequent
+    scenes."""
     where: dict[str, list[int]] = defaultdict(list)
     for n, look in enumerate(seen.looks[:-DRAWN]):
         where[look].append(n)
@@ -207,7 +207,7 @@ def sheet(path: Path, seen: Seen) -> None:
 
 
 def report(folder: Path, seen: Seen) -> dict[str, Any]:
-    """Write the figures and the sheet of what was seen so far; the figures."""
+    """Write figures and contact sheet of the images so far; returns the figures."""
     found = figures(seen)
     (folder / "figures.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     sheet(folder / "sheet.webp", seen)

@@ -1,12 +1,12 @@
-"""Keyframes and in-betweens a second of an engine of SD-Turbo's shape on this CPU, by OpenVINO.
+"""Keyframes and in-between frames per second of an engine of SD-Turbo's size on this CPU, by OpenVINO.
 
     python benchmarks/keyframes.py FOLDER [--size 256 384] [--precision f32|bf16] [--seconds 10] [--tiny]
 
-Random weights cost the same time as trained ones. The networks are converted to half precision in FOLDER (2 GB a size),
-by another process, as a first start would leave them; what is there is used again. Then UNet and decoder are timed
-alone, and for so many seconds together, as in a show with `--mode keyframes`: the UNet on one thread, and in-betweens
-(interpolation, decoder, fade, sway) on others. Memory is what the process holds at most. --tiny: the least that runs,
-to try the script.
+The networks have random weights, which take the same time as trained ones. Another process converts them to half
+precision in FOLDER (2 GB for each size), as the first start of a show does; later runs use the files again. Then UNet
+and decoder are timed alone and, for --seconds, together as in a show with `--mode keyframes`: the UNet on one thread,
+in-between frames (interpolation, decoder, crossfade, sway) on others. Memory is the peak of the process. --tiny: the
+smallest networks, to try the script.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def width_of_tokens(tiny: bool) -> int:
 
 
 def networks(tiny: bool) -> tuple[torch.nn.Module, torch.nn.Module]:
-    """UNet and decoder with random weights, as the backend wraps them."""
+    """UNet and decoder with random weights, wrapped for export as the backend does it."""
     from diffusers import AutoencoderTiny, UNet2DConditionModel
 
     channels = (32, 32, 32, 32) if tiny else (320, 640, 1280, 1280)
@@ -73,7 +73,7 @@ def convert(place: Path, size: int, tiny: bool) -> None:
 
 
 def milliseconds(work: Callable[[], object], seconds: float = 3.0) -> float:
-    """Of the fastest run, after one that does not count."""
+    """Milliseconds of the fastest run in `seconds`, after one warm-up run."""
     work()
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end or best == float("inf"):

@@ -1,10 +1,10 @@
-"""Kills a show with a watchdog at random moments, and looks at the screen meanwhile.
+"""Kills a show that has a watchdog at random times, and measures how long the screen is black.
 
     python benchmarks/kill_show.py --times 50
 
-Starts a display of its own (Xvfb), whose desktop is black. Prints a JSON line for each kill: how long the output was
-black or desktop, and after how many seconds the next show's engine was loaded (null: not before the next kill); then a
-line for all of them, with the processor time of the watchdog.
+Starts its own display (Xvfb) with a black desktop. Prints a JSON line for each kill: the times at which the screen was
+black, and the seconds until the next show's engine was loaded (null: not before the next kill). The last line is the
+summary, with the processor time of the watchdog.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tpos_live.runtime.watchdog import MOST, WITHIN
 
 REFRESH = 1 / 60
 PAUSE = WITHIN / (MOST - 1)
-"""Seconds after which a watchdog does not yet wait REST seconds with the next start."""
+"""Seconds between two kills: the shortest pause with which the watchdog restarts at once, without waiting REST."""
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 class Show:
-    """The command with --watchdog, and what it writes."""
+    """The process of a show with --watchdog, and its log lines."""
 
     def __init__(self, display: str, size: str, folder: Path) -> None:
         command = [sys.executable, "-m", "tpos_live", "--watchdog", "--fullscreen", "--audio", str(DEMO), "--mute"]
@@ -67,13 +67,13 @@ class Show:
             self.lines.append((time.perf_counter(), line.strip()))
 
     def pid(self) -> int:
-        """Of the process that shows: the oldest beside the still; the spare is younger."""
+        """Process ID of the running show: the oldest child besides the still window; the spare is younger."""
         children = psutil.Process(self.process.pid).children()
         shows = [child for child in children if "still_window" not in str(child.cmdline())]
         return min(shows, key=lambda child: (child.create_time(), child.pid)).pid
 
     def count_of(self, pattern: str, since: float) -> list[float]:
-        """Times of the lines since then that contain `pattern`."""
+        """Times of the lines after `since` that match `pattern`."""
         return [at for at, line in list(self.lines) if at > since and re.search(pattern, line)]
 
 
@@ -120,8 +120,8 @@ def kill_shows(options: argparse.Namespace, display: str, size: tuple[int, int],
 
 
 def p95(seconds: Sequence[float | None]) -> float | None:
-    """The seconds within which 95 % of the shows were back; None for a show that was not back before the next kill, and
-    as the result where more than 5 % were not. No value between two is made up: between a number and never is none."""
+    """The smallest value that 95 % of the restarts do not exceed. None stands for a show that was not back before the
+    next kill, and is the result where more than 5 % were not. No interpolation, because "never" is not a number."""
     waited = sorted(math.inf if each is None else each for each in seconds)
     found = waited[math.ceil(0.95 * len(waited)) - 1]
     return found if math.isfinite(found) else None

@@ -1,9 +1,10 @@
-"""Do silent images tell the kind of music? python benchmarks/kinds.py SOUNDFONT [--songs 2] [--kept FOLDER]
+"""Can the kind of music be recognised from the images alone? python benchmarks/kinds.py SOUNDFONT [--songs 2]
+[--kept FOLDER]
 
-Songs of eight kinds are composed and played by a General MIDI soundfont. Their images have no prompt, and the sound
-reaches them through its meaning alone: no kick, level or light, no motion of the director's. The scene classifier names
-the images of each song; a probe that has learnt on all other songs says from these names which of eight songs, one of
-each kind, is shown. Twice: with the director's scenes, and with the sound's own.
+Synthetic songs of eight kinds are played by a General MIDI soundfont. Their images have no prompt and react only to the
+audio embedding, not to kicks, level or brightness, and without camera motion of the director. A scene classifier gives
+the scenes of each song's images. A probe that was fitted on all other songs predicts the kind of music from these
+scenes. Measured twice: with the director's scenes, and with the scenes of the sound alone.
 """
 
 from __future__ import annotations
@@ -38,30 +39,30 @@ KINDS = (
     "synthwave music", "epic orchestral music",
 )  # fmt: skip
 SECONDS, HEARD_BEFORE = 32.0, 8.0
-"""Of a song, and those of them that are heard before the first image counts."""
+"""Length of a song, and the time before the first image that counts."""
 FPS = 10
 EVERY = 20
-"""Frames from one image to the next."""
+"""Frames between two images."""
 LEVEL = 0.16
 MEANING_ALONE = {
     "prompt": "", "audio.sensitivity": 0.0, "out.inbetween": False, "director.framing": 0.0, "director.camera": 0.0,
     "director.palette": 0.0,
 }  # fmt: skip
 FLOOR = 0.02
-"""Share of a scene that a kind never showed: one image may be named wrongly."""
+"""Added to each scene's share, so that a single misclassified image cannot exclude a kind."""
 
 
 @dataclass
 class Heard:
-    """What one song gave: by hop for the director, by image for the engine."""
+    """Analysis of one song: features and label of each hop for the director, parameters and embedding of each image."""
 
     hops: list[tuple[Features, str]]
     images: list[tuple[int, FrameParams, AudioEmbedding | None]]
-    """With the number of hops until then."""
+    """Each with the number of hops before it."""
 
 
 class _Listening(Director):
-    """A director that keeps what it heard."""
+    """A director that records its inputs."""
 
     heard: list[tuple[Features, str]]
 
@@ -71,7 +72,7 @@ class _Listening(Director):
 
 
 def hear(pipeline: Pipeline, snapshot: Snapshot, sound: np.ndarray) -> Heard:
-    """sound: float32 [n, 2] at 48 kHz."""
+    """Analyse a song. sound: float32 [n, 2] at 48 kHz."""
     pipeline.encoder.reset()
     processor = AudioProcessor(pipeline.encoder, offered=pipeline.offered)
     director = processor.director = _Listening(pipeline.offered)
@@ -86,8 +87,8 @@ def hear(pipeline: Pipeline, snapshot: Snapshot, sound: np.ndarray) -> Heard:
 def draw(
     pipeline: Pipeline, classifier: SceneClassifier, snapshot: Snapshot, heard: Heard, directed: bool, begin: float
 ) -> np.ndarray:
-    """The classifier's mean probability of each family over a song's images [families]. begin: the pipeline's clock,
-    which only runs forward."""
+    """The classifier's mean probability of each family over a song's images [families]. begin: time of the first image
+    on the pipeline's clock, which must increase from song to song."""
     director, hops, found = Director(pipeline.offered), 0, []
     for until, params, embedding in heard.images:
         direction = NO_DIRECTION
@@ -104,8 +105,8 @@ def draw(
 
 
 def told(shown: np.ndarray) -> np.ndarray:
-    """shown [songs, kinds, families]: for every song of every kind the kind that the probe names [songs, kinds]. It has
-    learnt on the other songs."""
+    """The kind that the probe predicts for each song [songs, kinds], cross-validated over songs. shown: mean
+    probabilities [songs, kinds, families]."""
     names = []
     for n in range(len(shown)):
         learnt = np.log(np.delete(shown, n, axis=0).mean(axis=0) + FLOOR)
@@ -114,7 +115,7 @@ def told(shown: np.ndarray) -> np.ndarray:
 
 
 def report(title: str, shown: np.ndarray, families: Sequence[str]) -> None:
-    """Print the share that is right, a row of the confusion table for each kind, and what it shows."""
+    """Print the accuracy and, for each kind, its row of the confusion matrix and its five most frequent scenes."""
     named = told(shown)
     right = (named == np.arange(len(KINDS))).mean()
     print(f"{title}: {right:.0%} of {named.size} (chance {1 / len(KINDS):.1%})")
@@ -129,7 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("soundfont", type=Path)
     parser.add_argument("--songs", type=int, default=2, help="of each kind")
-    parser.add_argument("--kept", type=Path, help="folder for what was heard, so that another run only draws")
+    parser.add_argument("--kept", type=Path, help="cache folder for the analysis; a second run then only draws")
     args = parser.parse_args()
     settings = load_settings({"engine.name": "ember", "record.resolution": "320x180"})
     start = {**settings.start_values(), **MEANING_ALONE}

@@ -1,9 +1,9 @@
-"""Lists the licences of everything that an installation brings, from its metadata, and fails on one that is unknown.
+"""Lists the licences of all installed dependencies, from their metadata, and fails on an unknown licence.
 
     python benchmarks/licences.py [--extra midi --extra ndi]
 
-Follows the requirements of tpos-live, and of the extras that are named, through what is installed here. A JSON line
-each; the exit status is 1 if a licence is not among the accepted ones, or a package says nothing of its own.
+Follows the requirements of tpos-live and of the named extras through the installed packages. Prints a JSON line for
+each package. The exit status is 1 if a licence is not in ACCEPTED, or a package names none.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ ACCEPTED = (
     "0BSD", "Apache", "ASL", "BSD", "BSL", "Boost", "CC0", "CNRI-Python", "Freely Distributable", "ISC", "LGPL", "MIT",
     "MPL", "Mozilla Public License", "PSF", "Python Software Foundation", "Unlicense", "Zlib",
 )  # fmt: skip
-"""What a name must contain. LGPL and MPL: libraries that are used as they are."""
+"""A licence must contain one of these. LGPL and MPL are accepted because the libraries are not modified."""
 KNOWN = {"pyglet": "BSD-3-Clause"}
-"""Of packages whose metadata says nothing, by their licence file."""
+"""Licences from the licence files of packages whose metadata names none."""
 GPL_EXTRAS = {"aalink"}
-"""GPL: extras that nothing else needs, and that are not part of the package."""
+"""GPL packages of extras; the package itself neither contains nor needs them."""
 OF_NVIDIA = re.compile(r"(nvidia|cuda)-")
 """Packages of NVIDIA that torch's wheels for CUDA require, and whose metadata often names no licence."""
 
@@ -80,7 +80,7 @@ def licence_of(package: metadata.Distribution) -> str:
 
 
 def is_accepted(licence: str) -> bool:
-    """Whether each part that is joined by AND, and one of those joined by OR, is accepted."""
+    """Whether a licence expression is accepted: all parts of at least one of its OR alternatives are."""
     choices = (re.split(r"\s+AND\s+", choice.strip(" ()")) for choice in re.split(r"\s+OR\s+", licence))
     return any(all(map(_is_known, parts)) for parts in choices)
 

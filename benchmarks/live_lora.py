@@ -1,15 +1,16 @@
-"""What a live LoRA costs: python benchmarks/live_lora.py [--device cuda] [--rank 16]
+"""Time and memory that a live LoRA needs: python benchmarks/live_lora.py [--device cuda] [--rank 16]
 
-The UNet of Stable Diffusion 1.5 with random weights, which take the same time as trained ones, one row at 512x512, and
-random LoRAs of the attention blocks alone (as most files) and of every product and convolution (as LCM-LoRA's).
+Measured on the UNet of Stable Diffusion 1.5 with random weights, one row at 512x512, with random LoRAs of the attention
+blocks only (as most files) and of all linear and convolution layers (as LCM-LoRA).
 
-picture   the UNet alone
+frame     one pass of the UNet
 whole     a change of all weights at once
-share     the slowest part of it that comes between two pictures of a show
-standing  `follow` where nothing moves, as between all other pictures
-memory    what is kept beside the UNet
+share     the slowest of the parts of a change, one of which is written before each frame of a show
+standing  `follow` while no weight changes, as before all other frames
+memory    memory besides the UNet's
 
-Medians; on a card by the wall's clock, on a CPU in processor time of one thread, which a busy machine does not change.
+Times are medians except share: wall-clock time on a GPU, processor time of one thread on a CPU, which other load does
+not change.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ CALLS = 10_000
 
 
 def timed(work: Callable[[], object], device: torch.device, times: int = TIMES) -> list[float]:
-    """Seconds of `work`, run after run, each finished on the device."""
+    """Seconds of each run of `work`, including the device's work, after one warm-up run."""
     clock = time.perf_counter if device.type == "cuda" else time.process_time
     found = []
     for _ in range(times + 1):
@@ -43,7 +44,7 @@ def timed(work: Callable[[], object], device: torch.device, times: int = TIMES) 
 
 
 def random_lora(unet: torch.nn.Module, rank: int, everything: bool) -> list[Change]:
-    """A LoRA of the attention blocks, or of everything."""
+    """A random LoRA of the attention blocks, or of all layers."""
     changes = []
     for name, layer in unet.named_modules():
         if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d) and (everything or "attentions" in name):
@@ -53,7 +54,7 @@ def random_lora(unet: torch.nn.Module, rank: int, everything: bool) -> list[Chan
 
 
 def measure(files: list[list[Change]], what: str, device: torch.device) -> None:
-    """Print a line of figures of live files."""
+    """Print the figures of these live LoRA files. what: the layers that they change, for the line."""
     live = LiveLoras([(changes, 1.0) for changes in files])
     turn = iter(range(10**9))
 
@@ -69,7 +70,7 @@ def measure(files: list[list[Change]], what: str, device: torch.device) -> None:
         f"standing {1e6 * standing:.2f} us, memory {live.memory / 1e9:.2f} GB",
         flush=True,
     )
-    live.follow((0.0,) * len(files), whole=True)  # the next ones begin with the UNet as it was
+    live.follow((0.0,) * len(files), whole=True)  # restore the UNet for the next files
 
 
 @torch.no_grad()

@@ -1,14 +1,14 @@
-"""Does the sound encoder hear what music is like? Real tracks, 10 s at a time, beside the tags of musicnn.
+"""Compares the audio encoder's description of real music with the tags of musicnn, in excerpts of 10 s.
 
     python benchmarks/music.py TRACKS --musicnn PACKAGE [--encoder FOLDER] [--json]
 
 TRACKS: a folder of music that the encoder was not trained on. musicnn (Pons and Serra, 2019; ISC licence) was trained
-on tags that people gave to a million songs; nothing here learned from it. PACKAGE: its wheel, unpacked; it needs
+on tags that people gave to a million songs; the encoder was not trained with it. PACKAGE: its wheel, unpacked; it needs
 tensorflow and librosa (`pip install tensorflow-cpu librosa`, `pip download --no-deps musicnn`).
 
-Three questions, each a rank correlation over all stretches of all tracks, with an interval by bootstrap over tracks: is
-it driving or calm, electronic or acoustic, dark or bright? The encoder's answer is how much nearer it hears one set of
-words than the other; musicnn's is the log ratio of the tags beside them.
+Three questions: driving or calm, electronic or acoustic, bright or dark? For each, prints the rank correlation of both
+answers over all excerpts, with a bootstrap interval over tracks. The encoder's answer is the difference of its mean
+similarity to two sets of words; musicnn's is the log ratio of the corresponding tags.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from tpos_live.training.audio_model.clips import SUFFIXES, read_mono
 from tpos_live.training.audio_model.trainer import Sentences
 
 STRETCH = 10.0
-"""Seconds; the encoder's memory."""
+"""Seconds of an excerpt; equal to the encoder's memory."""
 PATCH, FRAMES, BANDS, HOP, SLOW_RATE = 187, 512, 96, 256, 16_000
-"""What musicnn hears: so many frames at once, of a log-mel spectrogram."""
+"""musicnn's input: frames of a patch; FFT size, bands and hop of its log-mel spectrogram; sample rate."""
 QUESTIONS: dict[str, tuple[tuple[Sequence[str], Sequence[str]], tuple[Sequence[str], Sequence[str]]]] = {
     # words for one side and the other; musicnn's tags for them
     "driving, not calm": (
@@ -63,7 +63,7 @@ Tags = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 def open_musicnn(package: Path) -> Tags:
-    """Log-mels [n, PATCH, BANDS] to likelihoods of tags, each [n]; both of its models at once."""
+    """A function from log-mels [n, PATCH, BANDS] to the probability of each tag [n], with both models of musicnn."""
     import re
 
     import tensorflow as tf
@@ -97,7 +97,7 @@ def open_musicnn(package: Path) -> Tags:
             feed = {one: False if one.dtype == tf.bool else mels for one in inputs}
             label_scores = 1 / (1 + np.exp(-session.run(answer, feed)))
             for n, label in enumerate(labels):
-                found[label] = label_scores[:, n]  # MTT last: its tags are those of how music sounds
+                found[label] = label_scores[:, n]  # MTT last, so that it overrides MSD: its tags describe the sound
         return found
 
     return tags
@@ -145,7 +145,7 @@ def main() -> None:
         encoder.reset()
         named[path.stem] = Counter()
         for n in range(stretches):
-            # What it says once it has heard all of the stretch.
+            # The last embedding, which covers the whole excerpt.
             embedding = encoder.push(mono[n * step : (n + 1) * step])[-1]
             if not embedding.vector.any():
                 continue
@@ -162,7 +162,9 @@ def main() -> None:
 
 
 def agreement(rows: Sequence[tuple[str, float, float]], draws: int = 500, seed: int = 0) -> dict[str, Any]:
-    """Rank correlation of two answers, its interval, and that of the tracks' means."""
+    """Rank correlation of both answers, its 95 % bootstrap interval, and the correlation of the tracks' means.
+
+    rows: (track, the encoder's answer, musicnn's answer) of each excerpt."""
     tracks = sorted({track for track, _, _ in rows})
     of = {track: np.array([(ours, theirs) for name, ours, theirs in rows if name == track]) for track in tracks}
     rng, found = np.random.default_rng(seed), []

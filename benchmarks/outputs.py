@@ -1,11 +1,12 @@
-"""What outputs cost: python benchmarks/outputs.py [--size 640x360] [--seconds 8] [--rounds 3] [--threads N] [--cap N]
+"""Frame rate and processor time of a show with outputs: python benchmarks/outputs.py [--size 640x360] [--seconds 8]
+[--rounds 3] [--threads N] [--cap N]
 
-Runs a show without a window: with no output, with a video file, and with a file and one output more (a stream by UDP,
-and NDI where its extra is installed; a process each receives them). The first output also pays for the composition of
-frames, which a show without a window and outputs does not need. Prints, as one JSON line, the median engine frames per
-second of each, and its ratio to no output or, of the last two, to the file alone; then the time of show and receiver in
-percent of a core. With --cap the engine draws so many frames a second and no more: then the differences of
-the show's time are what outputs cost, also beside other programs.
+Runs a show without a window: with no output, with a video file, and with a file and a second output (a UDP stream, and
+NDI where its extra is installed; a separate process receives it). The first output includes the cost of composing
+frames, which a show without window and outputs skips. Prints one JSON line: median engine frames per second, the ratio
+to no output (for the last two: to the file alone), and the processor time of show and receiver in percent of a core.
+--cap limits the engine's frame rate; the differences of processor time are then the cost of the outputs, even on a
+machine with other load.
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ from tpos_live.runtime.waiting import run_until_fastest_backend, run_until_first
 
 FAKES = Path(__file__).parent.parent / "tests" / "fakes"
 SETTLE = 3.0
-"""Seconds before the count begins: the receivers are there, the encoders have chosen their preset."""
+"""Seconds before the measurement, in which receivers connect and encoders choose their preset."""
 STREAM = "udp://127.0.0.1:9631"
 
 
 def engine_fps(
     to: list[str], receivers: list[list[str]], size: str, seconds: float, threads: int, cap: float
 ) -> tuple[float, float, float]:
-    """Engine frames per second of a show with these outputs, and processor time of show and receivers in percent of a
-    core. receivers: commands of the other ends."""
+    """Engine frames per second of a show with the outputs `to`, and the processor time of show and receivers in percent
+    of a core. receivers: Python arguments of the receiving processes."""
     values: dict[str, Any] = {
         "window.headless": True, "record.resolution": size, "sound.audio": str(DEMO), "sound.mute": True,
         "sound.loop": True, "osc.port": 0, "web.off": True, "parameters.prompt": "an inferno", "output.to": to,

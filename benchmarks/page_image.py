@@ -1,7 +1,7 @@
-"""Takes the image of the control page for the documentation, of a real show: `python benchmarks/page_image.py docs`.
+"""Takes the documentation's screenshot of the control page of a real show: `python benchmarks/page_image.py docs`.
 
-The show has the shipped looks, five cues, and the built-in track; the page is opened in a headless Chromium. Look at
-`page.webp` before it is committed.
+The show has the shipped looks, five cues and the built-in track; a headless Chromium opens the page. Look at
+`page.webp` before you commit it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tpos_live.runtime.show_keeper import SHIPPED
 SIZE = {"width": 1440, "height": 900}
 PORT = 9667
 PATIENCE = 300_000
-"""Milliseconds."""
+"""Timeout of each step, in milliseconds."""
 CUES = (
     Cue("Deep", 8.0, "now"),
     Cue("Polar lights", 4.0, "4 bars"),
@@ -41,7 +41,7 @@ SLOTS = {"prompt.1": "aurora over black mountains", "prompt.2": "deep sea"}
 
 
 def take(tab: Any) -> bytes:
-    """Play the page as a performer does, then take its image, PNG."""
+    """Recall a cue and fill prompt slots on the page, then return a screenshot as PNG."""
     tab.set_default_timeout(PATIENCE)
     tab.goto(f"http://127.0.0.1:{PORT}/")
     tab.wait_for_selector("#tab-Map")
@@ -49,7 +49,7 @@ def take(tab: Any) -> bytes:
     tab.locator(".cue").nth(1).click()
     tab.locator(".cue-mark", has_text="now").wait_for()
     tab.locator("#bpm", has_text="BPM").wait_for()
-    for name, text in SLOTS.items():  # after the recall, which empties them
+    for name, text in SLOTS.items():  # after the recall, because it clears the slots
         tab.fill(f'input[data-name="{name}"]', text)
         tab.press(f'input[data-name="{name}"]', "Enter")
     tab.wait_for_timeout(12_000)  # the fade

@@ -1,21 +1,22 @@
-"""What a performer's hands cost a show: looks recalled under load, a fader until it is seen, and open pages.
+"""How a show reacts to its controls: frame times while looks are recalled, latency of a fader, cost of open pages.
 
     python benchmarks/perform.py recalls [--times 50]
     python benchmarks/perform.py faders [--times 100]
     python benchmarks/perform.py browsers [--seconds 600] [--clients]
     each with [--size 640x360]
 
-The show runs headless with the built-in track, on a machine with nothing else to do. Each prints one JSON line.
+The show runs headless with the built-in track. Run it on a machine without other load. Each command prints a JSON line.
 
-recalls: the show records, and gets 500 OSC messages a second from another process, which move three faders. Every 2.5 s
-a shipped look is recalled with a fade of 1 s; reported is the longest time between two engine frames in the next second
-over the median of all (wanted: at most 2), and the same of the seconds without a recall.
-faders: a WebSocket client, another process, sets `out.level` as the page does, and the time is taken until the first
-display frame that has another level (wanted: p95 at most 100 ms beyond an engine frame).
-browsers: engine frames per second with two pages open, each with the preview, over none, in turns of 10 s that are as
-long in all as --seconds; the median of the turns' ratios (wanted: at least 0.93). The pages are those of a headless
-Chromium, which works on the same cores; with --clients they are WebSocket clients that take all that a page takes, as
-from browsers on other machines. `time.perf_counter` is one clock for all processes on Linux only.
+recalls: the show records while another process sends 500 OSC messages per second that move three faders. Every 2.5 s a
+shipped look is recalled with a fade of 1 s. Reports the longest time between two engine frames in the next second,
+divided by the median of all (target: at most 2), and the same for seconds without a recall.
+faders: another process sets `out.level` by WebSocket, as the page does. Reports the time until the first display frame
+with another level (target: 95th percentile at most 100 ms above the time of an engine frame).
+browsers: engine frames per second with two open pages that show the preview, divided by those without a page; the
+median of turns of 10 s, --seconds in all (target: at least 0.93). The pages run in a headless Chromium on the same
+cores; with --clients they are WebSocket clients that receive the same data, as from browsers on other machines.
+
+Only on Linux do all processes share the clock of `time.perf_counter`.
 """
 
 from __future__ import annotations
@@ -90,13 +91,13 @@ with sync_playwright() as driver:
         tab.wait_for_timeout(1000)
 """
 TURN = 10.0
-"""Seconds with and without open pages."""
+"""Seconds of a turn, with or without open pages."""
 SETTLE = 4.0
-"""Seconds after pages were opened or closed that do not count."""
+"""Seconds after pages open or close that are not measured."""
 
 
 def run(session: LiveSession, seconds: float, look: Callable[[], None] = lambda: None) -> None:
-    """Run the display for a time; `look` is called at each refresh."""
+    """Run the display for `seconds`; `look` is called at each refresh."""
     end = time.perf_counter() + seconds
 
     def over() -> bool:
@@ -108,7 +109,7 @@ def run(session: LiveSession, seconds: float, look: Callable[[], None] = lambda:
 
 @contextmanager
 def children(*commands: list[str]) -> Iterator[None]:
-    """Other processes, ended at the end."""
+    """Python processes that run this code until the context ends."""
     running = [subprocess.Popen([sys.executable, "-c", *command]) for command in commands]
     try:
         yield
@@ -121,7 +122,7 @@ def children(*commands: list[str]) -> Iterator[None]:
 
 
 def times_of_frames(session: LiveSession) -> list[float]:
-    """Grows by the time of each engine frame from now on, however seldom the display looks."""
+    """A list to which the time of each engine frame is appended from now on, at the source and not at the display."""
     times: list[float] = []
     put = session.frames.put
 
@@ -134,7 +135,7 @@ def times_of_frames(session: LiveSession) -> list[float]:
 
 
 def recalls(session: LiveSession, count: int) -> dict[str, float]:
-    """Recall `count` looks; figures in milliseconds, and ratios over the median frame."""
+    """Recall `count` looks; returns the frame time in milliseconds and ratios to its median."""
     names = [look.name for look in session.looks.show.looks]
     drawn = times_of_frames(session)
     with children([OSC, str(session.osc.port)]):
@@ -190,8 +191,8 @@ def browsers(session: LiveSession, seconds: float, clients: bool) -> dict[str, f
 
 
 def faders(session: LiveSession, count: int) -> dict[str, float]:
-    """Time from the page's message to the display frame that shows it, in milliseconds."""
-    seen: list[tuple[float, bool]] = []  # each change of the level: when, and whether down
+    """Time from the page's message to the first display frame with the new level, in milliseconds."""
+    seen: list[tuple[float, bool]] = []  # each change of the level: time, and whether it fell
 
     def shown() -> float:
         return session.display.shown.postfx.level if session.display.shown else 1.0
@@ -209,7 +210,7 @@ def faders(session: LiveSession, count: int) -> dict[str, float]:
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as page:
         run(session, 0.45 * count + 3.0, note)
         sent = [float(line) for line in (page.stdout or ())]
-    # Every other move goes down: a fade that still goes on is none of the next move's.
+    # The moves alternate between down and up, so a fade that still runs is not taken for the next move.
     took = [
         1000 * (next((t for t, down in seen if t > at and down == (n % 2 == 0)), np.inf) - at)
         for n, at in enumerate(sent)

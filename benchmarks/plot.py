@@ -1,9 +1,9 @@
-"""Makes the engine results in docs/performance.md, tables and a plot, from benchmarks/results.jsonl.
+"""Writes the tables and the plot of engine results in docs/performance.md from benchmarks/results.jsonl.
 
     python benchmarks/plot.py [RESULTS.jsonl] [PAGE.md]
 
-What stands between the page's two markers is replaced, and the plot is written beside the page, as NAME.svg. Of each
-engine, size, steps, loop, accelerator and machine the newest result counts.
+Replaces the text between the page's two markers and writes the plot beside the page, as NAME.svg. For each engine,
+size, number of steps, loop, accelerator and machine it takes the newest result.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 LOOPS = ("tpos-live", "stream batch", "apart, recorded", "apart", "stock")
-"""In the order of the tables: ours before what it is compared with."""
+"""Loops in the order of the tables: ours first."""
 Row = dict[str, Any]
 
 
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def read(path: Path) -> list[Row]:
-    """All rows; an error names the line."""
+    """All rows of a file of JSON lines. Ends the program with the line number of a damaged line."""
     rows = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
@@ -61,20 +61,20 @@ def read(path: Path) -> list[Row]:
 
 
 def hardware(row: Row) -> str:
-    """The card, or the processor where there is none."""
+    """Name of the GPU, or of the processor where there is no GPU."""
     machine = row["machine"]
     return str(machine.get("gpu") or f"{machine.get('processor', 'CPU')}, {machine.get('cores', '?')} cores")
 
 
 def subject(row: Row) -> str:
-    """What was drawn: engine, size and steps."""
+    """Engine, size and steps of a row."""
     return f"{row['engine']}, {row['size'][0]}x{row['size'][1]}, {row['steps']} step" + (
         "s" if row["steps"] > 1 else ""
     )
 
 
 def seen(row: Row) -> str:
-    """Whether a show had a window, and who drew it; "" where there was none, or no show."""
+    """The renderer of a show's window; "" for a show without a window and for other rows."""
     stage = str(row.get("stage", "CPU"))
     return "" if stage == "CPU" else stage.split("/")[0]
 
@@ -91,7 +91,7 @@ def newest(rows: list[Row]) -> list[Row]:
 
 
 def table(rows: list[Row]) -> str:
-    """How fast each loop was, a line a row, in Markdown."""
+    """Frame rate and frame times of each loop, as a Markdown table."""
     lines = [
         "| engine | machine | loop | accelerator | frames per second | p50, p95, p99 ms | of matrix peak "
         "| ours is times faster | commit |",
@@ -108,7 +108,7 @@ def table(rows: list[Row]) -> str:
 
 
 def steady(rows: list[Row]) -> str:
-    """What a frame of ours costs beside the networks; "" where nobody measured it."""
+    """Host time and memory of our loop for a frame, as a Markdown table; "" without such results."""
     lines = [
         "| our loop on | accelerator | host, ms a frame (p99) | device busy | memory on the card, GB "
         "| a frame's allocations, of the driver, hidden waits | slowest of changing frames over their median |",
@@ -129,7 +129,7 @@ def steady(rows: list[Row]) -> str:
 
 
 def whole(rows: list[Row]) -> str:
-    """Whole shows over the bare engine, in Markdown; "" where there is none."""
+    """Shows compared with the engine alone, as a Markdown table; "" without such results."""
     lines = [
         "| whole show with | accelerator | window drawn by | engine frames per second | of the bare engine "
         "| engine busy | commit |",
@@ -145,7 +145,7 @@ def whole(rows: list[Row]) -> str:
 
 
 def alone(rows: list[Row]) -> str:
-    """Whole shows by themselves, with and without a cap on frames, which leaves time to others; "" without any."""
+    """Shows on their own, with and without a limit of the frame rate, as a Markdown table; "" without such results."""
     lines = [
         "| whole show with | accelerator | window drawn by | `--fps-cap` | engine, shown frames per second "
         "| engine busy | first frame, s | commit |",
@@ -161,13 +161,13 @@ def alone(rows: list[Row]) -> str:
 
 
 LEFT, WIDE, GAP, LINE = 200, 290, 60, 24
-"""Of the plot, in pixels: room for names, width of a panel, room after it, height of a row."""
+"""Layout of the plot in pixels: width of the names, width of a panel, gap after it, height of a row."""
 
 
 def plot(rows: list[Row]) -> str:
-    """An SVG of two panels: bars of frames per second, and the span of a frame's time from p50 to p99.
+    """An SVG with two panels: bars of frames per second, and the range of frame times from p50 to p99.
 
-    Under a heading of engine and machine stand its loops; ours are blue.
+    The loops are grouped by engine and machine; ours are blue.
     """
     second = LEFT + WIDE + GAP
     fastest = max(row["fps"] for row in rows)
@@ -201,7 +201,7 @@ def plot(rows: list[Row]) -> str:
 
 
 def text(x: float, y: float, words: str, anchor: str = "start", weight: str = "normal") -> str:
-    """One line of text, at its baseline."""
+    """An SVG text element; x, y: position of its baseline."""
     return (
         f'<text x="{x:.1f}" y="{y}" fill="#222222" text-anchor="{anchor}" font-weight="{weight}">{escape(words)}</text>'
     )

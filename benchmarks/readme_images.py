@@ -1,9 +1,9 @@
-"""Draws the README's sheets of images with `tpos-live still`: prompts, sharp scenes, and prompts in sounds.
+"""Draws the README's contact sheets with `tpos-live still`: prompts, sharp scenes, and prompts with sounds.
 
     python benchmarks/readme_images.py docs                     # shown.webp and sharp.webp: about two minutes
     python benchmarks/readme_images.py docs --sounds FOLDER     # heard.webp too; FOLDER has rain, fire, sea, helicopter
 
-The sounds are files of any format, named after what they are. Look at the sheets before they are committed.
+The sound files are named after the sound and can have any format. Look at the sheets before you commit them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LARGE = "720x404"
 
 
 def still(prompt: str, *options: str, seed: int = 3) -> Image.Image:
-    """One image of `tpos-live still`, as a show would show it."""
+    """One image of `tpos-live still`, post-processed as in a show."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.png"
         named = ["--prompt", prompt, "--seed", str(seed), "--resolution", LARGE, "-o", str(path)]

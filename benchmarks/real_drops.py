@@ -1,7 +1,7 @@
-"""Drops in real music against the list by hand: `python benchmarks/real_drops.py FOLDER [--excerpts]`.
+"""Compares detected drops in music with a list made by hand: `python benchmarks/real_drops.py FOLDER [--excerpts]`.
 
-FOLDER is searched for the tracks of `tpos_live/evaluation/drops.tsv`. With --excerpts, 30 s are heard alone: from 18 s
-before each drop on, or from the middle of a track that has none.
+FOLDER is searched for the tracks of `tpos_live/evaluation/drops.tsv`. With --excerpts, only excerpts of 30 s are
+analysed: each starts 18 s before a drop, or at 1:30 in a track without drops.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tpos_live.evaluation.show import DropMatch, match_drops, read_drops
 from tpos_live.features.extractor import FeatureExtractor
 
 EXCERPT, LEAD = 30.0, 18.0
-"""Seconds of an excerpt, and of it before the drop."""
+"""Seconds of an excerpt, and of its part before the drop."""
 
 
 def drops(path: Path, start: float = 0.0, end: float | None = None) -> tuple[list[float], list[float], float]:
-    """Times of the drops of a part of a file, seconds per beat at each, and the seconds that were heard."""
+    """Times of the detected drops in a part of a file, seconds per beat at each, and the analysed seconds."""
     mono = read_audio(path, end).mean(axis=1)[int(start * RATE) :]
     extractor, snapshot, found = FeatureExtractor(), ParameterStore().snapshot(), []
     for first in range(0, len(mono), RATE):

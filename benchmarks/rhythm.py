@@ -1,12 +1,12 @@
-"""How well the fast path hears rhythm: python benchmarks/rhythm.py [--step BPM] [--json]
+"""Accuracy of tempo, beats, bars and drums on synthesised patterns: python benchmarks/rhythm.py [--step BPM] [--json]
 
-Patterns of `tests/fakes/music.py` at 60 to 180 BPM, played by hands that are 2 ms off. Prints, in per cent:
-tempo   cases whose tempo is within 0.3 % at every moment from 8 s on, 80 to 160 BPM, an octave off is wrong
-octave  the same from 60 to 180 BPM, half and double allowed
-beats   F of the beats after 8 s, +-70 ms (80 to 160 BPM)
-bars    share of the bars after 12 s whose first beat is right
-kick, snare, hats   F of the hits after 2 s, +-50 ms
-and last the drift: how far the beats are off after 8 bars in which nothing is heard, in ms.
+Patterns of `tests/fakes/music.py` at 60 to 180 BPM with a timing jitter of 2 ms. Prints, in percent:
+tempo   share of cases with a tempo within 0.3 % at all times from 8 s on, 80 to 160 BPM; octave errors count as wrong
+octave  the same from 60 to 180 BPM; half and double tempo count as right
+beats   F-measure of the beats after 8 s, +-70 ms (80 to 160 BPM)
+bars    share of right downbeats after 12 s
+kick, snare, hats   F-measure of the hits after 2 s, +-50 ms
+The last line is the drift: the largest error of the beats after 8 bars of silence, in ms.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def hear(sound: np.ndarray) -> list[Features]:
 
 
 def beats(found: list[Features], first: bool = False) -> np.ndarray:
-    """Times of the beats, or of the first ones of bars."""
+    """Times of the beats; first: of the downbeats only."""
     return np.array(
         [
             b.time - b.beat_phase * 60.0 / b.tempo
@@ -48,14 +48,14 @@ def beats(found: list[Features], first: bool = False) -> np.ndarray:
 
 
 def hits(found: list[Features], name: str) -> np.ndarray:
-    """Times at which hits begin."""
+    """Onset times of a drum; name: its field of Features."""
     values = np.array([getattr(f, name) for f in found])
     times = np.array([f.time for f in found])[1:][np.diff(values) > 0.01]
     return times[np.diff(times, prepend=-1.0) > 0.045]
 
 
 def f_score(found: np.ndarray, true: np.ndarray, within: float) -> float:
-    """Harmonic mean of precision and recall; every truth is found once at most. 1 where there is nothing to find."""
+    """F-measure; each true time matches at most one found time. 1 where both are empty."""
     left, matched = list(true), 0
     for time in found:
         near = [t for t in left if abs(t - time) <= within]
@@ -89,7 +89,7 @@ def score_case(pattern: str, bpm: float, seed: int) -> dict[str, float]:
 
 
 def drift(bpm: float) -> float:
-    """Milliseconds by which the beats are off 8 bars after the music has stopped."""
+    """Largest error of the beats in milliseconds, 8 bars after the music has stopped."""
     bars = 1920.0 / bpm
     heard = groove("rock", bpm, SECONDS + bars)
     heard.sound[round(SECONDS * RATE) :] = 0.0

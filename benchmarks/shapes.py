@@ -1,10 +1,10 @@
-"""Writes an engine folder of SD-Turbo's true shapes with random weights: for speed it is as good as a trained one.
+"""Writes an engine folder with SD-Turbo's layer sizes and random weights, for measurements of speed.
 
     python benchmarks/shapes.py FOLDER [--tiny]
 
-866 million weights of UNet (Stable Diffusion 2.1's), TAESD as decoder, a text encoder of the true width but of one
-layer: texts are encoded beside the pictures. 1.8 GB, half precision. --tiny: the least that can be compiled,
-to try a measurement out.
+It has the UNet of Stable Diffusion 2.1 (866 million weights), TAESD as decoder, and a text encoder with the true width
+but one layer, because texts are encoded outside of the frame loop. 1.8 GB in half precision. --tiny: the smallest
+engine that can be compiled, to try a measurement.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lets a live show run until something has happened, and measures how old its newest frame gets meanwhile."""
+"""Runs a live show until a condition holds, and measures the longest time without a new engine frame."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from tpos_live.runtime.live_session import LiveSession
 
 LONGEST = 60.0
-"""Seconds that anything is waited for."""
+"""Timeout of `ShowWatch.wait` in seconds."""
 
 
 class ShowWatch:
-    """Of one show; on the thread that runs it."""
+    """Watches one show; for the thread that runs the show."""
 
     def __init__(self, session: LiveSession) -> None:
         self._session = session
@@ -22,12 +22,12 @@ class ShowWatch:
         self.begin()
 
     def begin(self) -> None:
-        """Measure anew."""
+        """Reset the measurement."""
         self._drawn_at, self.oldest = time.perf_counter(), 0.0
 
     def wait(self, happened: Callable[[], bool], begun: float | None = None) -> float:
-        """Let the show run until it has; the seconds since `begun`, of time.perf_counter; None = now. Raises
-        TimeoutError after LONGEST."""
+        """Run the show until `happened` returns True; returns the seconds since `begun` (time.perf_counter; None =
+        now). Raises TimeoutError after LONGEST."""
         begun = time.perf_counter() if begun is None else begun
         end, came = time.perf_counter() + LONGEST, False
 

@@ -1,14 +1,14 @@
-"""A show from a live input for hours, with everything that a night brings, and a verdict.
+"""Soak test: a show with a live input for hours, with random actions, checked against fixed limits.
 
     python benchmarks/soak.py --fake --hours 6 --csv soak.csv
 
-Random looks, prompts, sources, floods of OSC, lost inputs, recordings and sizes of the window come every few seconds,
-in an order that `--seed` repeats (`--quiet`: none, one recording; `--only fullscreen --every 1`: one kind, whose growth
-then shows in minutes). A line of CSV every ten seconds has memory (`soak_memory.py`), rates, latency, losses and what
-the picture looks like. Every four minutes all stops for a sample `at_rest`, in a state that is the same each time: they
-alone say whether memory grows. At the end every recording is read back, and a line of JSON says of each promise whether
-it was kept; the exit status is 1 if one was not. Needs a display and an
-input; with `--fake` it starts Xvfb and a PulseAudio null sink of its own (the tests' fakes).
+Every few seconds there is a random action: look, prompt, source, flood of OSC, lost input, recording or window size.
+The same `--seed` gives the same order. `--quiet` has no actions and one recording; `--only fullscreen --every 1`
+repeats one kind, so that a leak shows within minutes. Every ten seconds a line of CSV has memory (`soak_memory.py`),
+frame rates, latency, losses and statistics of the image. Every four minutes the actions pause for a sample `at_rest`,
+always in the same state; only these samples decide whether memory grows. At the end every recording is read, and a JSON
+line says for each promise whether it was kept; the exit status is 1 if one was not. Needs a display and an input;
+`--fake` starts Xvfb and a PulseAudio null sink (the tests' fakes).
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ SAMPLE = 10.0
 ACTION = 4.0
 """Seconds between two actions."""
 WARM = 600.0
-"""Seconds after which memory must not grow any more."""
+"""Seconds after which memory must not grow."""
 REST, SETTLE = 240.0, 20.0
-"""Seconds between two samples at rest (no source, no recording, the same small window), and before such a sample: a
-window of 720p alone takes 20 MB more than a small one."""
+"""Seconds between two samples at rest (no source, no recording, the same small window), and between the begin of the
+rest and its sample. The window's size is part of the state: 720p alone takes 20 MB more than a small window."""
 APART = 0.04
-"""Largest difference between the lengths of sound and picture of a recording, seconds."""
+"""Largest allowed difference between the lengths of sound and video of a recording, in seconds."""
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def seconds_of(options: argparse.Namespace) -> float:
 
 
 def start_fakes(options: argparse.Namespace, stack: ExitStack) -> Any:
-    """A display and a microphone that plays the demo's track for the whole time."""
+    """Start a display and a microphone that plays the demo track for the whole time."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
     from fakes.fake_mic import fake_microphone
     from fakes.xvfb import one_screen
@@ -83,7 +83,7 @@ def start_fakes(options: argparse.Namespace, stack: ExitStack) -> Any:
     from tpos_live.audio.files import read_audio
     from tpos_live.core.heap import small_pages
 
-    small_pages()  # the track is not the show's
+    small_pages()  # so that the track's memory is not counted as the show's
     os.environ["DISPLAY"] = stack.enter_context(one_screen())
     mic = stack.enter_context(fake_microphone())
     options.device = mic.device
@@ -111,7 +111,7 @@ def settings_of(options: argparse.Namespace, folder: Path) -> Settings:
 
 
 class Sampler:
-    """Reads what must stay as it is."""
+    """Takes samples of memory, frame rates, losses and image statistics."""
 
     def __init__(self, session: LiveSession) -> None:
         self._session = session
@@ -146,7 +146,7 @@ class Sampler:
 
 
 def soak(options: argparse.Namespace, folder: Path, mic: Any) -> bool:
-    """Run the show, and print the verdict; whether every promise was kept."""
+    """Run the show and print the result; returns whether every promise was kept."""
     from tpos_live.bench.session import machine
     from tpos_live.core.messages import terminal_messages
 
@@ -195,7 +195,7 @@ def soak(options: argparse.Namespace, folder: Path, mic: Any) -> bool:
 def check_promises(
     rows: list[dict[str, float]], lengths_apart: list[float], failures: list[str]
 ) -> dict[str, tuple[bool, float]]:
-    """For each promise whether it was kept, and the figure."""
+    """For each promise whether it was kept, and the measured figure."""
 
     def each(test: Callable[[dict[str, float]], bool]) -> tuple[bool, float]:
         count = sum(map(test, rows))
@@ -227,7 +227,7 @@ def check_promises(
 
 
 def apart(path: Path) -> float:
-    """Seconds between the ends of sound and picture of a recording."""
+    """Seconds between the ends of sound and video in a recording."""
     import av
 
     with av.open(str(path)) as container:

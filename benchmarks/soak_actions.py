@@ -1,4 +1,4 @@
-"""What happens to the show of `soak.py`: prompts, looks, floods of OSC, recordings, lost inputs, in random order."""
+"""The actions of `soak.py`: prompts, looks, floods of OSC, recordings, lost inputs, in random order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FLOOD = 2000
 """OSC messages of a flood."""
 SOURCES = ("none", "none", "scene:prompt", "lavfi:testsrc2=size=1280x720:rate=25", str(PICTURE))
 KINDS = ("prompt", "look", "flood", "record", "resize", "fullscreen", "seed", "words", "source", "input")
-"""Kinds of actions; the input is suspended with --fake alone."""
+"""Kinds of actions; "input" needs --fake."""
 
 
 def kinds(text: str) -> tuple[str, ...]:
@@ -29,16 +29,16 @@ def kinds(text: str) -> tuple[str, ...]:
 
 
 def until_later(seconds: float) -> Callable[[], bool]:
-    """What is true after so many seconds."""
+    """A function that returns True after so many seconds."""
     end = time.perf_counter() + seconds
     return lambda: time.perf_counter() >= end
 
 
 class Actions:
-    """What happens to the show, every ACTION seconds, by a generator of its own."""
+    """Random actions on a show, by a random generator of its own."""
 
     def __init__(self, session: LiveSession, mic: Any, seed: int, only: tuple[str, ...]) -> None:
-        """mic: the fake one, None = the input is left alone. only: some of KINDS."""
+        """mic: the fake microphone; None = no action on the input. only: kinds of actions to use."""
         actions = [self._prompt, self._look, self._flood, self._record, self._resize, self._fullscreen, self._seed]
         actions += [self._words, self._source, self._input]
         named = dict(zip(KINDS, actions, strict=True))
@@ -54,7 +54,8 @@ class Actions:
         action()
 
     def rest(self) -> None:
-        """What is compared from time to time: no source, no recording, a small window; the input is there."""
+        """Bring the show into the state that samples at rest compare: no source, no recording, a small window, with
+        input."""
         self._session.store.update({"source": "none", "out.record": False, "out.fullscreen": False})
         self._session.display.run(until_later(2.0))  # a full screen has no size
         if (window := getattr(self._session.display, "_window", None)) is not None:
@@ -66,7 +67,7 @@ class Actions:
         self._session.store.set("prompt", self._chance.choice(PROMPTS)[1])
 
     def _words(self) -> None:
-        """A prompt that was never there."""
+        """Set a prompt that was not used before."""
         first, second = (self._chance.choice(PROMPTS)[1] for _ in range(2))
         self._session.store.set("prompt", f"{first} with {second} number {self._chance.randrange(10**6)}")
 

@@ -1,7 +1,8 @@
-"""Where the memory of a show is: a row for soak.py that tells one kind of growth from another.
+"""Memory figures of a show for soak.py, which help to find the cause of growth.
 
-used_mb grows: something is kept. objects too: by Python; tensors_mb: as tensors; neither: in a C library. free_mb grows
-while used_mb does not: what the C library has kept of freed memory. shared_mb: X, PulseAudio, or shared with a process.
+If used_mb grows, memory leaks: with `objects` in Python, with tensors_mb in tensors, with neither in a C library. If
+only free_mb grows, the C library keeps freed memory (fragmentation). shared_mb: X, PulseAudio, or shared memory with
+another process.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class _Heap(ctypes.Structure):
 
 
 def memory() -> dict[str, float]:
-    """Of this process; without the C library's where it does not say."""
+    """Memory figures of this process; used_mb and free_mb only where the C library reports them."""
     process = psutil.Process()
     info = process.memory_info()
     count, tensors = _objects()
@@ -45,10 +46,10 @@ def memory() -> dict[str, float]:
 
 
 def _objects() -> tuple[int, list[torch.Tensor]]:
-    """How many objects Python has, and the tensors of them.
+    """Number of objects that Python's garbage collector tracks, and the tensors among them.
 
-    No other thread may run meanwhile: a tuple that one of them is making would have two owners, and Python gives up to
-    make it with "bad argument to internal function".
+    No other thread may run meanwhile: the list would hold a reference to a tuple that another thread is still building,
+    and Python would raise "bad argument to internal function" there.
     """
     usual = sys.getswitchinterval()
     sys.setswitchinterval(60.0)

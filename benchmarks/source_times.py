@@ -1,4 +1,4 @@
-"""What a source does in time: unplugged and back, from picture to frame, and an hour of film.
+"""Timing of image sources: recovery after a loss, latency from picture to frame, drift over an hour of film.
 
     python benchmarks/source_times.py unplug [--times 20]
     python benchmarks/source_times.py latency [--seconds 20] [--engine auto] [--size 320x192]
@@ -6,15 +6,14 @@
 
 Each prints one JSON line.
 
-unplug: another process sends pictures by NDI (on loopback; the extra `ndi`), is killed until the loss is said, and is
-started again; wanted: a new picture at most 2 s after the first that it sends, each time.
-latency: pictures of 25 a second that carry their number are drawn with `source.amount` 1, so that the frame shows the
-number; the time from a picture's birth to the end of the first frame that has it, less the frame's own time (wanted:
-p95 at most 40 ms, a picture's time).
-film: a clip of that length at 25 pictures a second is played from begin to end on a fast clock, by the show's own
-sum of time, with a look each 30 ms; then on through its end and at other speeds. The largest difference between the
-picture that is shown and the one whose time it is, in pictures (wanted: at most 1), and how the memory grew between the
-first quarter and the end (wanted: none to speak of).
+unplug: another process sends pictures by NDI (on loopback; needs the extra `ndi`). It is killed until the loss is
+reported, then started again. Target: each time a new picture at most 2 s after the first one that it sends.
+latency: a source of 25 numbered pictures per second is drawn with `source.amount` 1, so that frames show the numbers.
+Reports the time from a picture's creation to the end of the first frame that shows it, minus the frame's own time.
+Target: 95th percentile at most 40 ms, the period of the source.
+film: a clip of that length at 25 pictures per second is played on a fast clock, with the show's own time integration
+and a request every 30 ms, then past its end and at other speeds. Reports the largest error of the shown picture, in
+pictures (target: at most 1), and the growth of memory from the first quarter to the end (target: near 0).
 """
 
 from __future__ import annotations
@@ -54,11 +53,11 @@ SENDER = Path(__file__).parent.parent / "tests" / "fakes" / "ndi_sender.py"
 SIZE = (128, 64)
 RATE = 25
 HOPS = 100
-"""Steps of the integrator a second."""
+"""Integrator steps per second."""
 SPEEDS = (50, 200, 100, 400, 25, 150, 300, 100)
-"""Percent; each for 20 s, after the end of the film."""
+"""Speeds in percent after the end of the film, 20 s each."""
 LONGEST = 30.0
-"""Seconds that anything is waited for."""
+"""Timeout of `wait` in seconds."""
 
 
 def wait(happened: Callable[[], bool]) -> None:
@@ -70,7 +69,7 @@ def wait(happened: Callable[[], bool]) -> None:
 
 
 def unplug(times: int) -> dict[str, float]:
-    """Seconds from the first picture of a returned sender until it is seen."""
+    """Seconds from the first picture of a restarted sender until the source has a picture again."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "ndi-config.v1.json").write_text(json.dumps(LOOPBACK))
         os.environ["NDI_CONFIG_DIR"] = folder
@@ -95,7 +94,7 @@ def unplug(times: int) -> dict[str, float]:
 
 
 class Numbered(Reader):
-    """A camera whose pictures carry their number and are there on the dot. Any thread."""
+    """A fake camera whose pictures show their number and are available exactly on time. Any thread."""
 
     live, name = True, "numbered"
 
@@ -114,7 +113,7 @@ class Numbered(Reader):
 
 
 def latency(seconds: float, engine: str, size: str) -> dict[str, float]:
-    """Milliseconds from a picture to the frame that shows it, less the frame's own."""
+    """Milliseconds from a picture's creation to the end of the frame that shows it, minus the frame's own time."""
     settings = load_settings({"engine.name": engine, "engine.size": size}, here=Path("/nowhere"))
     values = {**settings.start_values(), "prompt": "an inferno", "source": "numbered", "source.fit": "stretch"}
     store, camera = ParameterStore(values), Numbered()
@@ -150,8 +149,8 @@ def latency(seconds: float, engine: str, size: str) -> dict[str, float]:
 
 
 def coded(number: int, width: int, height: int) -> np.ndarray:
-    """A picture that carries a number below 65,536, which `code_of` reads: an hour has 90,000 pictures, so one that is
-    44 minutes off would not be seen."""
+    """A picture that shows a number modulo 65,536, which `code_of` reads. Only an error of exactly 44 minutes would be
+    missed."""
     half = height // 2
     return np.concatenate([numbered((number >> 8) & 255, width, half), numbered(number & 255, width, half)])
 
@@ -162,7 +161,7 @@ def code_of(pixels: np.ndarray) -> int:
 
 
 def film(minutes: float) -> dict[str, float]:
-    """Drift in pictures, and growth of memory in MB, over a long clip, through its end, and at other speeds."""
+    """Drift in pictures and growth of memory in MB: over a long clip, past its end, and at other speeds."""
     with tempfile.TemporaryDirectory() as folder:
         count = round(60 * minutes * RATE)
         path = write_clip(Path(folder) / "film.mp4", count, RATE, SIZE, codec="mpeg4", keyframes=250, draw=coded)

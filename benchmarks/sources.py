@@ -1,10 +1,10 @@
-"""What a source of images costs: python benchmarks/sources.py [--engine auto] [--size 320x192] [--seconds 3]
+"""Frame rates with image sources: python benchmarks/sources.py [--engine auto] [--size 320x192] [--seconds 3]
 [--rounds 7] [--times 20]
 
-Draws frames as fast as the engine can, in turns of --seconds without a source, with a still, with a clip (1280x720, 25
-pictures a second), with a camera of as many (made by FFmpeg), with a masked clip, and with the prompt's scene drawn
-live; prints the median frame rate of each and its ratio to none. Then changes the source --times times and prints the
-worst frame of the next second over the median, one JSON line in all.
+Draws frames at full speed in turns of --seconds: without a source, with a still, a clip (1280x720, 25 fps), a camera
+(the same, made by FFmpeg), a masked clip, and the prompt's scene drawn live. Then it changes the source --times times
+and takes the longest frame of the next second, divided by the median. Prints one JSON line with the median frame rate
+of each source, its ratio to no source, and the figures of the changes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CAMERA = "lavfi:testsrc2=size=1280x720:rate=25"
 
 
 def make_clip(path: Path) -> None:
-    """Four seconds of a disc that moves."""
+    """Write a clip of 4 s with a moving disc."""
     y, x = np.mgrid[:720, :1280]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
@@ -43,13 +43,13 @@ def make_clip(path: Path) -> None:
 
 
 class Frames:
-    """Draws one frame after the other, on a clock of its own."""
+    """Draws frames one after the other; their time starts at 0."""
 
     def __init__(self, pipeline: Pipeline, store: ParameterStore) -> None:
         self._pipeline, self._store, self._begin = pipeline, store, time.perf_counter()
 
     def draw(self) -> float:
-        """One frame; the seconds that it took."""
+        """Draw one frame; returns its duration in seconds."""
         began = time.perf_counter()
         now = began - self._begin
         params = FrameParams(time=now, noise_position=now, intensity=0.5, source_amount=0.5, source_time=now)

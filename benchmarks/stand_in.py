@@ -1,11 +1,12 @@
-"""How much of a card's speed a whole show leaves to it, without a card: a stand-in keeps each picture for a time.
+"""How much a whole show slows down a GPU's frame loop, measured without a GPU: a simulated GPU waits a fixed time.
 
     python benchmarks/stand_in.py [--ms 5.3] [--seconds 10] [--offscreen]
 
-The show is whole (sound, analysis, encoder, mixer, prompts, stage), but where UNet and decoder would be launched
-nothing is: the picture is ready after so many milliseconds, for which the render thread waits asleep, as for a card.
-What is lost is Python's, whose threads take turns. Launches, which cost a card's host 0.1 to 0.5 ms a picture, are left
-out on both sides. --offscreen: the stage draws with OpenGL, on a machine without a card on the same cores.
+The show is complete (sound, analysis, encoder, conditioning, display), but UNet and decoder are not launched: a frame
+is ready after --ms milliseconds, in which the render thread sleeps, as it waits for a GPU. Prints the frame rate in the
+show and of the generator alone; the difference comes from Python's threads, which share one lock (GIL). Kernel
+launches, 0.1 to 0.5 ms of host time for a frame on a real GPU, are missing in both. --offscreen: the display draws with
+OpenGL, on the CPU where there is no GPU.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ from tpos_live.runtime import pipeline as pipeline
 
 SIZE = (512, 512)
 NAP = 0.0003
-"""Seconds before the end at which the wait looks all the time: a sleep may be late by as much."""
+"""Seconds before the end from which the wait polls instead of sleeping, because a sleep may end this much too late."""
 FRAMES = 400
 
 
 class Card(CapturedBackend):
-    """Draws nothing, and takes its time for it."""
+    """A backend that draws nothing and is ready after a fixed time."""
 
     def __init__(self, request: BackendRequest, seconds: float) -> None:
         self.name, self.torch_threads, self.size = "stand-in", 1, SIZE
@@ -60,7 +61,7 @@ class Card(CapturedBackend):
 
 
 def stand_in(seconds: float) -> type[FrameGenerator]:
-    """A generator on such a card."""
+    """A generator class on a simulated GPU that takes `seconds` for a frame."""
 
     class OnACard(FrameGenerator):
         def __init__(self, engine: Engine, size: Any, _accelerator: str, *options: Any) -> None:
@@ -74,7 +75,7 @@ def stand_in(seconds: float) -> type[FrameGenerator]:
 
 
 def bare(generator: FrameGenerator) -> float:
-    """Pictures a second of the generator alone."""
+    """Frames per second of the generator alone."""
     generator.settle()
     tokens = torch.zeros(generator.prompt_length, generator.engine.token_dim)
     snapshot, began = ParameterStore().snapshot(), time.perf_counter()
@@ -87,7 +88,7 @@ def bare(generator: FrameGenerator) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--ms", type=float, default=5.3, help="how long a picture keeps the card")
+    parser.add_argument("--ms", type=float, default=5.3, help="time of a frame on the simulated GPU")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--offscreen", action="store_true")
     options = parser.parse_args()
@@ -99,7 +100,7 @@ def main() -> None:
         pipeline.FrameGenerator = made  # type: ignore[misc]
         summary = measure_show(load_settings(engine | {"engine.fps_cap": 0.0}), options.seconds, options.offscreen)[1]
     print(
-        f"{summary['engine_fps']:.1f} pictures a second in a show for {alone:.1f} alone: "
+        f"{summary['engine_fps']:.1f} frames per second in a show, {alone:.1f} alone: "
         f"{summary['engine_fps'] / alone:.3f}; {summary['shown_fps']:.1f} shown by {summary['stage']}"
     )
 

@@ -1,9 +1,9 @@
-"""How long a start takes: the window, the first words in it, the first picture.
+"""Time from the start to the window, to the first text in it, and to the first engine frame.
 
     python benchmarks/start.py --runs 5
 
-Each run is a new process that does what `tpos-live demo` does, on a screen of its own (Xvfb); what is in the window
-is read back from it. Seconds count from before Python starts.
+Each run is a new process that does what `tpos-live demo` does, under Xvfb, and reads the content of its window. The
+seconds include the start of Python.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ with terminal_messages(), LiveSession(settings, demo=True) as session:
 print(json.dumps(row), flush=True)
 os._exit(0)  # as the program ends: a faster engine may still be loading on a thread
 """
-"""What `tpos-live demo` does, with looks at the window."""
+"""The program of a run: `tpos-live demo` that also reads its window."""
 
 
 def main() -> None:

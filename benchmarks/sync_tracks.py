@@ -1,9 +1,9 @@
-"""Does the picture follow, over a folder of music: `tpos-live render` and `evaluate sync` of a minute of each track.
+"""Runs `tpos-live render` and `evaluate sync` on a minute of each track in a folder, and prints a table.
 
     python benchmarks/sync_tracks.py MUSIC [--prompt "neon jellyfish"] [--seconds 60] [--skip 30]
 
-The engine draws 128x128, for z is measured at 64x64, and without grain, which says nothing. Some two minutes a track
-on two cores; what is done is kept in --work and not done again.
+The engine draws at 128x128, because z is measured at 64x64, and without grain, which would only add noise. It takes
+about two minutes for a track on two cores. Results are cached in --work.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main(music: Path, work: Path, prompt: str, seconds: float, skip: float) -> N
 
 
 def tool(*arguments: str) -> str:
-    """What `tpos-live` prints. Ends the program where it failed; a bar that is missed is no failure."""
+    """The output of a `tpos-live` command. Ends the program if it fails; a missed threshold (exit 1) is no failure."""
     done = subprocess.run([sys.executable, "-m", "tpos_live", *arguments], capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
         sys.exit((done.stderr.strip() or f"tpos-live ended with {done.returncode}").splitlines()[-1])

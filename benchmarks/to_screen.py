@@ -1,10 +1,10 @@
-"""From the card to the picture's texture: by way of the host, or by CUDA writing into OpenGL's buffer.
+"""Time to copy a frame from CUDA memory to an OpenGL texture: through the host, or directly by CUDA-OpenGL interop.
 
     python benchmarks/to_screen.py [WIDTHxHEIGHT] [TIMES]
 
-Medians, in milliseconds, from a picture of uint8 [H, W, 3] that lies ready in the card's memory to the end of what
-OpenGL does with it: through pinned memory and glTexSubImage2D (as a show does it), and through a pixel buffer that is
-registered with CUDA. Needs a card, OpenGL on it (EGL), and cuda-python. That both draw the same bytes is checked.
+Prints medians in milliseconds, from a frame uint8 [H, W, 3] in GPU memory to glFinish: through pinned memory and
+glTexSubImage2D (as a show does it), and through a pixel buffer that is registered with CUDA. It also checks that the
+texture has the right bytes. Needs an NVIDIA GPU, OpenGL on it (EGL), and cuda-python.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Images per second of each part of Ember's training on this machine: what a minute of it buys.
+"""Images per second of each part of Ember's training on this machine.
 
     python benchmarks/train_speed.py [--accelerator cuda] [--batch N] [--seconds S] [--append FILE]
 
-Measured: rendering alone, the UNet alone (forwards, backwards and the optimizer, on pairs that are there), on a CPU a
-whole step without new images, and everything as `train ember` does it, early (latents alone) and late (decoder and
-errors of pixels too). Run it before a long training: the last two lines say how many images it will see.
+Measures rendering alone, the UNet alone (forward and backward pass and optimizer, on existing pairs), on a CPU a whole
+step without new images, and the complete training, early (latent loss only) and late (with decoder and pixel loss).
+Run it before a long training to see how many images that will process.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ENGINE = Path(__file__).parents[1] / "engines" / "ember"
 
 
 def rate(work: Callable[[], int], seconds: float, device: torch.device) -> float:
-    """Images per second of `work`, which gives the images of one call; its first two calls are not counted."""
+    """Images per second of `work`, which returns the number of images of a call; two warm-up calls do not count."""
 
     def wait() -> None:
         if device.type == "cuda":

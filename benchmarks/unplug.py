@@ -1,11 +1,10 @@
-"""What a show is connected with goes and comes back, many times each: sources, receivers, controllers, pages.
+"""Recovery of a show's connections (sources, receivers, controllers, pages) after each was cut many times.
 
     python benchmarks/unplug.py [--times 20] [--only udp,ndi,osc,page,folder,camera] [--size 128]
 
-Prints a JSON line for each kind: how often all was as before, after how many seconds since what was taken away was
-given back (median and worst; wanted: at most 2), and the longest time without a new frame of the engine. KINDS says
-what each kind is; `faults.py` has the sound's input, an RTMP server and disks, `source_times.py` an NDI source. `ndi`
-needs the extra.
+Prints a JSON line for each kind: number of recoveries, seconds from the return of the other side to the recovery
+(median and worst; target: at most 2), and the longest time without a new engine frame. KINDS describes the kinds.
+`faults.py` tests the sound input, an RTMP server and disks, `source_times.py` an NDI source. `ndi` needs the extra.
 """
 
 from __future__ import annotations
@@ -43,12 +42,12 @@ from tpos_live.runtime.waiting import run_until_first_frame
 AWAY = 0.5
 """Seconds for which a receiver is away."""
 KINDS = {
-    "udp": "the receiver of a UDP stream is closed and opened again; until a key frame comes",
-    "ndi": "an NDI receiver is closed, and another one opened; until it has a frame",
-    "osc": "the target of the feedback closes its port and opens it again; until something comes",
-    "page": "a page's connection is cut off, and it connects again; until it has the show's values",
-    "folder": "the folder of the source is moved away until that is said, and back; until it is shown again",
-    "camera": "the sender of a source by UDP is killed until that is said, and started again; since its first picture",
+    "udp": "the receiver of a UDP stream is closed and opened again; time until a key frame",
+    "ndi": "an NDI receiver is closed, and a new one opened; time until it has a frame",
+    "osc": "the receiver of OSC feedback closes its port and opens it again; time until a message",
+    "page": "a page's connection is cut, and the page connects again; time until it has the show's values",
+    "folder": "the folder of the source is moved away until the show reports it, and back; time until it is shown",
+    "camera": "the sender of a UDP source is killed until the show reports it, and restarted; since its first picture",
 }
 SENDER = """
 import sys, time
@@ -72,7 +71,7 @@ class Receiver:
     """A UDP port of this machine."""
 
     def __init__(self, port: int, right: Callable[[bytes], bool] = bool) -> None:
-        """right: whether this datagram is what is waited for."""
+        """right: returns True for the datagram to wait for."""
         self._socket, self._right = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), right
         self._socket.bind(("127.0.0.1", port))
         self._socket.setblocking(False)
@@ -129,7 +128,7 @@ class PageReceiver:
                 pass
             self._came.set()
             self._gone.wait()
-            connection.socket.shutdown(socket.SHUT_RDWR)  # as by a phone that leaves the network: without a goodbye
+            connection.socket.shutdown(socket.SHUT_RDWR)  # like a phone that leaves the network: no closing handshake
 
     def came(self) -> bool:
         return self._came.is_set()
@@ -139,7 +138,7 @@ class PageReceiver:
 
 
 class Show:
-    """One show, from which things are taken."""
+    """Cuts the connections of one show."""
 
     def __init__(self, session: LiveSession, folder: Path, ports: dict[str, int]) -> None:
         self._session, self._folder, self._ports = session, folder, ports
@@ -147,7 +146,7 @@ class Show:
         self._sender: subprocess.Popen[str] | None = None
 
     def happen(self, kind: str, times: int) -> list[float]:
-        """The seconds until all was as before, of each time. Raises TimeoutError."""
+        """Seconds until the recovery, for each of `times` cuts. Raises TimeoutError."""
         self.watch.begin()
         return self._sources(kind, times) if kind in ("folder", "camera") else self._receivers(kind, times)
 
@@ -168,7 +167,7 @@ class Show:
             begun = time.perf_counter()
             receiver = make[kind]()
             took = self.watch.wait(receiver.came, begun)
-            back += [took] * (turn > 0)  # at first it comes for the first time
+            back += [took] * (turn > 0)  # the first connection is no recovery
             receiver.close()
             away = time.perf_counter() + AWAY
             self.watch.wait(lambda away=away: time.perf_counter() > away)  # type: ignore[misc]
@@ -206,7 +205,7 @@ class Show:
 
 
 def has_key_frame(datagram: bytes) -> bool:
-    """Whether a packet of this part of a transport stream begins a key frame (its random access indicator)."""
+    """Whether one of the transport stream packets in a datagram begins a key frame (random access indicator)."""
     packets = [datagram[at : at + 188] for at in range(0, len(datagram) - 187, 188)]
     return any(packet[3] & 0x20 and packet[4] and packet[5] & 0x40 and packet[1] & 0x40 for packet in packets)
 

@@ -1,11 +1,11 @@
-"""Counts the underruns of a sound program with a small buffer beside a show.
+"""Counts the buffer underruns of an audio program while a show runs on the same machine.
 
     python benchmarks/xruns.py --minutes 10 --nice 0 10
 
-Starts a PulseAudio server with a null sink and a display of its own (the tests' fakes). A client plays silence with a
-buffer of `--buffer` ms, first without a show, then beside one for each value of `--nice` (niceness of the show's heavy
-threads). Prints a JSON line each. `--threads` leaves cores to others. `--real-time` gives server and client real-time
-priority, as desktops give it to sound programs (by rtkit or PAM); this needs the right to it, as root has.
+Starts its own PulseAudio server with a null sink, and a display (the tests' fakes). A client plays silence with a
+buffer of `--buffer` ms, first without a show, then with one for each value of `--nice` (niceness of the show's heavy
+threads). Prints a JSON line for each. `--threads` limits the engine's threads. `--real-time` gives server and client
+real-time priority, as desktops do for audio programs (by rtkit or PAM); it needs that permission, for example as root.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tpos_live.audio.demo import DEMO
 
 SINK = "short"
 PRIORITY = 5
-"""Of PulseAudio's and its clients' threads where they are real-time threads; its own default."""
+"""Real-time priority of PulseAudio's and its clients' threads; PulseAudio's default."""
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def show(display: str, nice: int, threads: int, folder: Path) -> Iterator[psutil
 
 
 def add_sink(real_time: bool) -> None:
-    """A sink whose blocks are as short as its clients ask for; the fakes' has blocks of 50 ms."""
+    """Add a sink whose block size follows its clients; the fakes' sink has blocks of 50 ms."""
     subprocess.run(["pactl", "load-module", "module-null-sink", f"sink_name={SINK}"], check=True, capture_output=True)
     if real_time:
         server = int((Path(os.environ["PULSE_RUNTIME_PATH"]) / "pid").read_text())
@@ -90,7 +90,7 @@ def add_sink(real_time: bool) -> None:
 
 
 def count_underruns(options: argparse.Namespace) -> int:
-    """Of a client that plays silence."""
+    """Number of underruns of a client that plays silence."""
     command = ["pacat", "--playback", "--raw", "-v", f"--device={SINK}", f"--latency-msec={options.buffer}"]
     command.append("/dev/zero")
     if options.real_time:

@@ -1,11 +1,11 @@
-"""The simplest rival: YAMNet's top label, taken as a prompt. Its text is compared with the names of the classes.
+"""A simple baseline for the audio encoder: YAMNet's top label, used as a text.
 
     python benchmarks/yamnet_prompt.py --data DIR --teacher yamnet.tflite --labels yamnet_class_map.csv
 
-Needs ai-edge-litert (pip), YAMNet as a TFLite file and its class map. The scores of all windows heard so far are
-averaged; the label that leads is put into the sentence space of Ember's text encoder, and the answer is the class whose
-name lies nearest there. `--exact` counts, beside it, the best of YAMNet's own labels for the ten classes of ESC-10,
-which no text is needed for: what a hand-made table would reach.
+Needs ai-edge-litert (pip), YAMNet as a TFLite file and its class map. YAMNet's scores are averaged over all windows so
+far. Ember's text encoder encodes the label with the highest score, and the predicted class is the one whose name has
+the nearest sentence vector. `--exact` also measures a table by hand from YAMNet's labels to the ten classes of ESC-10,
+without a text encoder.
 """
 
 from __future__ import annotations

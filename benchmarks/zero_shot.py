@@ -1,13 +1,13 @@
-"""Names that nothing taught, against those that were: python benchmarks/zero_shot.py --data DIR [--run runs/encoder]
+"""Zero-shot accuracy of the audio encoder: python benchmarks/zero_shot.py --data DIR [--run runs/encoder]
 
-Every pair of classes is left out in turn, with each name and made sound that means the same; the meaning is settled
-anew on what is left (`training/audio_model/ridge_head.py`), and the held-out clips of each fold are named among all
-classes, after 5 s.
-Needs what `train backbone` and `train encoder --leave-out-fold` left in the folder of runs. These backbones heard clips
-of the pair in other folds, without a name; for backbones that never did see `evaluate encoder --zero-shot`.
+Each pair of classes is left out in turn, with all labels and procedural sounds of similar meaning. The ridge head is
+fitted again without them (`training/audio_model/ridge_head.py`), and the held-out clips of each fold are classified
+among all classes, after 5 s. Needs the files of `train backbone` and `train encoder --leave-out-fold` in the folder of
+runs. These backbones were trained on clips of the pair in other folds, without labels; for backbones without them use
+`evaluate encoder --zero-shot`.
 
-Printed by the share of common nearness that is taken off (`audio_encoder/csls.py`): what is right of the two classes
-that were left out, of the others, and the harmonic mean of both (Xian et al., CVPR 2017). --out 3 leaves out three.
+Prints for each CSLS weight (`audio_encoder/csls.py`): the accuracy on the classes that were left out, on the others,
+and the harmonic mean of both (Xian et al., CVPR 2017). --out 3 leaves out three classes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ WEIGHTS = sorted({0.0, 0.3, CSLS_WEIGHT, 0.7, 0.8, ZERO_SHOT_CSLS_WEIGHT, 1.0, 1
 
 @dataclass
 class Fold:
-    """What the backbone of a fold gives of all clips, made and unnamed sounds: float [moments, n, 2 * width]."""
+    """Features of all clips, procedural and unlabelled sounds by a fold's backbone: float [moments, n, 2 * width]."""
 
     number: int
     clips: torch.Tensor
@@ -64,9 +64,11 @@ def named(
     folds: Sequence[Fold], clips: Sequence[Clip], made: Sequence[Clip], known: UnlabeledSounds, left: UnlabeledSounds,
     out: Sequence[str], sentences: Sentences,
 ) -> Iterator[tuple[float, bool, bool]]:  # fmt: skip
-    """For each held-out clip and each of TAKEN: that, whether its class was left out, and whether its answer is right.
+    """For each held-out clip and each of WEIGHTS: the weight, whether the clip's class was left out, and whether the
+    prediction is right.
 
-    known: all unnamed sounds, as the folds remember them. left: those that are, without the names of `out`.
+    known: all unlabelled sounds, in the order of the folds' features. left: those that remain without the labels of
+    `out`.
     """
     place = {clip.name: n for n, clip in enumerate(known.clips)}
     unlabeled = [place[clip.name] for clip in left.clips]
@@ -117,7 +119,7 @@ def main() -> None:
         assert left is not None
         for share, was_out, good in named(folds, clips, made, known, left, out, sentences):
             right.setdefault((share, was_out), []).append(good)
-    print("| taken off | left out | taught | harmonic mean | clips |\n| --- | --- | --- | --- | --- |")
+    print("| CSLS weight | left out | trained | harmonic mean | clips |\n| --- | --- | --- | --- | --- |")
     for share in WEIGHTS:
         unseen, seen = (float(np.mean(right[share, was_out])) for was_out in (True, False))
         both = 2 * unseen * seen / max(unseen + seen, 1e-9)
