@@ -1,4 +1,4 @@
-"""`tpos-live evaluate look`: what of a good look can be measured, on renders of every scene family."""
+"""`tpos-live evaluate look`: measurable rules of a good image, checked on renders of every scene family."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tpos_live.training.image_model.recipe import PLAIN, SCALARS, Recipe, render
 
 FRAME = 1 / 30
 HUES = 24
-"""Bins of the circle of hues; a dominant and a support colour take four neighbours each, 60 degrees."""
+"""Bins of the hue circle; the dominant and the support colour cover four neighbouring bins (60 degrees) each."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One measurable rule: low <= value <= high. text: what is measured."""
+    """A rule: low <= value <= high. text: a description of the value."""
 
     name: str
     text: str
@@ -52,7 +52,7 @@ OFF_CENTRE = 0.1
 
 
 def measure(images: torch.Tensor) -> dict[str, float]:
-    """Values of all rules but `boil`, and `focus`, means over images float [batch, 3, h, w] in [0, 1]."""
+    """Values of all rules except `boil`, and of `focus`; means over images float [batch, 3, h, w] in [0, 1]."""
     lab = linear_to_oklab(decode(images))
     light, chroma = lab[:, 0], lab[:, 1:].norm(dim=1)
     dark = (light > 0.08) & (light < 0.35)
@@ -73,7 +73,7 @@ def _share(mask: torch.Tensor) -> float:
 
 
 def _accent(lab: torch.Tensor, chroma: torch.Tensor) -> float:
-    """Coloured area outside the two best stretches of 60 degrees on the circle of hues."""
+    """Share of the image with a colour outside the two most frequent hue ranges of 60 degrees."""
     shares = []
     hue = torch.atan2(lab[:, 2], lab[:, 1]) / (2 * torch.pi) % 1
     for one, strong in zip((hue * HUES).long() % HUES, chroma > 0.05, strict=True):
@@ -87,7 +87,7 @@ def _accent(lab: torch.Tensor, chroma: torch.Tensor) -> float:
 
 
 def _quiet(light: torch.Tensor) -> float:
-    """Blocks of a sixteenth of the height whose lightness hardly varies."""
+    """Share of blocks (a sixteenth of the height) with a standard deviation of lightness below 0.02."""
     side = max(light.shape[-2] // 16, 2)
     mean = F.avg_pool2d(light[:, None], side)
     spread = (F.avg_pool2d(light[:, None] ** 2, side) - mean**2).clamp(min=0).sqrt()
@@ -95,7 +95,7 @@ def _quiet(light: torch.Tensor) -> float:
 
 
 def _focus(light: torch.Tensor) -> float:
-    """Distance from the centre, in heights, of where an image differs most from its own mean."""
+    """Distance of the focus from the centre, in heights. The focus is the centroid of the contrast to the mean."""
     h, w = light.shape[-2:]
     weight = F.avg_pool2d((light - light.mean((1, 2), keepdim=True))[:, None] ** 2, max(h // 16, 1))
     weight = weight[:, 0] ** 2
@@ -129,7 +129,7 @@ def spectrum_slope(light: torch.Tensor) -> float:
 
 
 def boil(family: str, seed: int, cells: tuple[int, int], moments: int) -> float:
-    """How much of a scene's change no movement explains, mean over moments of its walk."""
+    """Share of a scene's change that optical flow does not explain, mean over moments of its noise walk."""
     rng = random.Random(f"{seed} {family}")
     field = NoiseField(4, *cells)
     clock = next(scalar.rate for scalar in SCALARS if scalar.source == "clock")
@@ -146,7 +146,7 @@ def boil(family: str, seed: int, cells: tuple[int, int], moments: int) -> float:
 
 
 def examine(family: str, images: int, seed: int, cells: tuple[int, int]) -> dict[str, float]:
-    """All values of a family: plain images at intensities from low to high."""
+    """All values of a family, from `images` renders at intensities from 0.15 to 0.95."""
     rng = random.Random(f"{seed} {family}")
     generator = torch.Generator().manual_seed(rng.randrange(2**31))
     recipes = [
@@ -164,7 +164,7 @@ def evaluate_aesthetics(
     size: tuple[int, int],
     as_json: bool,
 ) -> dict[str, dict[str, float]]:
-    """Measure families, print a table with what breaks a rule marked, and give the values by family.
+    """Measure families, print a table in which broken rules are marked, and return the values by family.
 
     size: (width, height) in pixels, multiples of 8.
     """

@@ -1,8 +1,8 @@
-"""How well the sound encoder names what it hears: `tpos-live evaluate encoder`.
+"""Accuracy of the audio encoder's labels and densities: the measurements of `tpos-live evaluate encoder`.
 
-Every clip goes through the live path in uneven blocks, from a fresh start; the answer is the class whose text lies
-nearest to the meaning at 1, 2 and 5 seconds, as the stage measures it. Magnitude is asked for with procedural sounds
-at equal loudness.
+Each clip goes through the streaming encoder in blocks of random length, after a reset. The predicted class is the one
+whose text is nearest to the embedding after 1, 2 and 5 seconds, with the similarity of a live show. The density is
+measured on procedural sounds of equal loudness.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from tpos_live.training.audio_model.clips import find_clips, fold_of, read_mono
 log = logging.getLogger(__name__)
 
 HEARD = (1.0, 2.0, 5.0)
-"""Seconds after which the answer is asked for."""
+"""Seconds of sound after which a class is predicted."""
 Embed = Callable[[Sequence[str]], np.ndarray]
 """Texts to unit vectors float [n, dim] in the sentence space."""
 
 
 @dataclass
 class Answer:
-    """One clip: what it is, and what was answered after each time of HEARD. seen: it was trained on."""
+    """One clip. text: its true class; said: the predicted class after each time of HEARD; seen: whether the encoder
+    was trained on it."""
 
     name: str
     text: str
@@ -42,7 +43,8 @@ class Answer:
 
 @dataclass
 class Answers:
-    """Of many clips. hops, seconds: sound heard, and how long the encoder took for it. runs: zero-shot encoders."""
+    """Predictions for many clips. hops: length of the sound; seconds: processing time of the encoder; runs: number of
+    zero-shot encoders."""
 
     clips: list[Answer] = field(default_factory=list)
     hops: int = 0
@@ -56,7 +58,7 @@ class Answers:
 
 
 def listen(encoder: AudioEncoder, mono: np.ndarray, seed: int = 0) -> tuple[list[np.ndarray], float]:
-    """The meaning after each time of HEARD (the last one there is, for a shorter clip), and the seconds it took."""
+    """The embedding after each time of HEARD (for a shorter clip its last one), and the processing time in seconds."""
     encoder.reset()
     rng = np.random.default_rng(seed)
     newest = np.zeros(encoder.dim, np.float32)
@@ -66,7 +68,7 @@ def listen(encoder: AudioEncoder, mono: np.ndarray, seed: int = 0) -> tuple[list
     while at < min(len(mono), ends[-1]):
         block = min(int(rng.integers(1, 3 * HOP)), ends[len(found)] - at)
         for meaning in encoder.push(mono[at : at + block]):
-            if np.any(meaning.vector):  # in silence the image keeps what was heard last
+            if np.any(meaning.vector):  # in silence keep the last embedding, as a live show does
                 newest = meaning.vector
         at += block
         if at >= ends[len(found)]:
@@ -82,7 +84,7 @@ def answer(
     texts: Sequence[str],
     trained_on: frozenset[str],
 ) -> Answers:
-    """Ask for every file. nearness: of a meaning to each of `texts`, the greater the nearer."""
+    """Predict the class of every file. csls_scorer: similarity of an embedding to each of `texts`."""
     out = Answers()
     for index, (text, path) in enumerate(files):
         try:
@@ -100,13 +102,14 @@ def answer(
 
 
 def recording(name: str) -> str:
-    """What was cut from one recording: folder and file up to its last dash ("3-144028-A" of "3-144028")."""
+    """Name of the recording that a clip was cut from: folder and file up to its last dash ("3-144028-A" is of
+    "3-144028")."""
     folder, _, file = name.partition("/")
     return f"{folder}/{file.rsplit('-', 1)[0] if '-' in file else file}"
 
 
 def interval(clips: Sequence[Answer], at: int, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
-    """95 % of the accuracy after HEARD[at], by bootstrap over recordings (clips of one are drawn together)."""
+    """95 % interval of the accuracy after HEARD[at], by bootstrap over recordings (all clips of one together)."""
     groups: dict[str, list[bool]] = {}
     for clip in clips:
         groups.setdefault(recording(clip.name), []).append(clip.said[at] == clip.text)
@@ -119,10 +122,10 @@ def interval(clips: Sequence[Answer], at: int, draws: int = 2000, seed: int = 0)
 
 
 def summary(found: Answers) -> dict[str, Any]:
-    """Figures for JSON: for each time heard accuracy, its interval and each class."""
+    """Figures for JSON: accuracy, interval and accuracy of each class, for each time of HEARD."""
     heard: dict[str, Any] = {}
     for at, seconds in enumerate(HEARD):
-        # Not by name: with several encoders a clip is heard as often.
+        # A list, not a dictionary by name: several encoders may predict the same clip.
         right = [(clip.text, clip.said[at] == clip.text) for clip in found.clips]
         kinds = sorted({clip.text for clip in found.clips})
         heard[f"{seconds:g}"] = {
@@ -144,9 +147,10 @@ def summary(found: Answers) -> dict[str, Any]:
 
 
 def magnitude(encoder: AudioEncoder, kinds: Sequence[str], variants: int = 8, seed: int = 90_001) -> dict[str, Any]:
-    """Rank correlation of density and magnitude over procedural sounds at one loudness; RMS beside it.
+    """Rank correlation of the true and the predicted density over procedural sounds of equal loudness; the same of
+    the RMS as a control.
 
-    The seeds are not those of training. Magnitude is the mean over the last two of four seconds.
+    The seeds differ from those of the training. The prediction is the mean over the last 2 of 4 s.
     """
     from tpos_live.training.synth.sound_effects import make
 
@@ -175,7 +179,7 @@ def magnitude(encoder: AudioEncoder, kinds: Sequence[str], variants: int = 8, se
 
 
 def ranked(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's rank correlation of [n] and [n]; equal values share their mean rank, no spread gives 0."""
+    """Spearman's rank correlation of [n] and [n]; equal values share their mean rank; 0 where one is constant."""
 
     def ranks(values: np.ndarray) -> np.ndarray:
         _, inverse, count = np.unique(values, return_inverse=True, return_counts=True)

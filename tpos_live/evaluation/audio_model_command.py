@@ -1,4 +1,4 @@
-"""`tpos-live evaluate encoder`: which encoder on which clips, and the figures in words or JSON."""
+"""`tpos-live evaluate encoder`: chooses encoders and clips, and prints the figures as text or JSON."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def evaluate_encoder(
 ) -> dict[str, Any]:
     """Figures of an encoder on the clips of `data`.
 
-    encoder: a folder, "" for the one in the box, or "baseline". folds: `encoder` is a folder with fold-1, fold-2, …
-    as `train encoder --leave-out-fold` writes them; each hears only the fold that it was not trained on.
-    zero_shot: it is a folder with without-A-B, … as `--leave-out-classes` writes them; each hears only those classes,
-    and where a fold was left out too, only that fold.
-    variants: procedural sounds a kind for the magnitude; 0 leaves that out. Raises DataError, EncoderError.
+    encoder: a folder, "" for the bundled one, or "baseline". folds: `encoder` is a folder with fold-1, fold-2, … as
+    `train encoder --leave-out-fold` writes them; each is tested on the fold that it was not trained on. zero_shot:
+    `encoder` is a folder with without-A-B, … as `--leave-out-classes` writes them; each is tested on those classes,
+    and only on the left-out fold where there is one. variants: procedural sounds of each kind for the density; 0 skips
+    it. Raises DataError, EncoderError.
     """
     from tpos_live.training.audio_model.trainer import Sentences
 
@@ -67,32 +67,32 @@ def evaluate_encoder(
 
 @dataclass
 class _Clips:
-    """The clips of `data`, and who is asked about them."""
+    """The clips of `data`, and the encoder that was last tested on them."""
 
     data: Path
     files: list[tuple[str, Path]]
     home: Path
     embed: Embed
     encoder: AudioEncoder | None = None
-    """The one that answered last."""
+    """The encoder of the last call of `answer`."""
 
     def answer(self, encoder: str, path: Path, files: Sequence[tuple[str, Path]]) -> Answers:
-        """What an encoder (BASELINE, or that of a folder) says of some of the files, among all texts."""
+        """Predictions of an encoder (BASELINE, or that of the folder `path`) for `files`, among all classes."""
         texts = sorted({text for text, _ in self.files})
         self.encoder, csls_scorer, trained_on = _open(encoder, path, self.home, self.embed, texts)
         return answer(self.encoder, csls_scorer, files, texts, trained_on)
 
 
 def _without_classes(clips: _Clips, path: Path) -> Answers:
-    """Every encoder of the folder that was trained without some classes, on those classes alone."""
+    """Test each encoder in the folder that was trained without some classes, on those classes only."""
     found = Answers()
     for folder in sorted([*path.glob("without-*"), *path.glob("fold-*-without-*")]):
         if not (folder / METADATA).is_file():
             continue
         about = read_metadata(folder)["training"]
         unheard, fold = about["left_out_classes"], about["left_out_fold"]
-        some = [(text, file) for text, file in files_of(clips.data, fold) if text in unheard]
-        found += clips.answer("", folder, some)
+        unseen = [(text, file) for text, file in files_of(clips.data, fold) if text in unheard]
+        found += clips.answer("", folder, unseen)
         found.runs += 1
     if not found.runs:
         raise EncoderError(
@@ -102,7 +102,7 @@ def _without_classes(clips: _Clips, path: Path) -> Answers:
 
 
 def _fold_by_fold(clips: _Clips, path: Path) -> Answers:
-    """Every encoder of the folder that was trained without a fold, on that fold alone."""
+    """Test each encoder in the folder that was trained without a fold, on that fold only."""
     found = Answers()
     for fold in sorted({fold_of(file) for _, file in clips.files}):
         if not (path / f"fold-{fold}").is_dir():
@@ -121,7 +121,8 @@ def _fold_by_fold(clips: _Clips, path: Path) -> Answers:
 def _open(
     encoder: str, path: Path, home: Path, embed: Embed, texts: Sequence[str]
 ) -> tuple[AudioEncoder, Callable[[np.ndarray], np.ndarray], frozenset[str]]:
-    """The encoder, the nearness of its meanings to `texts`, and the clips it was trained on."""
+    """The encoder, a function from an embedding to its similarity to each of `texts`, and the encoder's training
+    clips."""
     places = embed(texts)
     if encoder == BASELINE:
         rules = RuleBasedEncoder()
@@ -134,7 +135,7 @@ def _open(
 
 
 def tell(figures: dict[str, Any]) -> None:
-    """The figures as lines for a person."""
+    """Print the figures as text."""
     seen = figures["seen_in_training"]
     if seen:
         click.echo(f"trained on {seen} of these {figures['n']} clips: not an accuracy (train with --leave-out-fold)")
@@ -158,7 +159,7 @@ def tell(figures: dict[str, Any]) -> None:
 
 
 def run(data: Path, encoder: str, folds: bool, variants: int, as_json: bool, zero_shot: bool = False) -> int:
-    """The command: figures on standard output, what was left out on standard error."""
+    """Run the command; figures go to standard output, warnings to standard error."""
     figures = evaluate_encoder(data, encoder, folds=folds, variants=variants, zero_shot=zero_shot)
     if as_json:
         click.echo(json.dumps(figures))

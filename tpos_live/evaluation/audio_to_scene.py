@@ -1,4 +1,7 @@
-"""Does the image show what is heard? Frames driven by sound alone, named by the classifier."""
+"""`tpos-live evaluate picture`: whether images that are driven by sound alone show the sound's scene.
+
+The scene classifier recognises the scene of the images.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +39,14 @@ log = logging.getLogger(__name__)
 
 SECONDS = 5.0
 LOOKED_AT = 5
-"""Images at the end that the classifier sees; the scene named most often is the answer."""
+"""Last images of a sound that are classified; the most frequent scene counts."""
 FPS = 5
 Example = tuple[str, np.ndarray]
-"""What a sound is, in words, and the sound: mono float32 at 48 kHz."""
+"""Label of a sound, and the sound: mono float32 at 48 kHz."""
 
 
 def made(variants: int, seed: int) -> Iterator[Example]:
-    """Procedural sounds with seeds that no training has."""
+    """Procedural sounds with seeds that are not used in training."""
     from tpos_live.training.synth.sound_effects import library, make
 
     for text, density, made_from in library(variants, seed + 90_001):
@@ -51,7 +54,7 @@ def made(variants: int, seed: int) -> Iterator[Example]:
 
 
 def recorded(folder: Path) -> Iterator[Example]:
-    """The clips of a folder with a folder for each class; what cannot be read is left out, with a warning.
+    """The clips of a folder with a subfolder for each class; files that cannot be read are left out with a warning.
 
     Raises DataError.
     """
@@ -66,8 +69,8 @@ def recorded(folder: Path) -> Iterator[Example]:
 
 @dataclass(frozen=True)
 class Answer:
-    """drawn: the family that the classifier names. heard: that of the phrase nearest to the embedding; "" for none or a
-    mood. density: how much of the sound there is, as the encoder says.
+    """drawn: the family that the classifier recognises. heard: the family of the phrase nearest to the embedding; ""
+    for none or a mood. density: as the encoder estimates it, 0 to 1.
     """
 
     drawn: str
@@ -76,7 +79,7 @@ class Answer:
 
 
 def scene_of(text: str, families: tuple[str, ...], vocabulary: Vocabulary | None) -> str | None:
-    """The family that a sound called `text` should show; None for a mood, and where the engine has no such scene."""
+    """The family that a sound with the label `text` should show; None for a mood, or if the engine lacks that scene."""
     if text in SHOWN and SHOWN[text][0] in families:
         return SHOWN[text][0]
     if vocabulary is None or (text in KINDS and text not in SHOWN):
@@ -87,10 +90,10 @@ def scene_of(text: str, families: tuple[str, ...], vocabulary: Vocabulary | None
 
 
 def evaluate_picture(examples: Iterator[Example], seed: int, as_json: bool) -> list[Figure]:
-    """Draw each sound with no prompt and the sound's full weight, let the classifier name it, and print the figures.
+    """Draw each sound without a prompt and with full weight of the sound, classify the images, and print the figures.
 
-    A class counts if the engine has a scene for it. What is lost on the way is told too: whether the encoder heard the
-    scene, and whether its phrase alone, as a prompt, is drawn so that the classifier names it.
+    Only classes for which the engine has a scene count. Further figures separate the errors: whether the encoder
+    recognised the scene, and whether the classifier recognises the scene when its phrase is the prompt.
     """
     settings = load_settings({"engine.name": "ember"})
     values: dict[str, float | int | str] = {
@@ -142,7 +145,7 @@ def _told(answers: list[Answer], scene: str, words: float) -> str:
 
 
 def _by_words(context: EvaluationContext, family: str) -> float:
-    """The share of images of a family's plainest phrase that the classifier names so."""
+    """The share of images with a family's first phrase as prompt in which the classifier recognises the family."""
     rng, generator = item_rng(context.seed, "by words", family)
     states = context.states(PHRASES[family][0])
     drawn = [
@@ -155,9 +158,9 @@ def _by_words(context: EvaluationContext, family: str) -> float:
 def _answer(
     pipeline: Pipeline, classifier: SceneClassifier, snapshot: Snapshot, mono: np.ndarray, begin: float
 ) -> Answer:
-    """What is drawn in the last images of a sound, heard from a fresh start.
+    """The result for one sound, after a reset of the encoder.
 
-    begin: seconds on the mixer's clock, which only runs forward; what was heard before has faded by the end.
+    begin: start time on the pipeline's clock, which must increase; earlier sounds have faded out by the end.
     """
     pipeline.encoder.reset()
     sound = np.repeat(mono[:, None], 2, axis=1)
@@ -176,7 +179,7 @@ def _answer(
 
 
 def heard_scene(encoder: object, embedding: AudioEmbedding | None) -> str:
-    """The family of the phrase nearest to a meaning, among those that Ember learned to see; "" for none."""
+    """The family of the phrase nearest to an embedding, among the encoder's scene phrases; "" for none."""
     if embedding is None or not isinstance(encoder, SentenceSpaceEncoder) or not np.any(embedding.vector):
         return ""
     count = encoder.scenes or len(encoder.phrases)

@@ -1,4 +1,4 @@
-"""Captions for measuring: new wording from a file, and synonyms that were kept out of training."""
+"""Reads the evaluation's captions, whose wording is not in the training, from a file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Caption = tuple[str, str]
 
 
 class CaptionsError(Exception):
-    """A captions file cannot be used: one line."""
+    """A captions file cannot be used; the message is one line."""
 
 
 def read_captions(path: Path, families: Sequence[str]) -> list[Caption]:
-    """Captions of a file with one `phrase TAB family` a line; those of families not in `families` are left out.
+    """Captions from a file with a `phrase TAB family` on each line; families not in `families` are left out.
 
     Empty lines and lines that begin with # are skipped. Raises CaptionsError for a file that cannot be
     read, a line of another form, and a file without a caption for any of the families.

@@ -1,4 +1,4 @@
-"""The answer of the image to single clicks: how soon, how long, and how far above its idle motion."""
+"""The image's response to single clicks: latency, decay, and strength relative to its idle motion."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tpos_live.audio.source import RATE
 
 CLICKS = 200
 BEFORE, AFTER = 0.3, 0.9
-"""Seconds around a click that are looked at."""
+"""Seconds before and after a click that are evaluated."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """latency: seconds from a click to half of the strongest change. decay: seconds from there to 1/e of it.
+    """latency: seconds from a click to half of the peak change. decay: seconds from the peak to 1/e of it.
 
-    d_prime: (change at its strongest - idle change) / standard deviation of the idle change (Green and Swets 1966),
-    per click. curve: mean change around the clicks over idle, from -BEFORE to AFTER.
+    d_prime: (mean change at the peak - mean idle change) / standard deviation of the idle change (Green and Swets
+    1966). curve: mean change around the clicks minus the idle change, from -BEFORE to AFTER.
     """
 
     latency: float
@@ -42,7 +42,7 @@ def clicks(count: int = CLICKS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def respond(change: np.ndarray, times: np.ndarray, fps: float) -> Response:
-    """What the change of the images (one value an image) does after clicks at `times` seconds."""
+    """The response to clicks at `times` (seconds). change: change of the image, one value for each image."""
     first, last = -round(BEFORE * fps), round(AFTER * fps)
     at = np.round(times * fps).astype(int)
     at = at[(at + first >= 0) & (at + last < len(change))]
@@ -61,7 +61,7 @@ def respond(change: np.ndarray, times: np.ndarray, fps: float) -> Response:
 
 
 def _crossing(values: np.ndarray, level: float, rising: bool) -> float:
-    """Index, with its fraction, at which values first reach `level`; their end if they never do."""
+    """Interpolated index at which the values first reach `level`; their length if they never do."""
     reached: Callable[[float], bool] = (lambda v: v >= level) if rising else (lambda v: v <= level)
     for index, value in enumerate(values):
         if reached(value):

@@ -1,8 +1,8 @@
-"""The gate: an engine offers a scene family only when its frames of that family are good enough.
+"""The gate, `tpos-live evaluate gate`: which scene families an engine draws well enough to offer them.
 
-A family passes when the classifier names it in NAMED of its one-step frames, and when its distance to fresh renders is
-at most APART of the mean distance between families. Prompts and sounds lead to the families that the engine folder
-offers alone (`training/text/families_file.py`).
+A family passes if the classifier recognises it in at least NAMED of its one-step frames, and if its distance to new
+renders is at most APART of the mean distance between families. Prompts and sounds lead only to families that the engine
+folder offers (`training/text/families_file.py`).
 """
 
 from __future__ import annotations
@@ -18,17 +18,15 @@ from tpos_live.evaluation.metrics.statistics import frechet, mean_distance
 from tpos_live.evaluation.reference_stats import PART, ReferenceStats, single
 
 NAMED = 0.9
-"""Share of one-step frames in which the classifier must name the family."""
+"""Smallest share of one-step frames in which the classifier recognises the family."""
 APART = 0.2
-"""Fréchet distance to fresh renders over the mean distance between families, at most."""
+"""Largest Fréchet distance to new renders, relative to the mean distance between families."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One family at the gate. named: share of frames, in [0, 1]. apart: distance, in units of that between families.
-
-    mistaken: the family that the classifier named most often instead; "" where there is none.
-    """
+    """The result of one family. named: share of its frames that are recognised, 0 to 1. apart: distance to renders,
+    relative to the mean distance between families. mistaken: the most frequent wrong family; "" without any."""
 
     family: str
     named: float
@@ -46,10 +44,8 @@ class Verdict:
 
 
 def check_families(pool: WorkerPool, renders: ReferenceStats, families: Sequence[str], images: int) -> list[Verdict]:
-    """The verdict on each of `families`, from so many one-step frames of training's captions with new noise.
-
-    Raises ValueError for less than two families or frames.
-    """
+    """The verdict on each of `families`, from `images` one-step frames each, with captions as in training and new
+    noise. Raises ValueError for fewer than two families or frames."""
     if len(families) < 2:
         raise ValueError("the gate compares families: at least two are needed")
     parts = [(name, start, min(PART, images - start)) for name in families for start in range(0, images, PART)]
@@ -68,7 +64,7 @@ def check_families(pool: WorkerPool, renders: ReferenceStats, families: Sequence
 
 
 def _drawn(context: EvaluationContext, part: tuple[str, int, int]) -> tuple[np.ndarray, list[str]]:
-    """Features [n, 64] of one-step frames, and the families that they are named."""
+    """Features [n, 64] of one-step frames, and the family that the classifier gives to each."""
     family, start, count = part
     _, generator = item_rng(context.seed, "gate", family, start)
     frames = [

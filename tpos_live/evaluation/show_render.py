@@ -1,4 +1,4 @@
-"""Renders a show as `tpos-live render` does, at a small size, and keeps what `show.py` measures."""
+"""Renders a show as `tpos-live render` does, at a small size, and collects the measurements of `show.py`."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from tpos_live.runtime.offline import improve
 from tpos_live.runtime.pipeline import Pipeline
 
 SHORTEST = 4.0
-"""Seconds."""
+"""Shortest track in seconds."""
 KICK = 0.4
-"""Strength of a kick that counts, 0 to 1."""
+"""Smallest strength of a kick that counts, 0 to 1."""
 
 
 @dataclass
 class Heard:
-    """What the features say of the music; times in seconds. drop_beats: seconds per beat at each drop.
-    sounding: whether there was anything but silence."""
+    """Detected events of a track; times in seconds. drop_beats: seconds per beat at each drop. tempos: BPM, once each
+    second. sounding: whether the track is not silent."""
 
     kicks: list[float] = field(default_factory=list)
     drops: list[float] = field(default_factory=list)
@@ -63,8 +63,8 @@ class Heard:
 
 @dataclass
 class SeenShow:
-    """What was seen of one track. names: the scene of SAMPLES images per second, by the classifier. wanted: the scene
-    of the prompt, "" without one. limited: frames in which the flash limiter acted."""
+    """Measurements of one track. names: recognised scenes of SAMPLES images per second. wanted: the scene of the
+    prompt, "" without one. limited: number of frames in which the flash limiter acted."""
 
     name: str
     fps: int
@@ -82,7 +82,7 @@ class SeenShow:
 
 
 def watch(path: Path, settings: Settings, fps: int) -> SeenShow:
-    """Render a file and watch it. Memory does not grow with its length but for 8 bytes a frame.
+    """Render a file and measure it. Memory grows only by 8 bytes for each frame.
 
     Raises AudioError for a file that cannot be read, ShowError for one that is too short or silent.
     """
@@ -117,7 +117,7 @@ def watch(path: Path, settings: Settings, fps: int) -> SeenShow:
                 similar.push(shown)
                 names.append(_name(classifier, frame.pixels))
     if not heard.sounding:
-        raise ShowError(f"{path}: nothing is heard in it; take music")
+        raise ShowError(f"{path}: it is silent; take music")
     seen = SeenShow(path.stem, fps, back.change, back.light, heard, similar.means(), names, wanted, limited)
     if seen.seconds < SHORTEST:
         raise ShowError(f"{path}: {seen.seconds:.1f} s long; take {SHORTEST:.0f} s or more")
@@ -125,7 +125,7 @@ def watch(path: Path, settings: Settings, fps: int) -> SeenShow:
 
 
 def _prompt_scene(pipeline: Pipeline, prompt: str, classifier: SceneClassifier) -> str:
-    """The scene that the prompt asks for, "" where the classifier has none for it."""
+    """The scene of the prompt; "" where the classifier does not know it."""
     vocabulary = load_vocabulary(pipeline.engine.folder, pipeline.engine.sentences)
     found = vocabulary.match(prompt).families if vocabulary is not None and prompt.strip() else ()
     return next((name for name in found if name in classifier.families), "")

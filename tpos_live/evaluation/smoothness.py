@@ -1,4 +1,4 @@
-"""How images change: smoothness in time, and what lies halfway between two prompts."""
+"""Smoothness of an engine's images over time, and quality of blends halfway between two prompts."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tpos_live.training.text.captions import PHRASES
 
 FPS = 30
 RAMP = 2 * FPS
-"""Frames of a blend from one prompt to another while the intensity rises."""
+"""Frames of a crossfade between two prompts during which the intensity rises."""
 WALK = 1.0
-"""Distance along the noise walk in a second of normal motion."""
+"""Distance along the noise walk per second of normal motion."""
 
 
 class Walk(NamedTuple):
-    """What one prompt's walk showed, in units of the difference of two seeds: means of single steps, alone and on the
-    ramp, and over a second; what a step of the straight way between the ramp's two ends would be; and the largest step
-    over the median one."""
+    """Figures of one prompt's walk, relative to the difference between two seeds. step, ramp: mean difference of
+    neighbouring frames without and with the crossfade. straight: the same for linear interpolation between the
+    crossfade's ends. second: mean difference over one second. jump: largest step over the median step."""
 
     step: float
     ramp: float
@@ -38,10 +38,10 @@ class Walk(NamedTuple):
 
 
 def smoothness(pool: WorkerPool, prompts: int, frames: int) -> list[Figure]:
-    """Differences of images at 64 by 64, over that of two random seeds of the same prompt.
+    """Differences of images at 64 by 64 pixels, relative to the difference of two random seeds of the same prompt.
 
-    Each prompt walks for `frames` frames of 1/30 s. In the last RAMP of these (the last third and the ramp's beginning,
-    if there are few) it blends to another prompt while the intensity goes from 0.2 to 0.9.
+    Each prompt runs for `frames` frames of 1/30 s. In the last RAMP of them it fades to another prompt while the
+    intensity rises from 0.2 to 0.9; with few frames, only the beginning of this ramp is in the last third.
     """
     names = pool.context.families
     chosen = [names[k * len(names) // prompts if prompts < len(names) else k % len(names)] for k in range(prompts)]
@@ -92,9 +92,9 @@ def _walk(context: EvaluationContext, item: tuple[int, str, int]) -> Walk:
 
 
 class Half(NamedTuple):
-    """One pair of prompts: whether the classifier finds both in the blend, in a dissolve and in an image of the mean
-    conditioning, how sharp the first two are, over the mean of the two images, and in what share of these it finds
-    the one that is not there."""
+    """Figures of one pair of prompts. blend, dissolve, mixed: whether the classifier finds both scenes in the blend, in
+    an opacity dissolve, and in an image of the interpolated conditioning. keen, faded: sharpness of blend and dissolve,
+    relative to the mean of the two images. alarm: share of the two images in which it finds the other's scene."""
 
     blend: bool
     dissolve: bool
@@ -105,10 +105,10 @@ class Half(NamedTuple):
 
 
 def blends(pool: WorkerPool, renders: ReferenceStats, pairs: int) -> list[Figure]:
-    """Halfway between two prompts, as a show draws it, against an opacity dissolve of the two images, from the same
-    noise.
+    """Compare the blend halfway between two prompts, as a show draws it, with an opacity dissolve of the two images
+    from the same noise.
 
-    The classifier finds a family if it names it in some part of the image, a quarter of its area.
+    The classifier finds a family if it recognises it in a part of the image, a quarter of the area.
     """
     found = pool.map("blends", _half, range(pairs))
     blend, dissolve, mixed, keen, faded, alarm = (float(np.mean(column)) for column in zip(*found, strict=True))

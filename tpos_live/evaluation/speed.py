@@ -1,4 +1,4 @@
-"""How fast a text becomes an image in memory, and how much memory a show needs."""
+"""Time from a text to an image in memory, and memory of a show."""
 
 from __future__ import annotations
 
@@ -23,10 +23,8 @@ _WARM = 5
 
 
 def speed(harness: SamplerHarness, images: int) -> list[Figure]:
-    """One step, text to pixels, by the generator of a show; and two prompts in one image, their states given.
-
-    Medians of so many images each.
-    """
+    """Time of an image from text to pixels in one step, with the generator of a show; and of UNet and decoder with two
+    prompts in one image. Medians over `images` images each."""
     engine = harness.engine
     generator = FrameGenerator(engine, harness.size, "eager")
     generator.use(harness.backend)
@@ -53,7 +51,7 @@ def speed(harness: SamplerHarness, images: int) -> list[Figure]:
 
 
 def _seconds(draw: Callable[[int], object], times: int) -> list[float]:
-    """Seconds that each of so many calls took, after _WARM that are not counted."""
+    """Seconds of each of `times` calls, after _WARM warm-up calls."""
     took = []
     for n in range(-_WARM, max(times, 1)):
         begin = time.perf_counter()
@@ -63,7 +61,7 @@ def _seconds(draw: Callable[[int], object], times: int) -> list[float]:
 
 
 def memory(folder: Path, seconds: float) -> list[Figure]:
-    """Resident memory of a whole show with the built-in track, as `tpos-live bench` has it in a process of its own."""
+    """Resident memory of a whole show with the built-in track, measured by `tpos-live bench` in a separate process."""
     lines: list[str] = []
     try:
         arguments = ["bench", "--json", "--seconds", f"{seconds:g}", "--engine", str(folder)]

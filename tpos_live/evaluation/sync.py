@@ -1,6 +1,6 @@
-"""Does an image follow its sound? Correlation against chance, and AV-Align as published.
+"""Synchronisation of a video with its sound: correlation compared with chance, and AV-Align as published.
 
-The sound's side is librosa's onset strength and onset detection: a detector that is not ours.
+Onset strength and onset detection are librosa's, independent of the show's own features.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _RATE = 22_050
 
 
 class SyncError(Exception):
-    """A video cannot be measured: one line that says why and what to do."""
+    """A video cannot be measured; the message says in one line why and what to do."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What is seen and heard in a video, one value an image.
+    """Features of a video and its sound; arrays have one value for each frame.
 
-    change: CIELAB distance to the image before, mean over the image. flow: mean length of the optical flow from
-    the image before, in pixels of SIDE. onset: onset strength in the middle of the image's time on the screen.
-    onsets: onset times, seconds. tempo: beats a minute.
+    change: mean CIELAB distance to the previous frame. flow: mean length of the optical flow from the previous frame,
+    in pixels at SIDE by SIDE. onset: mean onset strength while the frame is shown. onsets: onset times in seconds.
+    tempo: BPM.
     """
 
     fps: float
@@ -48,9 +48,9 @@ class Watched:
 
 @dataclass(frozen=True)
 class Sync:
-    """z: the best correlation within MAX_LAG, in standard deviations over that of shifted sound.
+    """z: the best correlation within MAX_LAG, as a z-score against the best correlations with shifted sound.
 
-    correlation: Pearson's r there. lag: seconds by which the image trails the sound (negative: leads).
+    correlation: Pearson's r at that lag. lag: seconds by which the image trails the sound (negative: leads).
     """
 
     z: float
@@ -59,7 +59,7 @@ class Sync:
 
 
 def watch(path: Path) -> Watched:
-    """Read a video. Raises SyncError for what is no video with sound of at least SECONDS."""
+    """Read a video. Raises SyncError for a file without video or sound, or shorter than SECONDS."""
     librosa, cv2 = (optional_library(name, "evaluate") for name in ("librosa", "cv2"))
     import av
 
@@ -91,7 +91,7 @@ def watch(path: Path) -> Watched:
     hop = round(_HOP * _RATE)
     strength = librosa.onset.onset_strength(y=mono, sr=_RATE, hop_length=hop)
     times = (np.arange(len(changes)) + 0.5) / fps
-    # The mean over the time an image is on the screen: a strength of 10 ms between two images must not be missed.
+    # Average over the frame's duration, so that no onset of 10 ms between two frames is missed.
     wide = max(round(1 / fps / _HOP), 1)
     even = np.convolve(strength, np.ones(wide) / wide, mode="same")
     onset = np.interp(times, np.arange(len(even)) * hop / _RATE, even, right=0.0)
@@ -101,7 +101,7 @@ def watch(path: Path) -> Watched:
 
 
 def _places(moments: list[float], fps: float) -> tuple[np.ndarray, float]:
-    """Which frame each image is, and the frames per second: a recording whose encoder was slow leaves frames out."""
+    """Frame number of each image, and frames per second. A recording with a slow encoder has gaps between frames."""
     steps = np.diff(moments)
     if len(steps) and steps.min() > 0 and steps.max() > 1.5 * steps.min():
         fps = round(float(1 / steps.min()), 3)
@@ -110,7 +110,7 @@ def _places(moments: list[float], fps: float) -> tuple[np.ndarray, float]:
 
 
 def _spread(values: list[float], places: np.ndarray) -> np.ndarray:
-    """A value for each frame: 0 where the image stands."""
+    """One value for each frame number; 0 where a frame is missing, because the image did not change there."""
     out = np.zeros(int(places[-1]) + 1 if len(places) else 1)
     out[places] = values[: len(places)]
     return out
@@ -129,11 +129,11 @@ def correlations(change: np.ndarray, onset: np.ndarray) -> np.ndarray:
 def sync(
     change: np.ndarray, onset: np.ndarray, fps: float, shift: float = 0.0, seed: int = 0, within: float = MAX_LAG
 ) -> Sync:
-    """How well the change of the images follows the sound, against SHIFTS circular shifts of the sound.
+    """Correlation of the image's change with the sound, compared with SHIFTS circular shifts of the sound.
 
-    change, onset: one value an image. shift: seconds by which the sound is delayed first (a control). within: seconds
-    of lag that are looked at, here and in each shifted sound: the best of many lags is compared with the best of as
-    many, so a steady beat, which any shift by a beat matches as well, gets no z for being a beat.
+    change, onset: one value for each frame. shift: seconds by which the sound is delayed first (a control). within:
+    largest lag in seconds. The best of all lags is compared with the best of the same lags of each shifted sound.
+    So a steady beat alone gives no z, because a sound shifted by whole beats fits as well.
     """
     r = np.roll(correlations(change, onset), -round(shift * fps))
     reach, apart = round(within * fps), round(MAX_LAG * fps)
@@ -149,7 +149,7 @@ def sync(
 
 
 def strobe(n: int, fps: float, tempo: float) -> np.ndarray:
-    """The change of an image that flashes on every beat and knows nothing else, one value an image."""
+    """The change of a video that only flashes on every beat, one value for each frame; a control."""
     beat = np.arange(n) / fps * tempo / 60 % 1.0
     return (np.diff(beat, prepend=1.0) < 0).astype(float)
 
@@ -175,7 +175,7 @@ def av_align(onsets: np.ndarray, seen: np.ndarray, fps: float) -> float:
 
 
 def shuffled_align(onsets: np.ndarray, seen: np.ndarray, fps: float, seconds: float, seed: int = 0) -> float:
-    """AV-Align with the onsets of another tempo and place, mean of 20: what it is worth to have peaks at all."""
+    """AV-Align with stretched and shifted onsets, mean of 20: the value that chance gives."""
     rng = np.random.default_rng(seed)
     scores = []
     for _ in range(20):
@@ -186,7 +186,7 @@ def shuffled_align(onsets: np.ndarray, seen: np.ndarray, fps: float, seconds: fl
 
 
 def _between(values: np.ndarray, best: int) -> float:
-    """Where between its neighbours the maximum lies (a parabola through three points), in [-0.5, 0.5]."""
+    """Offset of the interpolated maximum (a parabola through three points), in [-0.5, 0.5]."""
     if best in (0, len(values) - 1):
         return 0.0
     left, here, right = values[best - 1 : best + 2]

@@ -1,4 +1,4 @@
-"""`tpos-live evaluate sync`: does the image follow the sound, against controls that should not win."""
+"""`tpos-live evaluate sync`: how well a video follows its sound, with controls that should score lower."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tpos_live.evaluation.metrics.report import Figure, text_table
 from tpos_live.evaluation.sync import Watched, av_align, peaks, shuffled_align, strobe, sync, watch
 
 Z, LAG = 5.0, 40.0
-"""Bars: standard deviations over chance, and milliseconds."""
+"""Thresholds: z-score of the correlation, and lag in milliseconds."""
 
 
 def run(video: Path, foreign: Path | None, seed: int, as_json: bool) -> int:
-    """Print the figures of a video; 0 if all bars are reached. foreign: a video with music of about the same tempo;
-    without it the demo track, stretched to that tempo. Raises SyncError."""
+    """Print the figures of a video; returns 0 if all thresholds are reached. foreign: a video with other music of about
+    the same tempo, as a control; None = the demo track, stretched to that tempo. Raises SyncError."""
     seen = watch(video)
     return _print(figures(seen, _foreign(seen, foreign), seed), as_json)
 
 
 def run_clicks(count: int, prompt: str, seed: int, as_json: bool) -> int:
-    """Render clicks with the engine in the box and print how the image answers them."""
+    """Render clicks with the bundled engine and print the image's response."""
     import soundfile
 
     from tpos_live.audio.source import RATE
@@ -48,11 +48,11 @@ def run_clicks(count: int, prompt: str, seed: int, as_json: bool) -> int:
 
 
 def figures(seen: Watched, foreign: np.ndarray, seed: int) -> list[Figure]:
-    """All figures of one video. foreign: onset strength of other music at the same tempo, one value an image."""
+    """All figures of one video. foreign: onset strength of other music at the same tempo, one value for each frame."""
     fps, seconds, count = seen.fps, len(seen.change) / seen.fps, len(seen.change)
     found = sync(seen.change, seen.onset, fps, seed=seed)
     most = sync(seen.onset, seen.onset, fps, seed=seed)
-    # Over half a second of lag the sound that is half a beat off is found again: these two look at the bar's lag alone.
+    # Only lags up to LAG: over half a second of lags, a sound that is half a beat off would be found again.
     place = sync(seen.change, seen.onset, fps, seed=seed, within=LAG / 1000)
     beat = 60 / seen.tempo if seen.tempo else 0.5
     half = sync(seen.change, seen.onset, fps, shift=beat / 2, seed=seed, within=LAG / 1000)
@@ -75,7 +75,7 @@ def figures(seen: Watched, foreign: np.ndarray, seed: int) -> list[Figure]:
 
 
 def _foreign(seen: Watched, video: Path | None) -> np.ndarray:
-    """Onset strength of other music, one value an image of `seen`, brought to its tempo."""
+    """Onset strength of other music, stretched to the tempo of `seen`, one value for each of its frames."""
     if video is not None:
         other = watch(video)
         onset, fps, tempo = other.onset, other.fps, other.tempo

@@ -1,1 +1,1 @@
-"""Statistics, optical flow, tables of figures."""
+"""Statistics, optical flow and tables of figures for the evaluation."""

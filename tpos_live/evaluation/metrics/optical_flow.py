@@ -1,11 +1,11 @@
-"""Optical flow of two images, to see how much of a change is movement.
+"""Dense optical flow between two images, to measure how much of a change is movement.
 
-Lucas and Kanade (1981), coarse to fine, dense: for every pixel the shift that explains the change best in
-its neighbourhood, in the sense of least squares.
+A coarse-to-fine version of Lucas and Kanade (1981): for each pixel the shift with the smallest squared error in its
+neighbourhood.
 
-OpenCV's estimators work on 8 bits and are made for larger movements. On two frames 1/30 s apart of ten scene families
-they leave 41 % (Lucas-Kanade, a point a pixel), 47 % (DIS) and 68 % (Farneback) of the change unexplained; this one
-leaves 26 %.
+OpenCV's estimators work on 8-bit images and are made for larger movements. On frames 1/30 s apart of ten scene families
+they leave 41 % (Lucas-Kanade at each pixel), 47 % (DIS) and 68 % (Farneback) of the change unexplained; this one leaves
+26 %.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 LEVELS = 4
 ROUNDS = 4
 WINDOW = 2.5
-"""Sigma of the neighbourhood in pixels, at every level."""
+"""Standard deviation of the Gaussian neighbourhood in pixels, at each level."""
 _DAMPING = 1e-5
 
 
@@ -43,7 +43,7 @@ def flow(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
 
 
 def warp(image: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """image(x + shift), bilinear; what lies outside is the border's."""
+    """image(x + shift) with bilinear interpolation; positions outside take the border's value."""
     h, w = image.shape[-2:]
     y, x = torch.meshgrid(torch.arange(h, dtype=shift.dtype), torch.arange(w, dtype=shift.dtype), indexing="ij")
     grid = torch.stack([(2 * (x + shift[:, 0]) + 1) / w - 1, (2 * (y + shift[:, 1]) + 1) / h - 1], -1)
@@ -51,7 +51,7 @@ def warp(image: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
 
 
 def residual(before: torch.Tensor, after: torch.Tensor) -> float:
-    """The share of the change of two images [1, 1, h, w] that no movement explains; 0 where nothing changes."""
+    """Share of the change between two images [1, 1, h, w] that optical flow does not explain; 0 without a change."""
     change = (before - after).abs().mean()
     if float(change) < 1e-6:
         return 0.0

@@ -1,4 +1,4 @@
-"""Figures: a measured value, its bar, and how they are printed and kept in a model card."""
+"""Figures (a measured value with its threshold, "bar"), their tables, and the model card that holds them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ BEGIN, END = "<!-- figures: written by tpos-live evaluate -->", "<!-- end of fig
 
 
 class CardError(Exception):
-    """A model card cannot be written: one line."""
+    """A model card cannot be written; the message is one line."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number. bar: what it must reach, `least` says from which side; None = reported without a threshold.
+    """A measured value. bar: its threshold, a minimum where `least` is True, else a maximum; None = no threshold.
 
-    n: images (or whatever was counted) behind it. note: what else to know, a few words.
+    n: number of images or other samples. note: a short remark.
     """
 
     name: str
@@ -41,18 +41,18 @@ class Figure:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Figure:
-        """The figure of a `row`. Raises KeyError, TypeError for what is none."""
+        """The figure of a dictionary that `row` made. Raises KeyError, TypeError for other dictionaries."""
         given = {name: row[name] for name in ("name", "value", "bar", "least", "unit", "n", "note")}
         return cls(**given | {"value": float("nan") if row["value"] is None else float(row["value"])})
 
     def cells(self) -> tuple[str, str, str, str]:
-        """Name, value, bar and verdict as a table shows them."""
+        """Name, value, bar and verdict as the cells of a table."""
         bar = "" if self.bar is None else f"{'≥' if self.least else '≤'} {_number(self.bar, self.unit)}"
         verdict = {True: "yes", False: "**no**", None: ""}[self.passed]
         return self.name, _number(self.value, self.unit), bar, verdict
 
     def row(self) -> dict[str, Any]:
-        """For JSON."""
+        """The figure as a dictionary for JSON."""
         value = self.value if math.isfinite(self.value) else None
         return {"kind": "figure", **asdict(self), "value": value, "passed": self.passed}
 
@@ -65,7 +65,7 @@ def _number(value: float, unit: str) -> str:
 
 
 def text_table(figures: Sequence[Figure]) -> str:
-    """For a terminal."""
+    """The figures as a table for the terminal."""
     rows = [("FIGURE", "VALUE", "BAR", "REACHED", "N", "NOTE")]
     rows += [(*f.cells(), str(f.n or ""), f.note) for f in figures]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
@@ -76,14 +76,14 @@ def text_table(figures: Sequence[Figure]) -> str:
 
 
 def markdown_table(figures: Sequence[Figure]) -> str:
-    """For a model card."""
+    """The figures as a Markdown table for the model card."""
     lines = ["| figure | value | bar | reached | n | note |", "| --- | --- | --- | --- | --- | --- |"]
     lines += [f"| {' | '.join((*f.cells(), str(f.n or ''), f.note))} |" for f in figures]
     return "\n".join(lines)
 
 
 def write_card(card: Path, section: str) -> None:
-    """Put `section` between the markers of a model card; everything else in it stays.
+    """Replace the text between the two markers of a model card by `section`.
 
     Raises CardError where there is no card, no pair of markers, or no permission.
     """

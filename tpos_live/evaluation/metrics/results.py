@@ -1,4 +1,4 @@
-"""Results: the figures of an evaluation, section by section, in a file, so that a long one can be done in parts."""
+"""Keeps the figures of an evaluation in a file, section by section, so that a long evaluation can be resumed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tpos_live.evaluation.metrics.report import Figure
 
 @dataclass
 class Section:
-    """Figures that are measured together. counts: how much was drawn for them. minutes: of the clock."""
+    """Figures that are measured together. counts: sample sizes. minutes: wall-clock time."""
 
     figures: list[Figure]
     counts: dict[str, Any]
@@ -23,14 +23,14 @@ class Section:
 
 @dataclass
 class Results:
-    """Sections by name, of the engine, classifier and seed that `about` names. path: the file; None: not kept."""
+    """Sections by name. about: the engine, classifier and seed that they belong to. path: the file; None = no file."""
 
     path: Path | None
     about: dict[str, Any]
     sections: dict[str, Section] = field(default_factory=dict)
 
     def read(self) -> None:
-        """Take the sections of the file if it is about the same; a file about anything else is begun anew."""
+        """Read the sections of the file, if its `about` is the same; otherwise start with none."""
         if self.path is None or not self.path.exists():
             return
         try:
@@ -43,11 +43,11 @@ class Results:
                 )
                 for name, section in found["sections"].items()
             }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # cut off, or not ours: measured again
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # damaged, or not our file: measure again
             self.sections = {}
 
     def write(self) -> None:
-        """Keep the sections in the file."""
+        """Write the sections to the file."""
         if self.path is None:
             return
         sections = {
@@ -61,7 +61,7 @@ class Results:
         write_text(self.path, json.dumps({"about": self.about, "sections": sections}, indent=1))
 
     def has(self, name: str, counts: dict[str, Any]) -> bool:
-        """Whether a section is there with counts like these."""
+        """Whether there is a section of this name with the same counts."""
         return name in self.sections and self.sections[name].counts == json.loads(json.dumps(counts))
 
     def figures(self, order: Sequence[str]) -> list[Figure]:

@@ -1,4 +1,4 @@
-"""The statistics that figures are made of: distances of distributions, ranks, sharpness."""
+"""Statistics for the evaluation: Fréchet distance, rank correlation, sharpness, image difference."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _stats = optional_library("scipy.stats", "evaluate")
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Fréchet distance of two clouds of features [n, d], taken as Gaussians.
+    """Fréchet distance of two sets of features [n, d], each modelled as a Gaussian.
 
     |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) (Dowson and Landau 1982; for images: Heusel et al. 2017).
-    Biased upwards for small n: compare only distances with the same n. Raises ValueError for less than two rows.
+    Biased upwards for small n: compare only distances with the same n. Raises ValueError for fewer than two rows.
     """
     if min(len(a), len(b)) < 2:
         raise ValueError("a distance of distributions needs at least two images of each")
@@ -32,19 +32,19 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def mean_distance(clouds: Mapping[str, np.ndarray]) -> float:
-    """Mean Fréchet distance of all pairs of named clouds: the unit of a distance to one of them."""
+    """Mean Fréchet distance over all pairs of named feature sets; the unit for distances in the evaluation."""
     return float(np.mean([frechet(a, b) for a, b in combinations(clouds.values(), 2)]))
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float:
-    """Spearman's rank correlation; 0 where one of them never changes."""
+    """Spearman's rank correlation; 0 where one of them is constant."""
     if len(a) < 2 or min(np.ptp(a), np.ptp(b)) == 0:
         return 0.0
     return float(_stats.spearmanr(a, b).statistic)
 
 
 def sharpness(images: np.ndarray) -> np.ndarray:
-    """Mean length of the gradient of lightness, float [batch], of uint8 images [batch, H, W, 3]."""
+    """Mean gradient magnitude of the grey values, float [batch], of uint8 images [batch, H, W, 3]."""
     grey = images.astype(np.float32).mean(-1) / 255
     down, across = np.diff(grey, axis=1)[:, :, :-1], np.diff(grey, axis=2)[:, :-1]
     lengths: np.ndarray = np.sqrt(down**2 + across**2).mean((1, 2))
@@ -52,7 +52,7 @@ def sharpness(images: np.ndarray) -> np.ndarray:
 
 
 def small(image: np.ndarray, side: int = 64) -> np.ndarray:
-    """An image uint8 [H, W, 3] as float32 [side, ~, 3] in [0, 1], by means over whole blocks."""
+    """An image uint8 [H, W, 3] as block means, float32 [~side, ~side, 3] in [0, 1]; its shorter side becomes `side`."""
     height, width = image.shape[:2]
     block = max(min(height, width) // side, 1)
     rows, columns = height // block, width // block
@@ -62,5 +62,5 @@ def small(image: np.ndarray, side: int = 64) -> np.ndarray:
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean absolute difference of two images at 64 by 64."""
+    """Mean absolute difference of two images at 64 by 64 pixels, 0 to 1."""
     return float(np.abs(small(a) - small(b)).mean())
