@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +47,23 @@ def test_the_ridge_is_chosen_by_photographs_that_were_left_out() -> None:
     assert ridge in imagenet_probe._RIDGE and share == 1.0
     _, chance = imagenet_probe._best_ridge(RNG.gamma(1.0, 1.0, (30, 40)), labels, group, 3)
     assert chance < 0.8
+
+
+def test_images_renders_and_photographs_each_have_a_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = np.random.default_rng(7).gamma(1.0, 1.0, (len(CLASSES), 40))
+    for _, (beginning, *_rest) in CLASSES.values():
+        for number in range(6):
+            (tmp_path / f"{beginning}{number}.jpg").touch()
+
+    def features_of(name: str, _work: object, items: list[Any]) -> list[Any]:
+        near = [places[n] + 0.05 * RNG.random((3, 40)) for n in range(len(items))]
+        return [[found] * 6 for found in near] if name == "photographs" else near
+
+    monkeypatch.setattr(imagenet_probe, "features", lambda: None)
+    pool: Any = SimpleNamespace(context=SimpleNamespace(families=list(FAMILIES)), map=features_of)
+    images, renders, photographs = imagenet_probe.second_opinion(pool, tmp_path, 3)
+    assert images.value == renders.value == photographs.value == 1.0
+    assert "sea 100" in images.note and "sea 100" in renders.note
 
 
 def test_every_class_has_a_family() -> None:

@@ -70,7 +70,7 @@ def second_opinion(pool: WorkerPool, photographs: Path, images: int) -> list[Fig
     ridge, own = _best_ridge(flat, labels, group, len(names))
     probe = Probe(flat, labels, len(names), ridge)
     truth = np.repeat([names.index(name) for name in known], images)
-    answers = {"one-step pictures": probe.named(np.concatenate(drawn)), "renders": probe.named(np.concatenate(made))}
+    answers = {"one-step images": probe.named(np.concatenate(drawn)), "renders": probe.named(np.concatenate(made))}
     shares = {
         kind: {name: float((found == truth)[truth == names.index(name)].mean()) for name in known}
         for kind, found in answers.items()
@@ -81,7 +81,7 @@ def second_opinion(pool: WorkerPool, photographs: Path, images: int) -> list[Fig
     right = {kind: float((found == truth).mean()) for kind, found in answers.items()}
     last = f"{100 / len(names):.0f} % is chance"
     return [
-        Figure("second opinion: one-step pictures in their class", right["one-step pictures"], BAR, unit="%",
+        Figure("second opinion: one-step images in their class", right["one-step images"], BAR, unit="%",
                n=len(truth), note=f"{told['one-step images']} %; {last}"),
         Figure("second opinion: renders in their class", right["renders"], unit="%", n=len(truth),
                note=f"{told['renders']} %"),
