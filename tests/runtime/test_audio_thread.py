@@ -1,4 +1,4 @@
-"""The audio thread: what it logs, what it gives on, and that chunks of every size give the same."""
+"""The audio thread: its log lines, its sinks, and the same results for chunks of every size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tpos_live.runtime.audio_thread import AudioProcessor, AudioThread
 
 
 def test_lines_about_the_sound_are_reported_once(tmp_path: Path, messages: list[str]) -> None:
-    """Opposite phase and samples that are no numbers, in a file that loops."""
+    """Opposite phase and NaN samples, in a file that loops."""
     samples = np.random.default_rng(0).normal(0, 0.1, (48_000, 1)).astype(np.float32) * np.array([1, -1], np.float32)
     samples[100] = np.nan
     soundfile.write(tmp_path / "a.wav", samples, 48_000, "FLOAT")
@@ -42,7 +42,7 @@ def test_lines_about_the_sound_are_reported_once(tmp_path: Path, messages: list[
 
 
 def test_a_recording_that_fails_does_not_end_the_analysis(messages: list[str]) -> None:
-    """Nor does it keep the sound from the other outputs."""
+    """The other outputs still get the sound."""
     heard: list[int] = []
 
     def fail(chunk: Chunk) -> None:
@@ -59,7 +59,7 @@ def test_a_recording_that_fails_does_not_end_the_analysis(messages: list[str]) -
 
 
 def test_nothing_depends_on_the_size_of_the_chunks() -> None:
-    """Not the director either, which is told labels that the encoder finds: 12 s of the demo's track, its drop too."""
+    """Nor does the director, which gets the encoder's labels: 12 s of the demo's track, with its drop."""
     stereo = read_audio(DEMO, 12.0)
     snapshot = ParameterStore({"seed": 3}).snapshot()
     found = []

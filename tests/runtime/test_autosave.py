@@ -59,7 +59,7 @@ def state_of(store: ParameterStore, look: str = "", noise: float = 0.0) -> ShowS
 
 
 def crash(folder: Path, state: ShowState, number: int = 99_999_999) -> Path:
-    """The file that a show leaves whose process is gone."""
+    """The file of a show whose process no longer runs."""
     Autosave(folder, lambda: state).look(0.0)
     path = folder / f"show-{number}.json"
     (folder / f"show-{os.getpid()}.json").rename(path)
@@ -150,7 +150,7 @@ def test_what_could_not_be_written_is_tried_again(tmp_path: Path, messages: list
 def test_a_show_that_dies_before_it_hears_continues_where_it_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first state is written before there is sound, and in place of the dead show's."""
+    """The first state is written before there is sound, and replaces that of the dead show."""
     monkeypatch.setenv("TPOS_LIVE_STATE", str(tmp_path))
     settings = Settings(
         window=WindowSettings(headless=True), sound=SoundSettings(audio=str(DEMO)), web=WebSettings(off=True)
@@ -204,7 +204,7 @@ def test_only_the_newest_crash_is_offered_and_none_from_yesterday(tmp_path: Path
 
 
 def test_a_crash_is_left_to_the_watchdog_that_continues_it(tmp_path: Path) -> None:
-    """Another show that starts in that moment, or has died in the same, neither takes nor deletes it."""
+    """Another show that starts or has died at the same moment neither takes nor deletes it."""
     watchdog = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         Autosave(tmp_path, lambda: state_of(ParameterStore()), watchdog=watchdog.pid).look(0.0)
@@ -241,7 +241,7 @@ def test_a_process_of_the_same_number_is_told_of_anew(tmp_path: Path) -> None:
 def test_a_state_that_cannot_be_removed_ends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
-    """As on a disk that is read-only by now: a show starts, and ends."""
+    """For example on a disk that has become read-only: a show must start, and end."""
 
     def refuse(path: Path, missing_ok: bool = False) -> None:
         if path.name.startswith("show-"):
@@ -283,7 +283,7 @@ def test_a_disk_that_answers_after_a_clean_end_leaves_no_crash(tmp_path: Path, m
 
 
 def test_each_state_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What two readings say may differ: another show may write or delete the file in between."""
+    """Two reads may differ: another show may write or delete the file in between."""
     crash(tmp_path, state_of(ParameterStore()))
     real, read_files = Path.read_text, list[str]()
 
@@ -377,7 +377,7 @@ def test_a_killed_show_continues(tmp_path: Path) -> None:
         return process
 
     def saved(process: subprocess.Popen[str], change: bool) -> dict[str, object]:
-        """What this process has saved, once the changes are in it."""
+        """The state that this process has saved, once it has the changes."""
         path = tmp_path / "state" / f"show-{process.pid}.json"
         end = time.monotonic() + 90.0
         while time.monotonic() < end and process.poll() is None:

@@ -1,4 +1,4 @@
-"""A computer's clock that is set during a show moves nothing: every interval is of a steady clock.
+"""Setting the computer's clock during a show changes nothing: every interval is of a monotonic clock.
 
 `tests/test_style.py` names the modules that may ask what time it is.
 """

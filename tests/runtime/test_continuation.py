@@ -1,4 +1,4 @@
-"""A show that the watchdog starts again: what was there at the first start may be gone."""
+"""A show that the watchdog starts again: files of the first start may be missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo's prompts follow its track, and give way to whoever says what is shown."""
+"""The demo's prompts follow its track, until somebody else sets the prompt."""
 
 from __future__ import annotations
 

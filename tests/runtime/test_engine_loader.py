@@ -1,4 +1,4 @@
-"""The engine loads while the show is open; what goes wrong is told, and leaving never waits for it."""
+"""The engine loads while the show runs; errors are logged, and leaving never waits for the engine."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def settings_of(folder: Path, **more: object) -> Settings:
 
 
 class Session:
-    """The loader with what it is connected to."""
+    """The loader with the parts that it is connected to."""
 
     def __init__(self, settings: Settings) -> None:
         self.store = ParameterStore()
@@ -52,7 +52,7 @@ class Session:
         )  # fmt: skip
 
     def wait(self, true: Callable[[], bool], seconds: float = 30.0) -> None:
-        """Until it is so; meanwhile the sound is silent."""
+        """Wait for a condition, with silent sound."""
         end, moment = time.monotonic() + seconds, 0.0
         while not true():
             assert time.monotonic() < end, (self.status_registry.status(), self.loader.error)
@@ -101,7 +101,7 @@ def test_an_engine_that_is_not_there_is_an_error_for_the_session(tmp_path: Path)
 def test_a_live_show_goes_on_with_the_engine_in_the_box(
     turbo_folder: Path, flow_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str, word: str
 ) -> None:
-    """One that is there, but cannot be used: a line with the remedy, in the log and in the status."""
+    """If the chosen engine exists but cannot be used: a line with the remedy, in the log and in the status."""
     shutil.copytree(flow_folder, tmp_path / "box" / "ember")
     monkeypatch.setattr("tpos_live.diffusion.hub.resolve._engines", lambda: tmp_path / "box")
     monkeypatch.setattr(Pipeline, "improve", lambda _pipeline: None)
@@ -171,7 +171,7 @@ def test_leaving_does_not_wait_for_an_engine_that_is_loading(
 
 
 def test_the_status_names_the_backend_that_draws(turbo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And not one that was ready, but given up before a frame of it, as in a failover at that moment."""
+    """Not one that was ready, but abandoned before its first frame, as by a failover at that moment."""
     from tpos_live.diffusion.backends.eager import EagerBackend
     from tpos_live.runtime.pipeline import Pipeline
     from tpos_live.runtime.render_thread import RenderThread
@@ -218,7 +218,7 @@ def test_a_backend_that_cannot_be_prepared_leaves_the_one_that_runs(
 def test_keyframes_are_offered_where_frames_take_long(
     turbo_folder: Path, mode: str, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
-    """Once, by what was measured, and to nobody who has them."""
+    """Once, by the measured time, and not if they are on."""
     monkeypatch.setattr(engine_loader, "SLOW", 1e-6)
     session = Session(settings_of(turbo_folder, **{"engine.accelerator": "eager"}))
     session.store.update({"engine.mode": mode})

@@ -1,4 +1,4 @@
-"""An engine that hangs: noticed within seconds, left to itself, and the show goes on."""
+"""An engine that hangs: noticed within seconds, abandoned, and the show continues."""
 
 from __future__ import annotations
 
@@ -144,8 +144,7 @@ def run(session: LiveSession, done: Any, seconds: float = 60.0) -> None:
 
 @pytest.mark.parametrize("mode", ["frames", "keyframes"])
 def test_a_show_goes_on_when_its_engine_hangs(session: LiveSession, messages: list[str], mode: str) -> None:
-    """First with eager, then with Ember on the CPU; the display goes on all the while, and what comes back late is
-    dropped."""
+    """First with eager, then with Ember on the CPU; the display never stops, and late frames are dropped."""
     session.store.set("engine.mode", mode)
     driver = Stuck()
     with session:

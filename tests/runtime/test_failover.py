@@ -1,4 +1,4 @@
-"""Failures in the middle of a show: the last picture stays, something smaller or safer goes on."""
+"""Failures in the middle of a show: the last frame stays, and a smaller size or a safer backend continues."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_sizes_shrink_to_an_end() -> None:
 
 
 class Show:
-    """A studio on a small engine, with a small one in the box, and its render thread."""
+    """A pipeline with a small engine and a small built-in engine, and its render thread."""
 
     def __init__(
         self, engine: Path, box: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], size: str = "128"
@@ -130,7 +130,7 @@ def test_a_card_lost_mid_show(
         assert any("illegal memory access" in line and "Ember goes on" in line for line in messages)
         assert not any("\n" in line for line in messages)
         assert "illegal memory access" in pipeline.generator.backend.fallback_reason
-        thread.swap(broken)  # a faster rung of the engine that is gone comes too late
+        thread.swap(broken)  # a faster backend of the failed engine comes too late
         show.until_drawn(thread, thread.drawn + 2)
         assert thread.error == ""
 
@@ -171,7 +171,7 @@ def test_memory_runs_out_mid_show(
 def test_memory_of_the_processor_really_runs_out(
     turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
-    """The system refuses what PyTorch asks for: 8 kB a pixel, of which 192x192 have no room and 128x128 have."""
+    """The system refuses memory to PyTorch: 8 kB a pixel, which is too much for 192x192 and fits for 128x128."""
     import resource
 
     monkeypatch.setattr("tpos_live.runtime.failover.LEAST_SIDE", 64)

@@ -1,4 +1,4 @@
-"""Damaged input for every door that reads bytes; `benchmarks/fuzz.py` does the same millions of times."""
+"""Damaged input for every function that parses bytes; `benchmarks/fuzz.py` does the same millions of times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIMIT = 2.0
 
 
 def test_what_is_kept_is_no_fault(tmp_path: Path) -> None:
-    """What was one once, and what reaches the most lines."""
+    """The corpus: inputs of past faults, and inputs that reach the most lines."""
     entered = 0
     for door in open_doors(tmp_path):
         for data in kept_inputs(door):

@@ -1,4 +1,4 @@
-"""Keyframes in a live session: two threads, one image."""
+"""Keyframes in a live session: the render thread and the in-between thread make one image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tpos_live.runtime.offline import render_frames
 
 
 class KeyframeShow:
-    """A render thread that draws keyframes, with all that is around it, and the time as its sound."""
+    """A render thread that draws keyframes, with all that it needs; the time replaces sound."""
 
     def __init__(self, engine: Engine, **values: Any) -> None:
         self.store = ParameterStore({"engine.mode": "keyframes", "seed": 1, "prompt.fade": 0.0, **values})
@@ -58,7 +58,7 @@ class KeyframeShow:
 
 
 def test_a_slow_engine_shows_many_frames(flow: Engine, messages: list[str]) -> None:
-    """Two keyframes a second and more than ten frames, each another one."""
+    """Two keyframes and more than ten different frames a second."""
     run, shown = KeyframeShow(flow, **{"engine.keyframes": 2.0}), []
     put = run.frames.put
     run.frames.put = lambda frame: (shown.append(frame.pixels.tobytes()), put(frame))[1]  # type: ignore[method-assign]
@@ -183,7 +183,7 @@ def test_it_waits_in_its_own_mode_alone(mode: str) -> None:
 
 
 def test_a_decoder_slower_than_a_frame_is_faded_between(flow: Engine, messages: list[str]) -> None:
-    """As the decoder of Stable Diffusion on a CPU: five decoded images a second, and more than twice as many shown."""
+    """Like Stable Diffusion's decoder on a CPU: five decoded images and more than ten shown images a second."""
     run, decoded = KeyframeShow(flow, **{"engine.keyframes": 2.0}), [0]
     decode = run.generator.backend.decode
 

@@ -16,7 +16,7 @@ def beat_at(now: float, tempo: float = 120.0, confidence: float = 0.9) -> Beat:
 
 
 def ends(took: float, limit: float, beat: bool, seconds: float = 20.0, confidence: float = 0.9) -> np.ndarray:
-    """When keyframes that take `took` seconds each come."""
+    """Times at which keyframes that take `took` seconds each are ready."""
     pace, now, found = KeyframePace(), 0.123, []
     while now < seconds:
         wait = pace.wait(now, limit, beat_at(now, confidence=confidence) if beat else NO_BEAT)

@@ -1,4 +1,4 @@
-"""The whole show, as a person runs it: a process with a window, keys, OSC, a microphone, a recording."""
+"""A whole show in a process of its own: a window, keys, OSC, a microphone, a recording."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Running:
         self.watcher.wait("/tpos/status/fps", lambda fps: fps > 0, 60)
 
     def end(self, number: int = signal.SIGINT) -> float:
-        """Ask it to end; the seconds it took."""
+        """Ask the show to end; the seconds that took."""
         begin = time.monotonic()
         self.process.send_signal(number)
         self.process.wait(20)
@@ -103,7 +103,7 @@ def show(*arguments: str, cwd: Path, port: int, display: str = "") -> Iterator[R
 
 
 def streams(path: Path) -> tuple[int, float, float]:
-    """(pictures, seconds of picture, seconds of sound) of a video that must be playable."""
+    """(frames, seconds of video, seconds of sound) of a video that must be playable."""
     with av.open(str(path)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         frames = sum(1 for _ in container.decode(video))
@@ -115,7 +115,7 @@ def streams(path: Path) -> tuple[int, float, float]:
 @pytest.mark.display
 @pytest.mark.slow
 def test_a_show_in_a_window(tmp_path: Path) -> None:
-    """Start screen at once, pictures, keys, blackout by key, HUD not in the recording, Ctrl-C ends it whole."""
+    """Start screen at once, frames, keys, blackout by key, no HUD in the recording; Ctrl-C completes the recording."""
     require_tool("Xvfb", "xdotool", "import")
     out = tmp_path / "show.mp4"
     with (
@@ -153,7 +153,7 @@ def test_a_show_in_a_window(tmp_path: Path) -> None:
 @pytest.mark.display
 @pytest.mark.slow
 def test_closing_the_window_ends_the_show(tmp_path: Path) -> None:
-    """And a screen that is not there is said, and no screen saver comes meanwhile."""
+    """A missing screen is logged, and the screen saver is inhibited."""
     require_tool("Xvfb", "xdotool", "import", "xset")
     with (
         one_screen((320, 180)) as display,
@@ -173,7 +173,7 @@ def test_closing_the_window_ends_the_show(tmp_path: Path) -> None:
 @pytest.mark.audio
 @pytest.mark.slow
 def test_a_microphone_that_stalls_and_comes_back(tmp_path: Path) -> None:
-    """Headless, recorded: the picture goes on while the device is away, and hears it when it is back."""
+    """Headless, recorded: frames continue while the device is away, and follow its sound when it is back."""
     require_fake_microphone()
     out = tmp_path / "mic.mp4"
     with fake_microphone() as mic:
@@ -232,7 +232,7 @@ def test_a_show_without_a_display_says_what_to_do(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_live_show_tells_what_it_understands(tmp_path: Path) -> None:
-    """Offline and live take one path: once, only stills told it."""
+    """Offline and live share the code: once, only stills reported it."""
     import soundfile
 
     soundfile.write(tmp_path / "long.wav", np.zeros((48_000 * 300, 1), np.float32), 48_000)

@@ -1,4 +1,4 @@
-"""Offline pictures with the engine in the box: deterministic, whole, with sound; and every bad input one line."""
+"""Offline rendering with Ember: reproducible, complete, with sound; every bad input gives one line."""
 
 from __future__ import annotations
 

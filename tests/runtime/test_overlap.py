@@ -1,4 +1,4 @@
-"""The frames of a video: in order, the same bytes whatever is slow, few at a time, and every end is a clean one."""
+"""The frames of a video: in order, the same bytes whichever stage is slow, few in memory, and every end is clean."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Writer:
 
 
 def drawn(k: int, pool: list[np.ndarray]) -> tuple[FrameParams, Frame]:
-    """Picture `k`, in one of a few arrays that are drawn into again, as the generator's are."""
+    """Frame `k`, in one of a few arrays that are reused, as the generator's are."""
     pixels = pool[k % len(pool)]
     pixels[:] = np.random.default_rng(k).integers(0, 255, pixels.shape)
     return FrameParams(time=k / 30), Frame(pixels, k, k / 30, 0.0, k / 30)
@@ -57,7 +57,7 @@ def snapshot() -> object:
 
 
 def make(writer: Writer, count: int = 24, draw: float = 0.0, **options: object) -> list[int]:
-    """Put `count` frames; what was told of as written, by the number of frames put."""
+    """Put `count` frames; for each written frame, the index of the frame that was put at that time."""
     told: list[int] = []
     pool = [np.zeros((32, 32, 3), np.uint8) for _ in range(4)]
     with OverlappedVideoWriter(writer, SIZE, snapshot(), lambda: told.append(k), **options) as line:  # type: ignore[arg-type]

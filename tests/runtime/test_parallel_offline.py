@@ -1,4 +1,4 @@
-"""A render split over processes: the same pictures in the same order, and one line when a worker is lost."""
+"""A render by several processes: the same frames in the same order, and one line if a worker dies."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_no_worker_is_started_that_would_draw_nothing(seconds: float, used: int)
 
 @pytest.fixture
 def forking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers that have their libraries already. The last test's are new Pythons."""
+    """Workers as forks, with their libraries imported. The last test starts new interpreters."""
     if can_fork():
         monkeypatch.setattr(parallel_offline.multiprocessing, "get_context", lambda _kind: context())
 
@@ -94,7 +94,7 @@ def test_the_frames_of_two_workers_are_those_of_one(engine: Path) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("forking")
 def test_fed_frames_are_forgotten_within_the_run_up(engine: Path) -> None:
-    """Below strength 1 the second segment begins from other pictures than one process would have had."""
+    """Below strength 1 the second segment begins from other frames than with one process."""
     seconds = 24 / 30
     one, two = (pixels(settings(engine, strength=0.6), seconds, count) for count in (1, 2))
     first, second = slice(0, SEGMENT), slice(SEGMENT, None)

@@ -1,4 +1,4 @@
-"""What a performer plays with, in one lifetime: looks, changes on the bar, MIDI that is not there, a resumed state."""
+"""The performer's controls with one lifetime: looks, quantised changes, missing MIDI, a resumed state."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_what_fails_ends_neither_the_show_nor_the_rest(
 
 
 def test_a_show_that_dies_in_a_fade_continues_at_its_end(tmp_path: Path) -> None:
-    """It stood in the middle for good, and its prompts took the time of that fade."""
+    """It once stayed in the middle of the fade for ever, and its prompts kept that fade's time."""
     path = tmp_path / "show.toml"
     deep = {"prompt": "deep sea", "finish.bloom": 2.0, "motion.zoom": 0.5, "prompt.fade": 1.5}
     write_show(path, Show((Look("deep", deep),)))
@@ -74,7 +74,7 @@ def test_a_show_that_dies_in_a_fade_continues_at_its_end(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("file", [False, True])
 def test_looks_that_no_file_keeps_continue_in_another_session(tmp_path: Path, file: bool) -> None:
-    """Else what was stored on the stage would be gone; a show file keeps its own."""
+    """Else looks stored during the show would be lost; a show file keeps its own."""
     write_show(tmp_path / "show.toml", Show((Look("deep", {"prompt": "deep sea"}),)))
     settings = load_settings({"show.file": str(tmp_path / "show.toml")} if file else {}, here=tmp_path)
     store, changed = ParameterStore({"prompt": "mine"}), list[Show]()

@@ -1,4 +1,4 @@
-"""The rehearsal is the show: stills, films and shows are drawn in the output's shape, at one size."""
+"""Stills, videos and shows are drawn at the same size, in the output's shape."""
 
 from __future__ import annotations
 

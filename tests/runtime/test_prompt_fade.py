@@ -1,4 +1,4 @@
-"""A change of the prompt, in pixels: Ember fades from one to the other without a jump."""
+"""A change of the prompt, in pixels: Ember fades between prompts without a jump."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FADE = 2.0
 @pytest.mark.slow
 @pytest.mark.parametrize("interrupted_at", [None, 1.0])
 def test_no_step_of_a_fade_stands_out(interrupted_at: float | None) -> None:
-    """The frame changes most in the middle; one step much larger than those beside it is seen as a cut."""
+    """The frame changes most in the middle; a step much larger than its neighbours is seen as a cut."""
     settings = Settings(engine=EngineSettings(accelerator="eager", size="256"))
     store = ParameterStore({"prompt": "fire", "prompt.fade": FADE})
     images = []

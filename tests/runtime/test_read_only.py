@@ -1,4 +1,4 @@
-"""Disks that become read-only during a show, as a stick does that is damaged: real mounts, for root too."""
+"""Disks that become read-only during a show, as a damaged USB stick does: real mounts, which hold for root, too."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_cache_is_one_line_with_the_remedy_and_what_lies_there_is_used(fixed: 
 def test_a_show_whose_disk_becomes_read_only(
     turbo_folder: Path, fixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
-    """Its looks and its state are kept in memory with a line each, and recordings begin in the spare folder."""
+    """Looks and state stay in memory, with a log line each, and recordings begin in the spare folder."""
     own_mounts()
     (tmp_path / "spare").mkdir()
     monkeypatch.setenv("TPOS_LIVE_STATE", str(fixed / "state"))

@@ -1,4 +1,4 @@
-"""Recordings of a show: what is lost is said until it was seen, and nothing that is there is touched."""
+"""Recordings of a show: losses are shown until they are acknowledged, and no existing file is changed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tpos_live.runtime.status_registry import StatusRegistry
 
 
 class Stage:
-    """A stage that shows nothing."""
+    """A display that shows nothing."""
 
     def __init__(self) -> None:
         self.outputs: list[Any] = []
@@ -58,7 +58,7 @@ class Disk:
 
 
 def record_in_two_folders(tmp_path: Path, disk: Disk) -> tuple[Recordings, Stage]:
-    """A recording in `first` that is a second and a half long."""
+    """A recording of 1.5 s in `first`."""
     for name in disk.free:
         (tmp_path / name).mkdir()
     recordings, stage = (
@@ -71,7 +71,7 @@ def record_in_two_folders(tmp_path: Path, disk: Disk) -> tuple[Recordings, Stage
 
 
 def feed(recordings: Recordings, stage: Stage, seconds: float) -> None:
-    """Frames and sound of so many seconds, in real time."""
+    """Feed `seconds` of frames and sound, in real time."""
     begin = time.perf_counter()
     for k in range(round(seconds * 30)):
         time.sleep(max(begin + k / 30 - time.perf_counter(), 0))
@@ -196,7 +196,7 @@ def desk_of(folder: Path, **more: Any) -> tuple[SessionControls, Stage, Paramete
 
 
 def play(desk: SessionControls, display: Stage, frames: int = 15) -> None:
-    """Half a second of show."""
+    """Run a show for half a second."""
     begin = time.perf_counter()
     for k in range(frames):
         desk.look(display)

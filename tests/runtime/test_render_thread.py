@@ -58,11 +58,11 @@ def test_a_trail_leads_on_where_it_went() -> None:
 
 
 def test_a_stroke_is_not_gone_on_with() -> None:
-    """Over a jerk, and before the sound has come, the picture never steps back."""
+    """After a jump, and before new sound has come, the image never moves back."""
     extrapolator, walk, now, drawn = FrameParamsExtrapolator(), 0.0, 0.0, []
     for n in range(200):
         walk += 0.5 if n % 40 == 20 else 0.01
-        for later in (0.0, 0.006):  # a picture of the Drive itself, and one before the next comes
+        for later in (0.0, 0.006):  # a frame of the record itself, and one before the next record
             params = extrapolator.next(
                 FrameParams(time=n / 100, noise_position=walk) if later == 0.0 else None, now + later
             )
@@ -99,13 +99,13 @@ def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine, me
     with show.thread:
         assert wait_until(lambda: show.thread.drawn >= 12)
     assert set(waited[1:-1]) == {0.0}, "it waits for the first Drive alone"
-    # The first picture is mixed before it, all others while the one before them is drawn.
+    # The first conditioning is built before its frame, all others while the previous frame is drawn.
     assert mixed[:7] == ["mix", "draw", "mix", "draw", "mix", "draw", "mix"]
     assert show.thread.error == "" and messages == []
 
 
 def test_a_card_waits_while_there_is_nothing_to_draw(flow: Engine) -> None:
-    """Until the first prompt is encoded the thread must not keep Python busy, which its encoder wants."""
+    """Until the first prompt is encoded the thread must not keep the interpreter busy: the text encoder needs it."""
     show = Show(flow)
     show.generator.on_card = True
     mixes, waited, real_wait = [0], [0.0], show.frame_params.wait
@@ -154,7 +154,7 @@ def test_an_error_keeps_the_show_running(flow: Engine, messages: list[str]) -> N
 
 
 def test_what_fails_between_two_frames_does_not_end_the_thread(flow: Engine, messages: list[str]) -> None:
-    """Without it nothing would move any more."""
+    """Without this thread no frame would be drawn any more."""
 
     class Drawer:
         failures = 3
@@ -189,8 +189,8 @@ def test_swaps_the_backend_between_frames(flow: Engine) -> None:
 
 @pytest.mark.parametrize("holds", [True, False])
 def test_a_swap_in_a_failover_waits_for_its_result(flow: Engine, holds: bool) -> None:
-    """The backend of an engine that is given up must not draw with the next one, nor be said to draw; where the engine
-    is kept, its faster backend is not lost."""
+    """The backend of a failed engine must not draw with the next one, nor be reported; if the engine is kept, its
+    faster backend is not lost."""
     from tpos_live.diffusion.backends.eager import EagerBackend
 
     began, go, swapped = threading.Event(), threading.Event(), list[bool]()

@@ -1,4 +1,4 @@
-"""Scenes as a source: drawn from the frame's own noise and parameters, the same bytes twice, and told mistakes."""
+"""Scenes as a source: drawn from the frame's own noise and parameters, reproducible, with errors in one line."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Started(Exception):
-    """The show would begin now."""
+    """Raised where the show would begin."""
 
 
 def begin(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> ParameterStore:

@@ -1,4 +1,4 @@
-"""Recording, stills and the input, changed while a show runs: a real session, without a window."""
+"""Recording, snapshots and input, changed while a show runs: a real session, without a window."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SIZE = (160, 96)
 
 @pytest.fixture
 def settings_of(turbo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """Of a small show without a window and without OSC, whose files go to a folder of their own."""
+    """Settings of a small show without a window and OSC, with files in a folder of their own."""
     monkeypatch.delenv("DISPLAY", raising=False)
     soundfile.write(tmp_path / "noise.wav", 0.2 * np.random.default_rng(0).standard_normal((48_000 * 120, 2)), 48_000)
     (tmp_path / "out").mkdir()
@@ -66,7 +66,7 @@ def test_without_a_window_a_line_says_that_there_are_no_screens(
 
 
 def run_until(session: LiveSession, true: Callable[[Status], bool], seconds: float = 30.0) -> Status:
-    """Run the show until its status is so."""
+    """Run the show until its status meets a condition."""
     end = time.monotonic() + seconds
     session.display.run(lambda: true(session.status_registry.status()) or time.monotonic() > end)
     status = session.status_registry.status()
@@ -75,12 +75,12 @@ def run_until(session: LiveSession, true: Callable[[Status], bool], seconds: flo
 
 
 def lines_of(messages: list[str], begin: str) -> list[str]:
-    """The rest of the messages that begin so."""
+    """The rest of each message that begins with this text."""
     return [line.removeprefix(begin) for line in messages if line.startswith(begin)]
 
 
 def lengths(path: Path) -> tuple[float, float]:
-    """Seconds of video and of sound of a file that plays."""
+    """Seconds of video and of sound of a playable file."""
     with av.open(str(path)) as file:
         stream, sound = file.streams.video[0], file.streams.audio[0]
         assert (stream.width, stream.height) == SIZE
@@ -107,7 +107,7 @@ def test_a_recording_is_begun_and_ended_twice(session: LiveSession, tmp_path: Pa
 def test_the_engine_ends_while_the_last_recording_is_finished(
     settings_of: dict[str, object], messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its cores are then the encoder's, which has frames left to write."""
+    """Its cores are then free for the encoder, which has frames left to write."""
     ended: list[bool] = []
     close = Recorder.close
 
@@ -244,7 +244,7 @@ def test_an_output_that_fails_while_it_is_closed_leaves_no_recording_open(
 
 
 def test_the_key_reaches_every_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one whose name begins with another one's."""
+    """Also an input whose name is the beginning of another name."""
     names = ("Mic Pro", "Mic", "Line")
     rows = [Device(n, name, "ALSA", 2, 0, 48_000.0) for n, name in enumerate(names)]
     monkeypatch.setattr(devices, "list_devices", lambda: rows)

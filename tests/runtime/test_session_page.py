@@ -1,4 +1,4 @@
-"""The control page of a whole session: a small engine, a display without a window, and a page that is open."""
+"""The control page of a whole session, with a small engine and without a window."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_a_disk_that_refuses_is_a_line_and_the_show_goes_on(tmp_path: Path, mess
 def test_a_show_that_cannot_be_written_stops_no_later_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
-    """Whatever the error is: the thread that writes is needed for the rest of the show."""
+    """Whatever the error: the show needs the writing thread until its end."""
     path, failed = tmp_path / "show.toml", threading.Event()
 
     def fail(*_: object) -> None:

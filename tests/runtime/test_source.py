@@ -1,4 +1,4 @@
-"""A source from the command line to the frames: the same bytes twice, by one process or by two, and told mistakes."""
+"""A source from the command line to the frames: reproducible, with one process or two, and errors in one line."""
 
 from __future__ import annotations
 

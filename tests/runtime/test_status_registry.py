@@ -1,4 +1,4 @@
-"""The status registry: one Status out of many parts, and the messages of all."""
+"""The status registry: one Status from many providers, and all messages."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_message_for_the_performer_is_shown_for_a_while() -> None:
 
 
 def test_controllers_get_messages_for_the_performer_and_none_of_osc_itself() -> None:
-    """Over a real socket: what is wrong is at /tpos/status/error; what a sender does wrong is for the terminal."""
+    """Over a real socket: errors of the show are sent as /tpos/status/error; errors of a sender go to the terminal."""
     printed: list[str] = []
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as controller,
@@ -93,7 +93,7 @@ def test_messages_come_from_any_thread() -> None:
 
 
 def test_a_message_that_cannot_be_written_does_not_reach_the_part_that_logs_it() -> None:
-    """A clock that fails stands for any fault on the way to the screen."""
+    """A clock that raises stands for any fault in a handler."""
 
     def clock() -> float:
         if broken:
@@ -189,7 +189,7 @@ def test_what_a_part_has_just_logged_is_not_logged_again(messages: list[str]) ->
 
 
 def test_parts_that_cannot_tell_their_status_do_not_end_the_others(caplog: pytest.LogCaptureFixture) -> None:
-    """Each is told of once, also where two of them fail in turn."""
+    """Each is logged once, also if two of them fail in turn."""
 
     def broken(why: str) -> dict[str, object]:
         raise RuntimeError(why)

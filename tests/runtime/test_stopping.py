@@ -16,7 +16,7 @@ from tpos_live.runtime.stop_signals import interrupting_signals, stop_signals
 
 
 class Ended(Exception):
-    """The process would end now."""
+    """Raised where the process would end."""
 
 
 class Session:
@@ -100,7 +100,7 @@ def test_a_show_behind_nohup_outlives_its_terminal() -> None:
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_a_render_is_interrupted_by_whatever_ends_it(name: str) -> None:
-    """Without a handler the process was gone, without the last frames and without a line."""
+    """Without a handler the process ended without the last frames and without a line."""
     if not hasattr(signal, name):
         pytest.skip(f"there is no {name} on this system")
     before = signal.getsignal(signal.Signals[name])

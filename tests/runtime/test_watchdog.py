@@ -1,4 +1,4 @@
-"""The watchdog: what it starts again, what it passes on, and what is left of a frame."""
+"""The watchdog: what it starts again, which exit status it passes on, and the frame that it keeps."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ os._exit(1)
 
 
 def test_a_show_that_cannot_start_after_a_death_is_tried_again(tmp_path: Path) -> None:
-    """As where the driver that killed it is not ready. One that began, and ends with a lost recording, has ended."""
+    """For example while the driver is not ready. A show that began, and ends with a lost recording, has ended."""
     out, messages, status = ended(shows(tmp_path, _LOST))
     assert out == ["show 0 False", "show 1 False", "show 2 False", "show 3 True", "watchdog 1"] and status == 1
     assert messages.count("by an error") == 2 and "Traceback" not in messages
@@ -143,7 +143,7 @@ ctypes.PyDLL(None).pause()
 
 
 def test_a_show_whose_interpreter_a_driver_keeps_locked_is_killed(tmp_path: Path) -> None:
-    """A call in C that does not return, with Python's lock: no thread of the show can notice it."""
+    """A call in C that holds the GIL and does not return: no thread of the show can notice it."""
     quick = "from tpos_live.runtime import watchdog\nwatchdog.HUNG = 3.0"
     out, messages, status = ended(shows(tmp_path, _LOCKED, ":0", before=quick))
     assert out == ["show 0 False", "show 1 False", "watchdog 5"] and status == 5
@@ -162,13 +162,13 @@ os.fork = fork
 
 
 def test_a_system_that_gives_no_process_for_a_moment_is_asked_again(tmp_path: Path) -> None:
-    """As where a show was killed because the memory was full."""
+    """For example after a show was killed because the memory was full."""
     out, messages, status = ended(shows(tmp_path, "die() if not run.deaths else os._exit(5)", before=_NO_PROCESS))
     assert out == ["show 0 False", "show 1 False", "watchdog 5"] and status == 5 and "Traceback" not in messages
 
 
 def test_a_show_that_lets_the_still_go_closes_no_file_of_its_own(tmp_path: Path) -> None:
-    """A file that gets the number that has become free."""
+    """A file that gets the closed descriptor's number."""
     memory = FrameMemory.create()
     assert memory is not None
     still = StillProcess(memory, time.monotonic)
@@ -267,7 +267,7 @@ def still_of(watchdog: subprocess.Popen[str]) -> psutil.Process | None:
 @pytest.mark.display
 @pytest.mark.parametrize("rests", [False, True])
 def test_a_still_that_dies_is_started_again(tmp_path: Path, rests: bool) -> None:
-    """While a show runs, and while none does for half a minute: else the desktop is on the screen."""
+    """While a show runs, and while none runs for half a minute: else the desktop would be visible."""
     require_tool("Xvfb", "xdotool")
     with one_screen((160, 120)) as display:
         show = f"{_FRAME}die()" if rests else f"{_FRAME}time.sleep(600)"
@@ -335,7 +335,7 @@ def test_the_spare_becomes_the_next_show_and_knows_the_deaths(tmp_path: Path) ->
 
 @pytest.mark.parametrize("spare", ["", "yes"])
 def test_a_show_knows_whose_state_it_continues(tmp_path: Path, spare: str) -> None:
-    """That of the last one that had a state: the second one died before."""
+    """The state of the last show that had one: the second show died before it wrote a state."""
     show = 'say("left", os.getpid(), run.left)\nsay("token", run.token)\n'
     show += 'if not run.deaths:\n    Path(sys.argv[1], f"show-{os.getpid()}.json").touch()\n'
     show += f"{_NEXT if spare else ''}die() if run.deaths < 2 else os._exit(5)"
@@ -347,7 +347,7 @@ def test_a_show_knows_whose_state_it_continues(tmp_path: Path, spare: str) -> No
 
 
 def test_a_show_that_follows_a_death_has_a_spare_once_it_draws(tmp_path: Path) -> None:
-    """The first show that draws has none yet, and neither has the second one, which dies before it does."""
+    """The first show has none yet, nor has the second one, which dies before it draws."""
     draw = "say(os.getpid())\nrun.memory.drawn = 60 if run.deaths != 1 else 0\ntime.sleep(1.5)\n"
     out, messages, status = ended(shows(tmp_path, f"{draw}die() if run.deaths < 3 else os._exit(5)", ":none"))
     spares = [line.split()[1] for line in out if line.startswith("spare")]
@@ -384,7 +384,7 @@ def test_the_spare_ends_with_the_watchdog(tmp_path: Path) -> None:
 
 
 def test_two_commands_at_once_are_both_read() -> None:
-    """Else the second one lies in a buffer, and the still stays above the show."""
+    """Else the second one stays in a buffer, and the still stays above the show."""
     mine, other = os.pipe()
     assert read_commands(mine, 0.0) == []
     os.write(other, b"show\nhide\n")
@@ -409,7 +409,7 @@ def frame(value: int, size: tuple[int, int] = (64, 48)) -> ShownFrame:
 
 @pytest.mark.display
 def test_the_still_is_away_while_the_shows_window_is_closed() -> None:
-    """Else the performer closes the window, and an old image is what stays."""
+    """Else an old image would stay when the performer closes the window."""
     require_tool("Xvfb", "xdotool")
     memory = FrameMemory.create()
     with one_screen((800, 450)) as display:
@@ -445,7 +445,7 @@ def test_a_frame_is_read_as_it_was_written() -> None:
 
 
 def test_frames_of_the_shows_own_engine_are_counted() -> None:
-    """The one that the show before has left is none."""
+    """The frame that the previous show has left does not count."""
     memory, left = FrameMemory.create(), frame(7)
     shown = [DisplayFrame(left.postfx, left.frame)]
     with FrameKeeper(memory, lambda: replace(shown[0]), lambda: (0, 0, 640, 360)):
@@ -455,7 +455,7 @@ def test_frames_of_the_shows_own_engine_are_counted() -> None:
 
 
 def test_a_frame_that_cannot_be_kept_does_not_end_the_heartbeat() -> None:
-    """Without it the watchdog takes a healthy show for one that hangs, and kills it."""
+    """Without a heartbeat the watchdog would kill a healthy show."""
     memory, asked = FrameMemory.create(), [0]
 
     def place() -> tuple[int, int, int, int]:

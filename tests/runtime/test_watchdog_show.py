@@ -35,7 +35,7 @@ LOOK = {"seed": 7, "prompt": "a bright sunrise"}
 def show(folder: Path, *arguments: str, display: str = "") -> Iterator[psutil.Popen]:
     command = [sys.executable, "-m", "tpos_live", "--watchdog", "--audio", str(DEMO), "--loop", "--mute", "--no-web"]
     command += ["--osc-port", "0", "--size", "128", "--seed", "7", "--prompt", "a bright sunrise"]
-    command += ["--accelerator", "eager", *arguments]  # nothing is converted beside what is measured
+    command += ["--accelerator", "eager", *arguments]  # no conversion runs beside the measurement
     environment = {**os.environ, "TPOS_LIVE_STATE": str(folder / "state"), "DISPLAY": display}
     process = psutil.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
     try:
@@ -46,7 +46,7 @@ def show(folder: Path, *arguments: str, display: str = "") -> Iterator[psutil.Po
 
 
 def shows_of(process: psutil.Popen) -> list[psutil.Process]:
-    """The show, if one runs: of the watchdog's children the oldest, but for the still; the spare is younger."""
+    """The show, if one runs: the oldest child of the watchdog except the still; the spare is younger."""
     found = []
     for child in process.children():
         with suppress(psutil.Error):  # it has just ended
@@ -64,7 +64,7 @@ def state(folder: Path, process: psutil.Process) -> dict[str, object]:
 def test_the_output_is_never_black_and_the_look_is_the_same(tmp_path: Path) -> None:
     require_tool("Xvfb", "xdotool")
     chance = random.Random(25)
-    calm = ("--fullscreen", "--fps-cap", "10")  # the frames leave the cores to what is measured
+    calm = ("--fullscreen", "--fps-cap", "10")  # low frame rate: leaves the cores to the measurement
     with one_screen(SIZE) as display, show(tmp_path, *calm, display=display) as process:
         assert wait_until(lambda: is_mapped(display, "tpos-live still"), 60.0), "the still begins after the first frame"
         time.sleep(1.0)
@@ -90,7 +90,7 @@ def test_the_output_is_never_black_and_the_look_is_the_same(tmp_path: Path) -> N
 
 
 def test_a_recording_without_a_window_goes_on_in_a_new_file(tmp_path: Path) -> None:
-    """Killed by the kernel for lack of memory, where the test may ask for that."""
+    """Killed by the kernel for lack of memory, if the test may set a limit."""
     part, second = tmp_path / "a.part.mp4", tmp_path / "a-2.part.mp4"
     with (
         memory_group(1 << 20) as group,

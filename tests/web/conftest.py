@@ -17,7 +17,7 @@ LOOKS = Show((Look("deep", {"prompt": "deep sea"}), Look("fire & ice", {"prompt"
 
 @dataclass
 class Stage:
-    """What the page shows; a test changes it."""
+    """The state that the page shows; tests change it."""
 
     store: ParameterStore = field(default_factory=ParameterStore)
     status: Status = field(default_factory=Status)

@@ -1,4 +1,4 @@
-"""An open page without a browser: the newest of all that the server has told it."""
+"""A client of the control page without a browser: keeps the newest values that the server has sent."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OpenPage:
         self.errors += [news["error"]] if "error" in news else []
 
     def wait(self, right: Callable[[], bool]) -> None:
-        """Take messages until `right`."""
+        """Take messages until `right` returns True."""
         end = time.monotonic() + PATIENCE
         while not right():
             self.take(max(end - time.monotonic(), 0.01))

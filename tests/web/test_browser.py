@@ -39,7 +39,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def visit(chromium, page) -> Iterator[Callable[..., Any]]:
-    """Opens the page in a browser of its own; whatever it complains about fails the test."""
+    """Opens the page in a browser of its own; an error or warning of the browser fails the test."""
     complaints: list[str] = []
     contexts = []
 
@@ -203,7 +203,7 @@ def test_keys_are_off_until_they_are_switched_on(stage, visit) -> None:
 
 @pytest.mark.parametrize("viewport", [BIG, PHONE], ids=["laptop", "phone"])
 def test_what_a_finger_and_a_reader_need(visit, viewport) -> None:
-    """Nothing is wider than the screen, controls are 44 px high, each has a name, and text has a contrast of 4.5."""
+    """Nothing is wider than the screen; controls are 44 px high and have a name; text has a contrast of 4.5."""
     tab = visit(viewport)
     tab.get_by_role("button", name="Edit cues").click()
     for title in ("Image", "Sound", "Map"):

@@ -1,4 +1,4 @@
-"""The server of the control page with a real store, real sockets, and pages that behave well or badly."""
+"""The server of the control page with a real store, real sockets, and correct and faulty clients."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ def test_a_request_with_a_body_is_answered(page, request_line: str) -> None:
 
 
 def test_text_that_is_no_utf_8_stops_no_page(stage, page) -> None:
-    """Of a file's name, or what one page sends to all."""
+    """In a file's name, or in a value that one page sends to all."""
     with open_page(page) as one, open_page(page) as two:
         stage.status = Status(sound_name="caf\udce9.wav")
         one.send(set={"prompt": "half of a pair \ud800"})
@@ -304,7 +304,7 @@ def test_a_port_in_use_is_one_line(page, messages) -> None:
 
 
 def test_a_port_in_use_is_taken_when_it_is_free(monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
-    """A show that was killed keeps its ports for seconds on a busy computer, and the next one must not go without."""
+    """A killed show keeps its ports for seconds on a busy computer; the next show must get them then."""
     monkeypatch.setattr(control_page, "RETRY_SECONDS", 0.05)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -400,7 +400,7 @@ def test_json_of_the_news_is_strict(stage, page) -> None:
 
 @pytest.mark.parametrize("request_line", ["POST /index.html", "PUT /tpos/out/level?VALUE", "DELETE /", "POST /socket"])
 def test_a_request_that_is_no_get_is_refused_without_a_body_too(page, request_line: str) -> None:
-    """As of a program that believes it has set something."""
+    """Else the program would believe that it has set something."""
     with socket.create_connection(("127.0.0.1", page.port), timeout=20) as raw:
         head = f"{request_line} HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\nContent-Length: 0\r\n\r\n"
         raw.sendall(head.encode())
@@ -411,7 +411,7 @@ def test_a_request_that_is_no_get_is_refused_without_a_body_too(page, request_li
 
 
 def test_a_page_that_cannot_be_told_is_disconnected(stage, page, monkeypatch, messages) -> None:
-    """Else it would show what was true then; a page opens its connection again by itself."""
+    """Else it would keep showing old values; a page connects again by itself."""
 
     def fail(*_: object) -> str:
         raise TypeError("a value that is no JSON")

@@ -1,4 +1,4 @@
-"""Images of one's own looks are there again at the next start."""
+"""Images of the user's looks are kept for the next start."""
 
 from __future__ import annotations
 

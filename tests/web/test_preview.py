@@ -1,4 +1,4 @@
-"""The preview and the looks' images, of what a display has really drawn."""
+"""The preview and the looks' images, from real composed frames."""
 
 from __future__ import annotations
 

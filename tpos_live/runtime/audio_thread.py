@@ -55,13 +55,13 @@ class AudioProcessor:
         turns: Callable[[], bool] = lambda: False,
     ) -> None:
         """delay: seconds from sound in the room to light on the screen; called for each chunk. offered: scenes that the
-        engine draws, None for all. beat_source: clocks of other programs, None for none. suited: gives the
-        scenes that suit beside the prompt, None where that is not known. turns: gives whether colours may turn."""
+        engine draws, None for all. beat_source: clocks of other programs, None for none. suited: returns the
+        scenes that suit the prompt as a second scene, None if unknown. turns: returns whether hues may turn."""
         self.encoder = encoder
         self.delay = delay
         self.frame_params: Mailbox[FrameParams] = Mailbox()
         self.params = FrameParams()
-        """The newest of `frame_params`; where the motion begins until there is sound."""
+        """The newest of `frame_params`; before any sound, the values at which the motion begins."""
         self.embedding: Mailbox[AudioEmbedding] = Mailbox()
         self.features = Features()
         self.tagger = Tagger(encoder)
@@ -74,8 +74,8 @@ class AudioProcessor:
         self.times = StageTimes(("analysis", "encoder"))
 
     def resume(self, motion: Mapping[str, Any], directed: DirectorMemory, snapshot: Snapshot) -> None:
-        """Begin with these integrated fields of FrameParams, and what the director had decided. Before the first
-        chunk."""
+        """Continue an earlier show. motion: integrated fields of FrameParams. directed: the director's decisions. Call
+        it before the first chunk."""
         self.director.resume(directed, snapshot)
         self.params = replace(self.params, **motion)
         for name, value in motion.items():
@@ -130,8 +130,8 @@ class AudioThread(OwnThread):
         store: ParameterStore,
         sinks: Mapping[str, Callable[[Chunk], None]] = MappingProxyType({}),
     ) -> None:
-        """sinks: get each chunk of sound, by the name that a message about a fault gives them. What fails in one is
-        logged, and keeps the sound from nobody else."""
+        """sinks: functions that get each chunk of sound, by their names in log lines. An error in one is logged, and
+        does not affect the others."""
         super().__init__("audio", patience=1.0)
         self._sound = sound
         self._audio_processor = audio_processor

@@ -1,7 +1,7 @@
 """The state of a running show on disk, so that `--resume` continues it after a crash.
 
 One file per process, and one for looks that no show file keeps. They are written when something has changed, at most
-every EVERY seconds, and deleted by a clean end: a file whose process is gone is of a show that crashed.
+every EVERY seconds, and deleted at a clean end: a file whose process no longer runs is of a show that crashed.
 """
 
 from __future__ import annotations
@@ -35,26 +35,25 @@ from tpos_live.director.memory import DirectorMemory
 log = logging.getLogger(__name__)
 
 EVERY = 2.0
-"""Seconds between two looks for a change."""
+"""Seconds between two checks for a change."""
 MOTION_EVERY = 30.0
-"""Seconds after which the noise position alone is a change: it moves all the time."""
+"""Seconds after which a change of MOTION alone is written: the noise position changes all the time."""
 KEPT_SECONDS = 24 * 3600.0
-"""Age up to which a crashed show is offered."""
+"""Age in seconds up to which a crashed show can be continued."""
 MOTION = ("noise_position", "pan_x", "pan_y", "zoom_steady", "source_time", "source_rounds")
-"""Fields of FrameParams that a show begins with."""
+"""Fields of FrameParams that are saved and restored."""
 _COMMANDS = ("look.recall", "look.cue", *ORDERS, "midi.learn", "midi.forget")
 _NOT_KEPT = (*_COMMANDS, "out.record", "out.window", *(f"out.wall.{n + 1}" for n in range(WALLS)))
 SAVED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name not in _NOT_KEPT)
-"""Parameters that are continued: all but commands, a recording, which would begin a file that nobody asked for, and a
-closed window: a show that starts has its windows."""
+"""Parameters that are saved: all but commands, the recording (a start must not begin a file that nobody asked for) and
+closed windows (a show starts with all windows open)."""
 
 
 @dataclass(frozen=True)
 class ShowState:
     """values: of SAVED. look: recalled last, "" for none. cue: place among the cues (`cue_edits`). recording: whether
-    there was one; only a watchdog begins another. motion: MOTION. cut_index: of FrameParams; it says which noise of the
-    seed is drawn. directed: what the director has decided. show: looks and cues that no show file keeps, None without
-    any."""
+    one was running; only a watchdog begins another. motion: MOTION. cut_index: of FrameParams; it selects the noise of
+    the seed. directed: the director's decisions. show: looks and cues that no show file keeps, None without any."""
 
     values: Mapping[str, Value]
     look: str = ""
@@ -67,13 +66,13 @@ class ShowState:
 
     @property
     def integrated(self) -> dict[str, float | int]:
-        """Fields of FrameParams that the next show begins with."""
+        """Fields of FrameParams, MOTION and `cut_index`, with which the next show begins."""
         return {**self.motion, "cut_index": self.cut_index}
 
 
 class Autosave(OwnThread):
     """A context manager: entering starts a thread that writes, leaving deletes the file, except after an
-    error that is none of ours.
+    unexpected error.
 
     Thread contract: `state` is called on the thread of its own and must not block.
     """
@@ -88,20 +87,20 @@ class Autosave(OwnThread):
         self._state, self._after, self._watchdog = state, after, watchdog
         self._written: ShowState | None = None
         self._written_at = -math.inf
-        self._told = self._over = False
+        self._failure_logged = self._ended = False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        ours = type(error).__module__.startswith("tpos_live.")  # reported in one line, as a device that is not there
+        ours = type(error).__module__.startswith("tpos_live.")  # an expected error, such as a missing device
         hung = isinstance(error, EngineHungError)  # the watchdog starts it again
         if error is None or (ours and not hung) or not isinstance(error, Exception):  # Ctrl-C is a clean end
-            self._over = True
+            self._ended = True
             _remove(self._path)
 
     def look(self, now: float) -> bool:
-        """Write if something has changed; whether it did. now: seconds of any steady clock."""
+        """Write the state if it has changed; returns whether it was written. now: seconds of any steady clock."""
         state, before = self._state(), self._written
         if before is not None:
             same = replace(state, motion=before.motion) == before
@@ -116,11 +115,11 @@ class Autosave(OwnThread):
                 write_show(_looks_of(self._path), state.show, private=True)
             write_text(self._path, _text(state, self._watchdog), private=True)
         except (OSError, ValueError) as error:
-            if not self._told:
-                self._told = True
+            if not self._failure_logged:
+                self._failure_logged = True
                 log.warning(f"{self._path}: cannot be written ({reason(error)}); after a crash --resume has nothing")
             return False
-        if self._over:  # it has ended while the disk was waited for
+        if self._ended:  # the show has ended while this waited for the disk
             _remove(self._path)
         self._written, self._written_at = state, now
         if self._after is not None:
@@ -138,13 +137,13 @@ class Autosave(OwnThread):
 
 
 def left_by(folder: Path, process: int) -> Path | None:
-    """The file that the show of this process number has left; None where there is none."""
+    """The file left by the show with this process number; None if there is none."""
     path = folder / f"show-{process}.json"
     return path if process and path.exists() else None
 
 
 def find_crashed(folder: Path, now: float | None = None) -> Path | None:
-    """The newest file of a show that did not end by itself, and that no watchdog starts again; older ones are deleted.
+    """The newest file of a crashed show that no watchdog starts again; older files are deleted.
     now: seconds since the epoch."""
     now = time.time() if now is None else now
     found = []
@@ -163,7 +162,7 @@ def find_crashed(folder: Path, now: float | None = None) -> Path | None:
 
 
 def was_told(path: Path) -> bool:
-    """Whether this was asked before of the file of a crashed show: one line about it is enough."""
+    """Whether this function was called before for this file of a crashed show, which is reported once only."""
     try:
         _told_of(path).touch(exist_ok=False)
     except FileExistsError:
@@ -185,7 +184,7 @@ def read_state(path: Path) -> ShowState:
         look, cue, cut = str(data["look"]), float(data["cue"]), int(data.get("cut_index", 0))
         if not all(map(math.isfinite, (*motion.values(), cue))):
             raise ValueError("motion or cue")
-        # Versions before the last have saved none.
+        # Older versions do not save it.
         directed = DirectorMemory.read(data["directed"]) if "directed" in data else DirectorMemory()
         recording, show = bool(data.get("recording", False)), _read_looks(_looks_of(path))
         return ShowState(values, look, cue, recording, motion, cut, directed, show)
@@ -194,17 +193,17 @@ def read_state(path: Path) -> ShowState:
 
 
 def _looks_of(path: Path) -> Path:
-    """Where the looks are that belong to a state."""
+    """The file with the looks of a state."""
     return path.with_suffix(".toml")
 
 
 def _told_of(path: Path) -> Path:
-    """Is there once a show has said that the one of this state has crashed."""
+    """A marker: it exists once a show has reported the crash of this state."""
     return path.with_suffix(".told")
 
 
 def _read_looks(path: Path) -> Show | None:
-    """None where there are none, or none that can be read, after a line."""
+    """The saved looks; None if there are none, or, after a warning, if they cannot be read."""
     if not path.exists():
         return None
     try:
@@ -215,7 +214,7 @@ def _read_looks(path: Path) -> Show | None:
 
 
 def _remove(path: Path) -> None:
-    """A state with its looks. Where the disk refuses, the file stays: a show must start and end all the same."""
+    """Delete a state with its looks. If the disk refuses, the file stays: a show must start and end anyway."""
     try:
         path.unlink(missing_ok=True)
         _looks_of(path).unlink(missing_ok=True)
@@ -226,7 +225,7 @@ def _remove(path: Path) -> None:
 
 def _text(state: ShowState, watchdog: int) -> str:
     data: dict[str, Any] = _identity(os.getpid())
-    with suppress(OSError, psutil.Error):  # it was killed: the show goes on without it
+    with suppress(OSError, psutil.Error):  # the watchdog was killed
         data["watchdog"] = _identity(watchdog) if watchdog else {}
     data |= {
         "look": state.look,
@@ -245,14 +244,14 @@ def _identity(process: int) -> dict[str, Any]:
 
 
 def _start_in_this_boot(process: Mapping[str, Any]) -> float:
-    """When a process of `_process` was started, to sort by; -1 for an earlier boot of the computer, and where
-    only the clock says it. In one boot a clock that was set back does not make a show older."""
+    """Start of a process of `_process` in ticks since the boot, to sort by; -1 for an earlier boot, and if only the
+    wall clock is known. So a clock that is set back does not make a show older."""
     boot, _, ticks = str(process.get("born", "")).partition(" ")
     return float(ticks) if ticks.isdigit() and boot == this_boot() else -1.0
 
 
 def _process(path: Path) -> dict[str, Any]:
-    """What a file says of the process that wrote it, and of its watchdog; nothing if it is damaged."""
+    """Identity of the process that wrote a file, and of its watchdog; {} for a damaged file."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         process = {"pid": int(data["pid"]), "born": data["born"], "watchdog": {}}

@@ -1,4 +1,4 @@
-"""How a show that the watchdog has started again continues the one that died."""
+"""Lets a show that the watchdog has started continue the show that died."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tpos_live.runtime.watchdog import Run
 
 
 def settings_of(settings: Settings, run: Run) -> Settings:
-    """The settings of this run: after a death with --resume, and without the files that are gone; with Ember on the CPU
-    after several. Before PyTorch is imported."""
+    """The settings of this run. After a death: with --resume, and without files that are gone. After several deaths:
+    with Ember on the CPU. Call it before PyTorch is imported."""
     if run.safe:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         engine = settings.engine.model_copy(update={"name": "ember", "accelerator": "eager"})
@@ -29,9 +29,9 @@ def settings_of(settings: Settings, run: Run) -> Settings:
 
 
 def keep_picture(session: LiveSession, run: Run, state: ShowState | None) -> AbstractContextManager[object]:
-    """Begin with the frame that is on the screen, and a recording if there was one; the context keeps what is shown.
+    """Begin with the frame that is on the screen, and with a recording if one was running.
 
-    Before entering the session.
+    Call it before entering the session. The returned context keeps each shown frame for the next show.
     """
     if run.deaths and state is not None:
         session.store.set("out.record", state.recording)

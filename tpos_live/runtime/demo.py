@@ -13,12 +13,12 @@ PROMPTS = ((0, "sunset"), (3, "aurora"), (5, "nebula"), (7, "fire"), (15, "ocean
 the part of the track that it is for. The first 20 s hold four prompts."""
 
 WEIGHT = 0.15
-"""Of the sound's scene beside the prompts: at a show's default it would be a grey shadow on flames and northern lights,
-because the track's scenes are darker than these."""
+"""Weight of the sound's scene beside the prompts. With the default weight the scenes of the track, which are darker,
+would make flames and northern lights grey."""
 
 
 def prompt_at(seconds: float) -> str:
-    """The prompt after so many seconds of the track, which is repeated without end."""
+    """The prompt at this time of the track, which is repeated without end."""
     bar = seconds / BAR % BARS
     return next(text for first, text in reversed(PROMPTS) if first <= bar)
 

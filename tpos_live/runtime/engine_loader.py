@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # they import torch, which takes seconds
 log = logging.getLogger(__name__)
 
 SLOW = 0.25
-"""Seconds a frame from which keyframes are offered."""
+"""Seconds per frame from which keyframes are suggested."""
 FIRST = 10.0
 """Seconds after which a faster backend is prepared although there is no frame yet."""
 
@@ -40,9 +40,8 @@ class EngineLoader:
     """Loads the engine on a thread of its own and starts the render thread.
 
     A context manager. `error` holds the reason if there is no engine. `alive` while it loads. Work after the first
-    frame is optional: if it fails, the session continues, with a message. An engine that hangs is left, and the next
-    fallback goes on with a render thread of its own (`EngineWatch`).
-    """
+    frame is optional: if it fails, the session continues, with a message. An engine that hangs is abandoned, and the
+    next fallback gets a render thread of its own (`EngineWatch`)."""
 
     def __init__(
         self,
@@ -79,7 +78,7 @@ class EngineLoader:
         self.close()
 
     def close(self) -> None:
-        """Leave before the block ends. It may be left twice."""
+        """End before the block does. It may be called twice."""
         self._left.set()
         if self.ready.is_set() or not self._thread.is_alive():
             self._stack.close()
@@ -176,7 +175,7 @@ class EngineLoader:
         return [part.calls for part in parts if part is not None]
 
     def _leave_hung(self, pipeline: Pipeline, seconds: float) -> None:
-        """Go on without an engine whose call has not returned for so long. On the watch's thread."""
+        """Abandon an engine whose call has not returned for `seconds`, and start a fallback. On the watch's thread."""
         renderer, mode = self.renderer, self.keyframe_mode
         if renderer is None or mode is None or self._left.is_set():
             return
@@ -208,7 +207,7 @@ class EngineLoader:
         return Beat(heard.tempo, heard.beat_phase, heard.confidence)
 
     def _offer_keyframes(self, pipeline: Pipeline, slow: float) -> bool:
-        """Say once that keyframes would move the image, where a frame takes `slow` seconds or more on a CPU."""
+        """Suggest keyframes by a message if a frame takes `slow` seconds or more on a CPU; whether it did."""
         generator, mode = pipeline.generator, self._store.snapshot()["engine.mode"]
         if generator.on_card or generator.busy_s < slow or mode != "frames":
             return False
@@ -233,7 +232,7 @@ class EngineLoader:
 
 
 def _fields(pipeline: Pipeline) -> dict[str, Any]:
-    """Of the Status: what draws now."""
+    """Fields of the Status: the engine and the backend in use."""
     generator = pipeline.generator
     backend = generator.backend
     return {

@@ -19,15 +19,15 @@ from tpos_live.core.own_thread import OwnThread
 log = logging.getLogger(__name__)
 
 LEAST = 8.0
-"""Seconds below which no call hangs: a first use of something may take some."""
+"""Seconds below which no call counts as hung: the first use of a kernel may take some."""
 FACTOR = 10.0
-"""A call hangs that takes this many times as long as the longest of the last ones."""
+"""A call counts as hung if it takes this many times as long as the longest recent call."""
 FIRST = 60.0
 """Seconds that a backend's first call may take."""
 EVERY = 0.25
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 _STEP = 4 * EVERY
-"""Most that one look counts, seconds: a process that was stopped or asleep has not waited for its engine."""
+"""Most seconds that one check counts: a process that was stopped or asleep has not waited for its engine."""
 
 
 class CallMeter:
@@ -55,12 +55,12 @@ class CallMeter:
             self._took.append(self._clock() - self._began)
 
     def forget(self) -> None:
-        """Another backend follows, whose first call may take long."""
+        """Forget all durations: another backend follows, whose first call may take long."""
         self._took.clear()
 
     @property
     def limit(self) -> float:
-        """Seconds after which a call hangs."""
+        """Seconds after which a call counts as hung."""
         took = list(self._took)
         return max(LEAST, FACTOR * max(took)) if took else FIRST
 
@@ -80,7 +80,7 @@ class EngineWatch(OwnThread):
         self._looked: float | None = None
 
     def look(self, now: float) -> None:
-        """now: seconds of any steady clock."""
+        """Call `hung` for a call that has exceeded its limit since the last check. now: seconds of any steady clock."""
         passed = min(now - self._looked, _STEP) if self._looked is not None else 0.0
         self._looked = now
         meters = {(id(meter), meter.begun): meter for meter in self._meters() if meter.running}

@@ -1,4 +1,4 @@
-"""Frame parameters between two records of the modulation."""
+"""Extrapolates FrameParams between two records of the modulation. Used by the threads that draw."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Failover: what to do when the engine fails during a live session.
 
 Fallbacks in order of loss: hold the frame and retry, use a smaller size, run without the backend, and finally run the
-built-in engine on the CPU, which needs nothing that may have been lost.
+built-in engine on the CPU, which does not depend on the card.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tpos_live.diffusion.generator import FrameGenerator
 
 RETRIES = 8
-"""Failures in a row, a quarter of a second apart, before one of no known kind leads a step down."""
+"""Failures of an unknown kind in a row, a quarter of a second apart, before the next fallback is used."""
 SMALLER = 0.75
 """Factor for each side when memory is short."""
 LEAST_SIDE = 256

@@ -1,4 +1,5 @@
-"""Memory for one frame that outlives the process which writes it. No libraries: the watchdog stays small."""
+"""Shared memory for one frame, which outlives the process that writes it. Imports no libraries: the watchdog is
+small."""
 
 from __future__ import annotations
 
@@ -11,13 +12,13 @@ from typing import Self
 _HEADER = 4096
 _TEXT = 8192
 _SLOT = _TEXT + 48 * 2**20
-"""Bytes for a text and for 16 million pixels. Memory that nothing was written to takes no space."""
+"""Bytes for a text and for 16 million pixels. Pages that were never written take no memory."""
 _TRIES = 10
 
 
 class FrameMemory:
-    """Two slots, which are written in turn; a counter says which one is whole. So a process may be killed at any time,
-    and what another one reads is the last frame or the one before.
+    """A double buffer: two slots are written in turn, and a counter says which one is complete. So the writer may be
+    killed at any time, and a reader gets the last frame or the one before.
 
     Thread contract: one writer in all processes, any number of readers.
     """
@@ -45,7 +46,7 @@ class FrameMemory:
 
     @property
     def beats(self) -> int:
-        """Grows while the show's interpreter runs; 0 = it does not say so."""
+        """Heartbeat: grows while the show's interpreter runs; 0 = no heartbeat."""
         return int(struct.unpack_from("<Q", self._memory, 8)[0])
 
     @beats.setter
@@ -54,7 +55,7 @@ class FrameMemory:
 
     @property
     def drawn(self) -> int:
-        """Looks of this show at which a frame of its own engine was on the screen."""
+        """Checks of the display that found a new image of this show's own engine (`FrameKeeper`)."""
         return int(struct.unpack_from("<Q", self._memory, 16)[0])
 
     @drawn.setter
@@ -62,7 +63,7 @@ class FrameMemory:
         struct.pack_into("<Q", self._memory, 16, count)
 
     def write(self, text: bytes, pixels: memoryview) -> bool:
-        """Put a frame: pixels as bytes, and a text about them. False if it is too large."""
+        """Write a frame: its pixels, and its metadata as a text. False if it is too large."""
         if len(text) > _TEXT - 8 or pixels.nbytes > _SLOT - _TEXT:
             return False
         count = self.count + 1
@@ -74,7 +75,7 @@ class FrameMemory:
         return True
 
     def read(self) -> tuple[bytes, bytes] | None:
-        """Text and pixels of the last frame; None before the first one."""
+        """(metadata, pixels) of the last frame; None before the first one."""
         for _ in range(_TRIES):
             count = self.count
             if not count:

@@ -1,4 +1,4 @@
-"""From keyframes to frames, in real time: interpolates, has a worker decode, and fades between what it has decoded."""
+"""Turns keyframes into frames in real time: interpolates latents, decodes them on a worker, crossfades the images."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class InbetweenStream:
     def __init__(
         self, frame_params: Mailbox[FrameParams], decoding: threading.Lock, most_fps: float, calls: CallMeter
     ) -> None:
-        """frame_params: only looked at. most_fps: frames per second at most. calls: of the decoder."""
+        """frame_params: read, not taken. most_fps: frames per second at most. calls: of the decoder."""
         self._frame_params, self._decoding, self._calls = frame_params, decoding, calls
         self._period = 1 / most_fps
         half = max(len(usable_cores()) // 2, 1)  # the UNet has the other half
         self._worker = ThreadPoolExecutor(1, "decoder", initializer=use_threads, initargs=(half,))
         self._idle = threading.Event()
-        """Never set: to wait for a time."""
+        """Never set; used for timed waits."""
         self.reset()
 
     def __enter__(self) -> Self:
@@ -62,8 +62,8 @@ class InbetweenStream:
         return self._inbetweens.keyframe is not None
 
     def step(self, keyframe: Keyframe | None) -> Frame | None:
-        """Go on to now: the frame that is due, None where none is. Waits 50 ms at most. Raises what the decoder
-        raises."""
+        """Advance to the current time; returns the frame that is due, or None. Waits 50 ms at most. Raises what the
+        decoder raises."""
         now, params = time.monotonic(), self._frame_params.latest()
         moment = self._extrapolator.next(params if params is not self._extrapolator.newest else None, now)
         if moment is None:
@@ -86,7 +86,7 @@ class InbetweenStream:
         return self._fade.at(moment, now)
 
     def _wait(self, now: float) -> None:
-        """Until a latent is decoded, or a frame is due; not where that is now."""
+        """Wait until a latent is decoded, the decoder may begin, or a frame is due."""
         next_decoded = self._decoder_due if self._decoded is None else now + _LONGEST_WAIT
         due = max(self._due - now, 0.0) if self._fade.running else _LONGEST_WAIT
         seconds = min(due, max(next_decoded - now, 0.0), _LONGEST_WAIT)

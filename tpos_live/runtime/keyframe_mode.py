@@ -55,7 +55,7 @@ class KeyframeMode(OwnThread):
         beat: Callable[[], Beat] = Beat,
         fps_cap: float = 0.0,
     ) -> None:
-        """frame_params: only looked at, the render thread takes from it. fps_cap: of in-betweens, 0 = MOST_FPS."""
+        """frame_params: read, not taken: the render thread takes them. fps_cap: of in-betweens, 0 = MOST_FPS."""
         super().__init__("in-between", patience=1.0)
         self._store, self._frame_params, self._frames, self._beat = store, frame_params, frames, beat
         self._most_fps = min(fps_cap or MOST_FPS, MOST_FPS)
@@ -64,8 +64,8 @@ class KeyframeMode(OwnThread):
         self._decoding = threading.Lock()
         self._wanted, self._wanted_at, self._prompt = "", time.monotonic(), ""
         self._refused = False
-        self._cannot: Exception | None = None
-        """Why the decoder failed before there was any frame, for the render thread."""
+        self._decoder_error: Exception | None = None
+        """The decoder's error before there was any frame, for the render thread."""
         self.calls = CallMeter()
         """Of the decoder's thread."""
         self.drawn = 0
@@ -75,7 +75,7 @@ class KeyframeMode(OwnThread):
         """Seconds from the newest change of the prompt to the first keyframe with it; 0 before the first."""
 
     def abandon(self) -> None:
-        """Show nothing any more, and wait for nothing: the engine hangs, and another one follows."""
+        """Put no more frames, and do not wait for the thread: the engine hangs, and another one follows."""
         self._stop.set()
 
     @property
@@ -102,8 +102,8 @@ class KeyframeMode(OwnThread):
             with self._decoding:
                 self._put(generator.generate(request, meanwhile=meanwhile))
             return
-        if (failure := self._cannot) is not None:
-            self._cannot = None
+        if (failure := self._decoder_error) is not None:
+            self._decoder_error = None
             raise cannot_draw(generator.engine, failure) from failure
         began = time.monotonic()
         keyframe = self._generator.draw(generator, request)
@@ -151,12 +151,12 @@ class KeyframeMode(OwnThread):
                     error = line
                     failures += 1
                     if not self.drawn and failures == RETRIES:
-                        self._cannot, failures = failure, 0
+                        self._decoder_error, failures = failure, 0
                         stream.reset()
                     self._stop.wait(_RETRY)
 
     def _note_prompt(self) -> None:
-        """Note when another prompt was asked for."""
+        """Store when the wanted prompt changed."""
         wanted = shown_text(self._store.snapshot().values)
         if wanted != self._wanted:
             self._wanted_at = time.monotonic() if self._wanted else self._wanted_at

@@ -1,4 +1,4 @@
-"""When the next keyframe begins: as soon as the limit allows, so that it comes on a beat where that is near."""
+"""Decides when the next keyframe begins: as soon as the limit allows, or so that it ends on a beat if one is near."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 PATIENCE = 0.25
-"""Share of a keyframe's own time that is waited for a beat where there is no limit."""
+"""Longest wait for a beat if there is no limit, as a share of the time that a keyframe takes."""
 SURE = 0.5
 """Confidence from which a beat counts."""
 
@@ -31,8 +31,8 @@ class KeyframePace:
     def wait(self, now: float, limit: float, beat: Beat) -> float:
         """Seconds to wait at `now` until a keyframe begins. limit: keyframes per second, 0 = as fast as they come.
 
-        A keyframe waits for a moment from which it takes until a beat, if that comes soon: within a beat under a limit,
-        else within PATIENCE of its own time.
+        A keyframe begins later, so that it ends on a beat, if the delay is short: up to one beat with a limit, up to
+        PATIENCE of its own time without.
         """
         if self._began is None:
             return 0.0
@@ -40,7 +40,7 @@ class KeyframePace:
         if beat.tempo <= 0 or beat.confidence < SURE:
             return max(due - now, 0.0)
         period = 60.0 / beat.tempo
-        # Moments from which a keyframe comes on a beat are this grid.
+        # Keyframes that begin at origin + n * period end on a beat.
         origin = now - beat.phase * period - self._took
         aligned = origin + math.ceil((due - origin) / period - 1e-6) * period
         patience = period if limit > 0 else PATIENCE * self._took

@@ -1,4 +1,4 @@
-"""The frame that is on the screen, with what is needed to show it again: in memory that outlives the show."""
+"""Keeps the frame on the screen, with all that is needed to show it again, in memory that outlives the show."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tpos_live.runtime.frame_memory import FrameMemory
 log = logging.getLogger(__name__)
 
 EVERY = 1 / 30
-"""Seconds between two looks at the screen."""
+"""Seconds between two checks of the display."""
 
 
 @dataclass(frozen=True)
 class ShownFrame:
-    """frame: as on the screen. postfx: with which it was shown. place: of the window. hidden: the window
-    is closed."""
+    """frame: as it is on the screen. postfx: the parameters with which it was shown. place: of the window. hidden: the
+    window is closed."""
 
     frame: Frame
     postfx: PostFxParams
@@ -37,7 +37,7 @@ class ShownFrame:
 
 
 def write_frame(memory: FrameMemory, shown: ShownFrame) -> bool:
-    """Put a frame; False if it is too large."""
+    """Write a frame; False if it is too large."""
     pixels = np.ascontiguousarray(shown.frame.pixels)
     data = {
         "shape": pixels.shape, "detail": shown.frame.detail, "place": shown.place, "postfx": asdict(shown.postfx),
@@ -80,7 +80,7 @@ class FrameKeeper(OwnThread):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        self._memory.beats = 0  # an end may take its time
+        self._memory.beats = 0  # no heartbeat: the end of the show may take long
 
     def _run(self) -> None:
         guard = Guard(log, "keeping the frame on the screen")

@@ -71,8 +71,8 @@ class LiveSession:
         run: Run | None = None,
     ) -> None:
         """sound: a source in place of the one in the settings (measurements). headless_gl: draw with OpenGL but without
-        a display (measurements). page: with the control page, unless the settings turn it off. run: by a watchdog, if
-        there is one; after a death the show waits for an input that is not there."""
+        a display (measurements). page: with the control page, unless the settings turn it off. run: of a watchdog, if
+        there is one; after a death the show waits for a missing input."""
         small_pages()
         self.settings, self._demo, self._stop = settings, demo, stop or threading.Event()
         run = run or Run(0, False, None)
@@ -240,7 +240,7 @@ class LiveSession:
     def _make_display(self) -> DisplayWindow | HeadlessDisplay:
         settings = self.settings
         if settings.window.headless:
-            from tpos_live.display.headless import HeadlessDisplay  # brings torch: seconds that a window has not got
+            from tpos_live.display.headless import HeadlessDisplay  # imports torch, which takes seconds
 
             return HeadlessDisplay(
                 self.frames,
@@ -264,11 +264,11 @@ class LiveSession:
         )
 
     def state(self) -> ShowState:
-        """What `resume` continues with. Any thread may call it."""
+        """The state from which `resume` continues. Any thread may call it."""
         return self.performance.state(self.audio_processor.params, self.audio_processor.director.memory)
 
     def resume(self, state: ShowState) -> None:
-        """Continue a show that crashed. Before entering."""
+        """Continue a show that crashed. Call it before entering."""
         self.performance.resume(state)
         self.audio_processor.resume(state.integrated, state.directed, self.store.snapshot())
 
@@ -291,7 +291,7 @@ class LiveSession:
 
     def _refresh_headless(self, now: float) -> None:
         self._refresh(now)
-        # A window reads the status to draw it; without one, reading it brings messages to the terminal.
+        # A window reads the status to draw it. Without one, this call logs the messages of the providers.
         self.status_registry.status()
 
     def _delay(self) -> float:

@@ -1,6 +1,6 @@
-"""Files and folders that the settings name, looked at before anything slow is loaded.
+"""Checks the files and folders that the settings name, before anything slow is loaded.
 
-So a mistake on the command line is said at once, and before what this machine lacks.
+So a mistake on the command line is reported at once, and before missing hardware or libraries.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 
 
 def check_show(settings: Settings, demo: bool) -> None:
-    """Raise the error of the part that could not read or write a file of a show. demo: it has a track of its own."""
+    """Raise the error of the part that could not read or write a file of a show. demo: the built-in
+    track is played, no input."""
     if not demo:
         _check_sound(settings.sound)
     check_engine(settings.engine)
@@ -40,9 +41,9 @@ def check_show(settings: Settings, demo: bool) -> None:
 
 
 def without_missing(settings: Settings) -> Settings:
-    """The settings of a show that starts again, without the sound, engine and looks that are gone or damaged by now: it
-    goes on with the default input, with Ember, with the shipped looks, after a line each. Recordings and outputs find
-    another folder, or wait for their own."""
+    """The settings of a show that starts again. A sound file, engine or show file that is missing or damaged by now is
+    replaced by the default input, Ember or the shipped looks, with a warning each. Recordings and outputs find another
+    folder themselves, or wait for their own."""
     for name, check, default in (
         ("sound", _check_audio, {"audio": ""}),
         ("engine", check_engine, {"name": "auto"}),
@@ -73,7 +74,7 @@ def _check_audio(sound: SoundSettings) -> None:
 
 
 def _check_sound(sound: SoundSettings) -> None:
-    """As `_check_audio`, and for the file of a fallback. An input may come later."""
+    """As `_check_audio`, also for a fallback that is a file. A device is not checked: it may be connected later."""
     _check_audio(sound)
     if not sound.audio and names_a_file(sound.fallback):
         FileCapture(sound.fallback).close()
@@ -90,13 +91,14 @@ def _check_files(output: str, audio: str) -> None:
 
 
 def check_engine(engine: EngineSettings) -> None:
-    """Raise EngineError for a name that no engine has. What is there is not read."""
+    """Raise EngineError for a name that no engine has. An existing file or folder is not read."""
     if engine.name != "auto" and not (engine.name and expanded(engine.name).exists()):
         resolve_engine(engine.name)
 
 
 def check_source(snapshot: Snapshot) -> None:
-    """Raise SourceError for a source that cannot be rendered from. A show begins without it: it may come later."""
+    """Raise SourceError for a source that a render cannot use. A live show does not call it: a source may come
+    later."""
     from tpos_live.image_source.player import OfflineSource
 
     with OfflineSource() as source:

@@ -47,10 +47,10 @@ log = logging.getLogger(__name__)
 
 DEMO_SECONDS = 20.0
 RENDER_CRF, DEMO_CRF = 18, 23
-"""A render is made to be edited and enlarged, the demo to be sent to somebody: its first 4 s take 10.0 and 3.8 MB, most
-of it for the grain."""
+"""Quality of x264. A render is made for editing, the demo for sending: its first 4 s take 10.0 MB at 18 and 3.8 MB at
+23, most of it for the grain."""
 STILL_FPS = 10
-"""Frames per second before the one that is kept: enough for smooth fades."""
+"""Frames per second that are drawn before the last frame, which is saved: enough for smooth fades."""
 ENCODER_THREADS = 2
 """Threads of the video encoder: fixed, because the file depends on the number."""
 
@@ -65,7 +65,7 @@ def render_frames(
 ) -> Generator[tuple[FrameParams, Frame | None], None, None]:
     """Every frame of `sound` with its FrameParams, in order; by several processes where `workers` is above 1.
 
-    shown: the parameters of one process at a time in seconds, where they change; None = as in `snapshot`.
+    shown: returns the parameters at a time in seconds, with one worker, if they change; None = always `snapshot`.
     """
     if workers > 1 and snapshot["engine.mode"] == "keyframes":
         log.info("keyframes are drawn by one process: each depends on the one before")
@@ -92,9 +92,8 @@ def write_video(
 ) -> tuple[Path, float]:
     """Render every frame of `sound` and write them with it; demo: with the demo's prompts.
 
-    Returns the file, which is numbered if `output` exists, and its seconds. Raises only our own errors, and
-    KeyboardInterrupt, also for SIGTERM and a closed terminal; both leave the part, and log it.
-    """
+    Returns the file, which is numbered if `output` exists, and its seconds. Raises the errors of this package, and
+    KeyboardInterrupt, also for SIGTERM and a closed terminal; the unfinished part stays and is logged."""
     fps = settings.record.fps
     size = parse_size(settings.record.resolution)
     # Every frame is rendered, so no frames are interpolated.

@@ -30,17 +30,17 @@ from tpos_live.runtime.spare_folder import FolderSearch
 log = logging.getLogger(__name__)
 
 PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds until an output that has failed is tried again; the last one from then on. A stream is tried again after the
-first one each time."""
+"""Backoff: seconds until a failed output is tried again; the last value repeats. A stream always uses the first value.
+"""
 STEADY = 5.0
-"""Seconds without a failure after which an output works: the next failure is logged, and tried again soon."""
+"""Seconds without a failure after which an output counts as working: the backoff starts over, with a log line."""
 Running = ProgramOutput | EncodedOutput
 
 
 @dataclass
 class _Place:
-    """An output of the settings; `running` while it takes frames. failures: in a row. moment: when it was opened, or is
-    to be tried again. room: of a file that failed, whether its disk has room again."""
+    """An output of the settings. running: None while it is closed. failures: in a row. moment: when it was opened, or
+    is to be tried again. room: of a file that failed, the search for free space on its disk."""
 
     spec: OutputSpec
     running: Running | None = None
@@ -68,7 +68,7 @@ class ExtraOutputs:
         logo: Logo | None = None,
         usage: DiskUsage = shutil.disk_usage,
     ) -> None:
-        """usage: of a folder's disk."""
+        """usage: gives the free space of a folder's disk."""
         self._usage = usage
         specs = [spec for text in settings.to for spec in parse_output(text)]
         self._places = [_Place(spec) for spec in specs if spec.kind != SCREEN]
@@ -85,7 +85,7 @@ class ExtraOutputs:
     @property
     def line(self) -> str:
         """For the status; "" for none."""
-        # Each is read once: the display's thread may take one out meanwhile.
+        # Each is read once: the display's thread may remove one meanwhile.
         found = [(place.name, place.running) for place in self._places]
         lines = [f"{name} failed" if running is None else running.line for name, running in found]
         return " · ".join([*self.screens.lines, *lines])
@@ -98,8 +98,8 @@ class ExtraOutputs:
                 running.sound(chunk.stereo, chunk.captured_at)
 
     def look(self, now: float, size: tuple[int, int], outputs: list[Output]) -> None:
-        """Open what is to run, and take out what has failed. now: perf_counter seconds. size: (width, height) of the
-        frames, (0, 0) while there are none."""
+        """Open outputs that are due, and remove those that have failed. now: perf_counter seconds. size: (width,
+        height) of the frames, (0, 0) while there are none."""
         for place in self._places:
             running = place.running
             if running is not None and running.error:
@@ -113,7 +113,7 @@ class ExtraOutputs:
                 self._open(place, now, size, outputs)
 
     def close(self, outputs: list[Output]) -> None:
-        """End them all: within a second, files when they are complete."""
+        """End all outputs: within a second, files once they are complete."""
         running = [place.running for place in self._places if place.running is not None]
         guard = Guard(log, "the end of the outputs")
         for output in running:
@@ -126,7 +126,8 @@ class ExtraOutputs:
         self._places = []
 
     def _has_room(self, place: _Place, now: float) -> bool:
-        """Whether to try: a file on a full disk would leave a short part each time."""
+        """Whether to try: a file on a full disk would leave a short part at each attempt, so its disk is checked
+        first."""
         if place.spec.kind != "file" or not place.failures:
             return True
         if place.room is None:
@@ -147,7 +148,7 @@ class ExtraOutputs:
         except DisplayError as error:
             self._fail(place, now, str(error))
             return
-        except Exception as error:  # whatever a library says
+        except Exception as error:  # a library may raise any kind
             self._fail(place, now, f"{place.name}: {first_line(error)}")
             return
         place.running, place.moment = output, now

@@ -62,7 +62,7 @@ def role(k: int, rank: int, workers: int, segment: int = SEGMENT, run_up: int = 
 
 @dataclass(frozen=True)
 class _Job:
-    """What all workers are given; see `render_with_workers`. values: of the parameters."""
+    """Arguments of all workers; see `render_with_workers`. values: of the parameters."""
 
     settings: Settings
     values: dict[str, Any]
@@ -80,8 +80,8 @@ def render_with_workers(
     workers: int,
     segment: int = SEGMENT,
 ) -> Iterator[tuple[FrameParams, Frame]]:
-    """Every frame of `sound` with its FrameParams, in order, by `workers` processes at most: none without a segment.
-    Raises EngineError with a worker's line."""
+    """Every frame of `sound` with its FrameParams, in order, by at most `workers` processes, each with a segment or
+    more. Raises EngineError with the line of a worker that failed."""
     workers = _useful(workers, sound, fps, segment)
     if not settings.engine.threads:
         share = max(len(usable_cores()) // workers, 1)
@@ -93,7 +93,7 @@ def render_with_workers(
 
 
 def _useful(workers: int, sound: np.ndarray | AudioClip, fps: int, segment: int) -> int:
-    """So many workers, or fewer: each has a segment at least, where the length of the sound is known."""
+    """`workers`, or fewer, so that each has a segment or more, if the length of the sound is known."""
     samples = len(sound) if isinstance(sound, np.ndarray) else sound.check()
     return min(workers, -(-samples * fps // (RATE * segment))) if samples else workers
 
@@ -160,7 +160,7 @@ def _work(job: _Job, rank: int, out: Any, ready: Any, parent: int) -> None:
                 assert built is not None  # not live: it waits for the prompt
                 doing = role(k, rank, job.workers, job.segment)
                 if doing == "skip" or (
-                    doing == "up" and not _leaves(params, settings, pipeline.builder.mode(snapshot))
+                    doing == "up" and not _affects_later_frames(params, settings, pipeline.builder.mode(snapshot))
                 ):
                     pipeline.generator.reset_feedback()
                     continue
@@ -174,7 +174,7 @@ def _work(job: _Job, rank: int, out: Any, ready: Any, parent: int) -> None:
         out.put(first_line(error, 200))
 
 
-def _leaves(params: FrameParams, settings: Settings, mode: str) -> bool:
+def _affects_later_frames(params: FrameParams, settings: Settings, mode: str) -> bool:
     """Whether later frames depend on this one."""
     return params.strength < 1.0 or settings.engine.stream_batch or mode == "semantic"
 

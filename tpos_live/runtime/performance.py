@@ -1,4 +1,4 @@
-"""What a performer plays with besides the parameters: looks, changes on the bar, MIDI and Link, with one lifetime."""
+"""The performer's controls besides the parameters, with one lifetime: looks, quantised changes, MIDI, Link."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class Performance:
         self._stack.close()
 
     def step(self, heard: Features, drops: int) -> None:
-        """Apply MIDI, recall what is due, and let what waited for the beat take effect. Once per refresh. What fails is
-        logged, and ends neither the show nor the rest."""
+        """Apply MIDI, recall looks that are due, and apply changes that waited for the beat. Call it once per refresh.
+        A failure is logged, and does not affect the other steps. drops: number of drops so far."""
         now = time.perf_counter()
         with self._midi_guard:
             self._mapper.step(now)
@@ -94,7 +94,8 @@ class Performance:
         }
 
     def state(self, params: FrameParams, directed: DirectorMemory) -> ShowState:
-        """What a crashed show continues with, at the end of a fade. directed: what the director has decided."""
+        """The state from which a crashed show continues; a running fade counts as finished. directed: the director's
+        decisions."""
         values = self.looks.settled(self._store.snapshot().values)
         motion = {name: float(getattr(params, name)) for name in MOTION}
         saved = {name: values[name] for name in SAVED}
@@ -103,7 +104,7 @@ class Performance:
         return ShowState(saved, self.looks.shown, self.looks.cue, recording, motion, cut, directed, show)
 
     def resume(self, state: ShowState) -> None:
-        """Continue with a state. Before entering."""
+        """Continue from a state. Call it before entering."""
         self._store.update(state.values, at_once=True)
         self.looks.shown, self.looks.cue = state.look, state.cue
         if state.show is not None and self._keeper.keeps_nothing:

@@ -65,13 +65,13 @@ WIDE_CORES = 4
 
 @cache
 def _ember_vocabulary() -> Vocabulary | None:
-    """For the scenes of prompts beside an engine that draws anything."""
+    """Ember's vocabulary, for `scene:prompt` with an engine that has none."""
     folder = shipped("engines") / BUILT_IN
     return load_vocabulary(folder, load_engine(folder, device="cpu", lazy=True).sentences)
 
 
 class Pipeline:
-    """Entering loads the engine (seconds); from then on `draw` belongs to one thread.
+    """A context manager: entering loads the engine (seconds); from then on `draw` belongs to one thread.
 
     live: prompts are encoded on a worker and appear when ready; otherwise each frame waits for its prompt, so that a
     render is reproducible. A faster backend may take half a minute to prepare, once per machine: `improve` does that.
@@ -98,13 +98,13 @@ class Pipeline:
             if live
             else OfflineSource(SceneOpener(self.vocabulary))
         )
-        """What frames are drawn from beside the prompt, for the drawing thread."""
+        """Images that frames start from, for the drawing thread."""
         self.offered: frozenset[str] | None = None
         """Scenes that the engine draws, for the director; None for all."""
         self.suited: Callable[[], frozenset[str] | None] = lambda: None
-        """Gives those of them that suit beside the prompt, for the director; None where that is not known."""
+        """Returns those of them that suit the prompt as a second scene, for the director; None if unknown."""
         self.turns: Callable[[], bool] = lambda: False
-        """Gives whether the colours of what is shown may turn, for the director."""
+        """Returns whether the hues of the image may turn, for the director."""
 
     def __enter__(self) -> Self:
         """Raises EngineError. A live show goes on with the built-in engine where the chosen one is there, but cannot be
@@ -157,11 +157,11 @@ class Pipeline:
         self._texts = texts
 
     def vocabulary(self) -> Vocabulary | None:
-        """What the engine that draws at the moment understands, or Ember, where it does not say. Any thread."""
+        """The vocabulary of the engine in use, or Ember's, if it has none. Any thread."""
         return self._known() or _ember_vocabulary()
 
     def _audio_conditioner(self) -> AudioConditioner | None:
-        """From embeddings to the engine: by its own trained projection where there is one, else by phrases."""
+        """The conditioner of audio embeddings: a trained projection for this engine if there is one, else phrases."""
         engine, encoder = self.engine, self.encoder
         rows, first = engine.metadata.audio_tokens, engine.texts.first_word
         if isinstance(encoder, SentenceSpaceEncoder) and len(encoder.phrases) > 0:
@@ -183,19 +183,20 @@ class Pipeline:
         )
 
     def _build_built_in(self, why: str) -> None:
-        """The built-in engine on the CPU, which needs nothing that may have been lost."""
+        """Load the built-in engine on the CPU, which does not depend on the card."""
         self._build(resolve_engine(BUILT_IN)[0], (0, 0), "auto", "cpu")
         self.message = f"engine: Ember on the CPU ({why})"
         self.generator.backend.fallback_reason = why
 
     def _refused_source(self, name: str) -> str:
-        """Why a source must not be opened by whoever may control this show."""
+        """Why a source must not be opened in a show that others on the network can control; "" if it may."""
         osc, web = self._settings.osc, self._settings.web
         exposed = (osc.port and not is_loopback(osc.host)) or (not web.off and not is_loopback(web.host))
         return why_refused(name, str(self._settings.parameters.get("source", "")), Path.cwd()) if exposed else ""
 
     def _own_size(self) -> tuple[int, int]:
-        """Of the output's shape, live and offline alike, so that stills and videos match the live session."""
+        """The engine's size for the output's shape, the same live and offline, so that stills and videos match the live
+        session."""
         metadata = self.engine.metadata
         if not self._output:
             return metadata.size
@@ -203,8 +204,8 @@ class Pipeline:
         return metadata.light_size_for(self._output) if few else metadata.size_for(self._output)
 
     def _threads(self) -> int:
-        """CPU threads of the engine, 0 = its own choice. Without a window and with outputs, the other core of two
-        composes frames: an engine's thread that shares it would make all of them wait."""
+        """CPU threads of the engine, 0 = its own choice. Without a window and with outputs, the second of two
+        cores composes frames: if an engine's thread shared it, all of the engine's threads would wait."""
         outputs = self._settings.output.to or self._settings.record.file
         return 1 if self._live and outputs and self._settings.window.headless and len(usable_cores()) == 2 else 0
 

@@ -18,18 +18,18 @@ MOST = 3
 
 
 class PromptScenes:
-    """From what a frame shows, in words, to the scenes that Ember draws of it. Belongs to one thread."""
+    """Maps the texts that a frame shows to the scenes that Ember draws of them. Belongs to one thread."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         """vocabulary: of the engine, whose families are names of scenes."""
         self._vocabulary = vocabulary
 
     def __call__(self, texts: Sequence[ShownText]) -> tuple[SceneShare, ...]:
-        """At most MOST scenes, in the order of `texts`, in the moods of prompt and sound; none where no text leads to
-        one.
+        """At most MOST scenes, in the order of `texts`, in the moods of prompt and sound; () if no text leads to a
+        scene.
 
-        As Ember places them: the sound's are apart from the prompts'; without a sound the second of two prompts is
-        apart from the first.
+        They are placed as by Ember: the sound's scenes are apart from the prompts'; without a sound the scene of a
+        second prompt is apart from the first.
         """
         found: dict[tuple[object, ...], SceneShare] = {}
         for text, weight, heard, mood in texts:
@@ -42,7 +42,7 @@ class PromptScenes:
         if len(kept) == 2 and kept[0].apart == kept[1].apart:
             kept[1] = kept[1]._replace(apart=True)
         felt = [(self._mood(part.text), part.weight) for part in texts if part.mood]
-        return _eased([scene._replace(mood=_moved(scene.mood, felt)) for scene in kept])
+        return _with_areas([scene._replace(mood=_mixed(scene.mood, felt)) for scene in kept])
 
     def _of(self, text: str) -> dict[str, SceneShare]:
         """The scenes of one text by their names, of weight 1."""
@@ -56,19 +56,20 @@ class PromptScenes:
     def _mood(self, text: str) -> Mood:
         """The mean of the moods that a text names."""
         named = [word for word in self._vocabulary.match(text).others if word in MOODS] or ["plain"]
-        return _moved(MOODS["plain"], [(MOODS[word], 1 / len(named)) for word in named])
+        return _mixed(MOODS["plain"], [(MOODS[word], 1 / len(named)) for word in named])
 
 
-def _moved(own: Mood, felt: Sequence[tuple[Mood, float]]) -> Mood:
-    """A mood moved to others by their weights, of sum 1 at most; in factors, as Ember's training does."""
+def _mixed(own: Mood, felt: Sequence[tuple[Mood, float]]) -> Mood:
+    """Weighted geometric mean of moods, as in Ember's training. felt: moods with weights of sum 1 at most; `own` has
+    the rest."""
     rest = 1.0 - sum(weight for _, weight in felt)
     parts = [(own, rest), *felt]
     exposure, saturation, contrast = (math.prod(mood[k] ** weight for mood, weight in parts) for k in range(3))
     return exposure, saturation, contrast
 
 
-def _eased(scenes: list[SceneShare]) -> tuple[SceneShare, ...]:
-    """The same with the area that Ember gives to what is apart (see `shares`)."""
+def _with_areas(scenes: list[SceneShare]) -> tuple[SceneShare, ...]:
+    """The scenes, with the share of the area that Ember gives to scenes that are apart (see `shares`) as weight."""
     total = sum(scene.weight for scene in scenes)
     apart = sum(scene.weight for scene in scenes if scene.apart) / total if scenes else 0.0
     if not 0.0 < apart < 1.0:

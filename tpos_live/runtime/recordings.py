@@ -1,5 +1,5 @@
-"""The recordings of a session: names, ends, second files on another disk, and failures, which are kept until
-acknowledged."""
+"""The recordings of a session: file names, begin and end, continuation on another disk, and failures, which are shown
+until they are acknowledged."""
 
 from __future__ import annotations
 
@@ -64,9 +64,8 @@ class Recordings:
         transform: FrameTransform | None = None,
     ) -> None:
         """first: file of the first recording, "" = named after the time. folder: for files without a name. spare:
-        folder where a recording goes on when its disk is full or gone, "" = the user's home. usage: of a folder's disk.
-        transform: of each frame.
-        """
+        folder where a recording goes on when its disk is full or gone, "" = the user's home. usage: gives the free
+        space of a folder's disk. transform: applied to each frame."""
         self._first, self._folder, self._fps = first, Path(folder or "."), fps
         self._spare, self._usage, self._transform = expanded(spare or "~"), usage, transform
         self._path = Path()
@@ -121,7 +120,7 @@ class Recordings:
         return True
 
     def _open(self, path: Path, size: tuple[int, int], outputs: list[Output]) -> str:
-        """Begin to record to `path`; why not, if that fails at once."""
+        """Begin to record to `path`; returns the reason if that fails at once, else ""."""
         recorder = Recorder(path, self._fps, disk=DiskWatch(self._usage), transform=self._transform)
         try:
             if reason := recorder.is_available():
@@ -137,8 +136,8 @@ class Recordings:
         return ""
 
     def look(self, size: tuple[int, int], outputs: list[Output]) -> bool:
-        """Once per refresh: let a recording go on in another file if it failed, or if its disk is full. False if
-        nothing is recorded any more, after a message.
+        """Call it once per refresh. Continues a recording in another file if it failed, or if its disk is full. False,
+        after a message, if nothing is recorded any more.
 
         size: (width, height) of the frames.
         """
@@ -163,15 +162,15 @@ class Recordings:
         return True
 
     def _other_folders(self, recorder: Recorder) -> tuple[Path, ...]:
-        """Where it may go on. One that fails at once, as in a folder that is read-only, is tried once elsewhere: where
-        the encoder is what fails, it fails there as well."""
+        """Folders in which a recording may continue. If it failed at once, as in a read-only folder, only the spare
+        folder is tried: an encoder that fails would fail in each of them."""
         if recorder.seconds > BRIEF:
             return (self._spare, self._path.parent)
         return (self._spare,) if self._path.parent.absolute() != self._spare.absolute() else ()
 
     def end(self, outputs: list[Output], *, quiet: bool = False) -> None:
-        """End the current recording; its file is finished on a thread of its own. quiet: no file was to be expected
-        yet."""
+        """End the current recording; its file is finished on a thread of its own. quiet: do not report that there is
+        no file."""
         recorder = self._recorder
         assert recorder is not None
         if recorder.error:

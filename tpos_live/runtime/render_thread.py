@@ -68,7 +68,7 @@ class Pace:
 
 
 class Drawer(Protocol):
-    """What draws in place of the render thread's own frames (see `KeyframeMode`)."""
+    """Draws in place of the render thread (see `KeyframeMode`)."""
 
     def wait(self, now: float) -> float: ...
 
@@ -105,8 +105,8 @@ class RenderThread(OwnThread):
     ) -> None:
         """source: images that frames are drawn from, None for none. fail_over: called on the render thread
         after a failed frame with the number of failures in a row; returns what to continue with, None to retry.
-        clock: of the fps cap, seconds. drawer: draws and hands on what the requests ask for, in its own pace; None puts
-        a frame into `frames` for each."""
+        clock: of the fps cap, seconds. drawer: draws each request, and puts frames at its own pace; None: each request
+        gives one frame in `frames`."""
         super().__init__("render", patience=1.0)
         self._generator = generator
         self._builder = builder
@@ -121,10 +121,11 @@ class RenderThread(OwnThread):
         self._in_a_row = 0
         self._failed_over = self._abandoned = False
         self.calls = CallMeter(clock)
-        """Of the engine."""
+        """Durations of the calls into the engine."""
         self._next: Backend | None = None
         self._changing = threading.Lock()
-        """While it is decided what draws next: a backend of an engine that is given up must not reach the next one."""
+        """Held while the next generator or backend is chosen: a backend of a failed engine must not reach the next
+        one."""
         self._extrapolator = FrameParamsExtrapolator()
         self._ahead: Conditioning | None = None
         self.drawn = 0
@@ -141,13 +142,14 @@ class RenderThread(OwnThread):
             super().__exit__(kind, error, trace)
 
     def abandon(self) -> None:
-        """Leave a thread that does not return from its engine: if it ever does, it ends, and its frame is dropped."""
+        """Do not wait for this thread, whose engine hangs: if the call ever returns, the thread ends without a
+        frame."""
         self._failed_over = self._abandoned = True
         self._stop.set()
 
     def swap(self, backend: Backend) -> bool:
-        """Change to a faster backend between two frames; whether it will. Not after a failover, because the backend
-        belongs to the failed engine."""
+        """Change to a faster backend between two frames; returns whether it will. False after a failover, because the
+        backend belongs to the failed engine."""
         with self._changing:
             if not self._failed_over:
                 self._next = backend
@@ -157,7 +159,7 @@ class RenderThread(OwnThread):
         self._attempt(self._generator.settle)
         guard = Guard(log, "drawing")
         while not self._stop.is_set():
-            with guard:  # beside what `_fail` knows: this thread must live
+            with guard:  # errors outside of `_fail`: this thread must not end
                 self._turn()
                 continue
             self._stop.wait(_RETRY)
@@ -187,12 +189,12 @@ class RenderThread(OwnThread):
             self._fail(error)
 
     def _attempt(self, prepare: Callable[[], None]) -> None:
-        """Have the engine prepare something, which may take as long as a first frame, and fail as one."""
+        """Run a preparation of the engine, which may take as long as a first frame; a failure counts as of a frame."""
         self.calls.forget()
         try:
             with self.calls:
                 prepare()
-        except Exception as error:  # this thread must live: without it nothing moves any more
+        except Exception as error:  # this thread must not end: it draws all frames
             self._fail(error)
         self.calls.forget()
 

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 
 def run_live_session(settings: Settings, demo: bool = False, run: Run | None = None) -> NoReturn:
-    """Run a session from start to end, then exit the process: status 1 if a recording was lost. Raises our own errors
-    for what cannot start. run: by a watchdog, if there is one."""
+    """Run a session from start to end, then exit the process: status 1 if a recording was lost. Raises the errors of
+    this package if it cannot start. run: of a watchdog, if there is one."""
     again, watchdog = (run.deaths > 0, run.watchdog) if run else (False, 0)
     if run is not None:
         settings = settings_of(settings, run)
@@ -45,7 +45,7 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
         stop, write = around.enter_context(stop_signals()), around.enter_context(background_writer())
         stop.starting = True
         around.enter_context(terminal_messages("tpos-live: ", write))
-        # After a death its own predecessor: another show may have died in the same moment.
+        # After a death continue the own predecessor: another show may have died at the same moment.
         own = left_by(state_dir(), run.left) if run else None
         crashed = own if again or demo else find_crashed(state_dir())
         state = _continued(crashed, settings.show.resume)
@@ -70,13 +70,13 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
                 if stop.is_set():
                     log.info("stopping …")  # a recording is finished first, which takes seconds on a busy machine
         except EngineHungError as error:
-            log.error(str(error))  # the watchdog sees by the state that is left that this was no clean end
+            log.error(str(error))  # the state file stays, by which the watchdog sees a death
             hung = True
         finally:
             failures = _repeat_failures(session)
     # Everything of ours is closed and written. Ending PyTorch and OpenVINO takes another second, and a loader inside a
     # library's import cannot be interrupted: exit without them.
-    sys.stdout.flush()  # not stderr, which holds nothing back, and waits where the terminal is stopped
+    sys.stdout.flush()  # not stderr: it has no buffer, and blocks while the terminal is stopped
     os._exit(1 if failures or hung else 0)
 
 
@@ -89,8 +89,8 @@ def _repeat_failures(session: LiveSession) -> list[str]:
 
 
 def _display_lost(session: LiveSession, around: ExitStack) -> None:
-    """Finish recordings and streams, and say why the show ends. Its state stays, for --resume. around: what writes the
-    messages."""
+    """Finish recordings and streams, and say why the show ends. Its state stays, for --resume. around: closes the
+    writer of messages."""
     log.error("the display is gone (its X server has ended), and the show with it")
     try:
         session.controls.close(session.display)
@@ -100,7 +100,7 @@ def _display_lost(session: LiveSession, around: ExitStack) -> None:
 
 
 def _continued(crashed: Path | None, resume: bool) -> ShowState | None:
-    """The state of a crashed show if it is wanted; a line says what happens."""
+    """The state of a crashed show, if --resume asks for it; logs a line about it."""
     if crashed is None:
         if resume:
             log.info("--resume: no show has crashed; this one starts anew")

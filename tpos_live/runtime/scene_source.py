@@ -43,19 +43,19 @@ SCALARS = (
 SLOW = 15.0
 """Images per second below which a scene says that this processor is too slow for it."""
 _TRIED = 8
-"""Images that the speed is judged by."""
+"""Number of the latest images from which the speed is computed."""
 
 
 SOME = ("prompt", "aurora", "fire", "galaxy", "ocean", "tunnel")
-"""Scenes that are named where a name is like none."""
+"""Scenes that an error suggests if no scene has a similar name."""
 PROMPT = "prompt"
 """Name of the source that draws the scenes of the frame's prompts and sound."""
 Choose = Callable[[Sequence[ShownText]], Sequence[SceneShare]]
-"""From what a frame shows, in words, to scenes; none where it leads to none."""
+"""Maps the texts that a frame shows to scenes; () if they lead to none."""
 
 
 class SceneReader(Reader):
-    """Draws scenes. Belongs to one thread, which may be another one than the one that makes it."""
+    """Draws scenes. Thread contract: one thread draws, not necessarily the one that creates it."""
 
     def __init__(self, name: str, choose: Choose, threads: int = 0) -> None:
         """name: for the status. threads: of PyTorch for the thread that draws; 0 = as they are."""
@@ -68,16 +68,16 @@ class SceneReader(Reader):
         self._wanted: Wanted | None = None
         self._frame: av.VideoFrame | None = None
         self._took: deque[float] = deque(maxlen=_TRIED)
-        self._said = False
-        self._other = "prompt, or a smaller --size" if name == PROMPT else "scene, or a smaller --size"
+        self._warned = False
+        self._remedy = "prompt, or a smaller --size" if name == PROMPT else "scene, or a smaller --size"
 
     def prepare(self, wanted: Wanted) -> None:
         self._wanted = wanted
 
     @torch.inference_mode()
     def at(self, seconds: float) -> av.VideoFrame | None:
-        """The scene at the moment that was wanted, whatever the place: a scene has no length. None where nothing
-        that is shown leads to one."""
+        """The scene for the moment of `prepare`; `seconds` is ignored, because a scene has no length. None if no text
+        leads to a scene."""
         if self._wanted is None:
             return None
         params, snapshot, (width, height), conditioning = self._wanted
@@ -111,16 +111,16 @@ class SceneReader(Reader):
         return self._frame
 
     def _judge(self, seconds: float) -> None:
-        """Say what is too slow here, on the terminal once."""
+        """Update `trouble`, which says that drawing is too slow on this processor; warn once."""
         self._took.append(seconds)
         rate = 1.0 / max(median(self._took), 1e-9)
         if len(self._took) < _TRIED or rate >= SLOW:
             self.trouble = ""
             return
-        self.trouble = f"{self.name}: only {rate:.2g} images a second on this processor; try another {self._other}"
-        if not self._said:
+        self.trouble = f"{self.name}: only {rate:.2g} images a second on this processor; try another {self._remedy}"
+        if not self._warned:
             log.warning(self.trouble)
-        self._said = True
+        self._warned = True
 
 
 class SceneOpener:
@@ -140,7 +140,7 @@ class SceneOpener:
         return SceneReader(scene, self._chosen(scene, name), self._threads)
 
     def _chosen(self, scene: str, name: str) -> Choose:
-        from tpos_live.runtime.prompt_scenes import PromptScenes  # few shows want a scene, and all others begin sooner
+        from tpos_live.runtime.prompt_scenes import PromptScenes  # late: few shows use a scene
         from tpos_live.scenes.families import FAMILIES
 
         if scene == PROMPT:

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Display(Protocol):
-    """What the session controls need of a display, with or without a window."""
+    """The part of a display, with or without a window, that the session controls use."""
 
     outputs: list[Output]
 
@@ -66,7 +66,7 @@ class SessionControls:
         if why:
             log.warning(f"{why}; the show goes on without it")
         self.overlay = OutputTransform("window", store.snapshot, logo)
-        """For the window."""
+        """Logo and test card of the window."""
         drawn = OutputTransform("recording", store.snapshot, logo if record.logo else None, card=False)
         self.recordings = Recordings(record.file, record.folder, record.fps, spare=record.spare, transform=drawn)
         self.outputs = ExtraOutputs(output, store.snapshot, logo)
@@ -85,12 +85,12 @@ class SessionControls:
         snapshot = store.snapshot()
         self._device = str(snapshot["audio.device"])
         self._snaps = snapshot.fired("out.snapshot")
-        self._seen = snapshot.fired("out.acknowledge")
+        self._acknowledged = snapshot.fired("out.acknowledge")
         if record.file:
             store.set("out.record", True)
 
     def look(self, display: Display) -> None:
-        """Carry out what changed since the last call. What fails is logged, and ends neither the show nor the rest."""
+        """Carry out changes since the last call. A failure is logged, and does not affect the other steps."""
         snapshot = self._store.snapshot()
         for guard, follow in self._followed:
             with guard:
@@ -111,8 +111,8 @@ class SessionControls:
         self.outputs.look(time.perf_counter(), display.size, display.outputs)
 
     def _follow_triggers(self, display: Display, snapshot: Snapshot) -> None:
-        if snapshot.fired("out.acknowledge") != self._seen:
-            self._seen = snapshot.fired("out.acknowledge")
+        if snapshot.fired("out.acknowledge") != self._acknowledged:
+            self._acknowledged = snapshot.fired("out.acknowledge")
             self.recordings.acknowledge()
         if snapshot.fired("out.snapshot") != self._snaps:
             self._snaps = snapshot.fired("out.snapshot")
@@ -152,14 +152,14 @@ class SessionControls:
         log.log(NOTICE, f"{name} is closed; out.wall.{number} on the control page or by OSC opens it again")
 
     def end(self, display: Display, *, failed: bool = False) -> None:
-        """Let the recording end, which goes on on a thread of its own, and end the outputs. failed: the session did not
+        """End the outputs and the recording, which is finished on a thread of its own. failed: the session did not
         start."""
         if self.recordings.running:
             self.recordings.end(display.outputs, quiet=failed)
         self.outputs.close(display.outputs)
 
     def close(self, display: Display, *, failed: bool = False) -> None:
-        """The same, and wait for the recording."""
+        """Do the same, and wait for recordings and snapshots."""
         try:
             self.end(display, failed=failed)
         finally:

@@ -23,7 +23,8 @@ SHIPPED = Path(look_player.__file__).with_name("looks.toml")
 
 
 def check_show_file(path: Path) -> None:
-    """Raise SettingsError for what is no show file by its name alone. One that is missing is made, with its folder."""
+    """Raise SettingsError for a name that no show file has. A missing file is no error: it is created, with its
+    folder."""
     if path.name.lower() == ".toml":
         raise SettingsError(f"{path} has no name before .toml; name it NAME.toml")
     if path.suffix.lower() != ".toml":
@@ -42,7 +43,7 @@ class ShowKeeper(OwnThread):
     """
 
     def __init__(self, file: str) -> None:
-        """file: "" = the shipped looks; stored ones are kept until the end of the show. A file that is not there yet is
+        """file: "" = the shipped looks; changes are kept until the end of the show. A file that is not there yet is
         an empty show.
 
         Raises SettingsError for one that cannot be read.
@@ -50,7 +51,7 @@ class ShowKeeper(OwnThread):
         super().__init__("show file", patience=2.0)
         self._path = Path(file) if file else None
         self._written = b""
-        self._other: Path | None = None
+        self._copy: Path | None = None
         self.show = Show()
         if self._path is None:
             self.show = read_show(SHIPPED)
@@ -62,7 +63,7 @@ class ShowKeeper(OwnThread):
                 log.info(f"{self._path}: looks: {len(self.show.looks)}, cues: {len(self.show.cues)}")
         self._newest: Show | None = None
         self._change = threading.Condition()
-        self._told = False
+        self._hint_logged = False
 
     @property
     def keeps_nothing(self) -> bool:
@@ -76,8 +77,8 @@ class ShowKeeper(OwnThread):
     def save(self, show: Show) -> None:
         """Write `show` soon, in place of an older one that still waits."""
         if self._path is None:
-            if not self._told:
-                self._told = True
+            if not self._hint_logged:
+                self._hint_logged = True
                 hint = "start with --show-file FILE to keep them"
                 log.log(NOTICE, f"looks and cues are kept until the end of the show; {hint}")
             return
@@ -94,30 +95,30 @@ class ShowKeeper(OwnThread):
                 return
             assert self._path is not None
             try:
-                self._keep_other(self._path)
+                self._copy_foreign_changes(self._path)
                 write_show(self._path, show)
                 self._written = _bytes(self._path)
-            except Exception as error:  # this thread must live: later looks are written too
+            except Exception as error:  # this thread must not end: it writes later looks, too
                 log.warning(
                     f"{self._path}: cannot be written ({reason(error)}); the looks stay until the end of the show"
                 )
 
-    def _keep_other(self, path: Path) -> None:
-        """Copy what another program has written since: an editor, or a second show. One copy a session: who writes
-        again has the looks of before. Raises OSError."""
+    def _copy_foreign_changes(self, path: Path) -> None:
+        """Copy the file if another program has changed it: an editor, or a second show. One copy per session is enough,
+        because a later change by the same program includes the earlier one. Raises OSError."""
         found = _bytes(path)
         if found in (b"", self._written):
             return
-        if self._other is None:
-            self._other = next(name for n in range(2, 10_000) if not (name := numbered(path, n)).exists())
-            what = f"what it wrote is kept in {self._other.name}; give each program a show file of its own"
+        if self._copy is None:
+            self._copy = next(name for n in range(2, 10_000) if not (name := numbered(path, n)).exists())
+            what = f"what it wrote is kept in {self._copy.name}; give each program a show file of its own"
             log.warning(f"{path}: another program has changed it; {what}")
-        with atomic_write(self._other) as part:
+        with atomic_write(self._copy) as part:
             part.write_bytes(found)
 
 
 def _bytes(path: Path) -> bytes:
-    """What is in a file; none where it cannot be read."""
+    """Content of a file; empty if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""Where a recording goes on when its disk is full or gone, searched on a thread: a disk may not answer."""
+"""Finds a folder where a recording continues when its disk is full or gone. On a thread: a disk may not answer."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ENOUGH = 1e9
 """Free bytes that a folder needs for a recording to go on there: a quarter of an hour at 8 Mbit/s."""
 
 AGAIN = 10.0
-"""Seconds after which a search that found nothing is worth another one."""
+"""Seconds after which a search that found nothing may be repeated."""
 
 
 class FolderSearch:
-    """Begins with its creation. Any thread may read it."""
+    """One search, which begins when it is created. Any thread may read it."""
 
     def __init__(self, folders: Sequence[Path], usage: DiskUsage) -> None:
         """folders: the best first. usage: of a folder's disk."""
@@ -35,7 +35,7 @@ class FolderSearch:
 
     @property
     def outdated(self) -> bool:
-        """Whether it found nothing, and so long ago that there may be room by now."""
+        """Whether it found nothing, and began more than AGAIN seconds ago."""
         return not self.searching and self.found is None and time.monotonic() - self._began > AGAIN
 
     def _run(self, folders: Sequence[Path], usage: DiskUsage) -> None:

@@ -1,7 +1,7 @@
 """A process that has imported what a show needs, and waits to become the next one.
 
-A start spends more than half of its time on imports, PyTorch's above all. With a spare, a show that died is back
-without them. It has no window, no sound and no engine, so nothing of a driver's fault is inherited.
+A start spends more than half of its time on imports, PyTorch's above all. With a spare, a show that died starts
+again without them. The spare has no window, no sound and no engine, so it inherits no fault of a driver.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ MODULES = (
     "av",
     "openvino",
 )
-"""What a show imports beside its window: pyglet speaks to the display where it is imported."""
+"""Imports of a show, without those of its window: pyglet connects to the display when it is imported."""
 EAGER_MODULES = (
     "tpos_live.diffusion.model.pixel_shuffle_vae",
     "diffusers.models.unets.unet_2d_condition",
 )
-"""What Ember's own networks need beside them, where no compiled engine draws: half of such a start."""
+"""Further imports of Ember's networks with the backend eager: half of the time of such a start."""
 NICE = 5
-"""Of the thread that imports. It cannot be taken back, and a show may wait for it: with 19 a busy machine took minutes.
-"""
+"""Niceness of the thread that imports. It cannot be lowered again, and a show may wait for the imports: with 19 a busy
+machine took minutes."""
 _GO = b"go %d %d %d\n"
 
 
@@ -51,7 +51,7 @@ class SpareShow:
 
     @classmethod
     def fork(cls) -> Self | int:
-        """A spare; in its own process, the descriptor that `wait_for_go` reads. Raises OSError."""
+        """Fork a spare: returns it, and in the spare's process the descriptor for `wait_for_go`. Raises OSError."""
         read, write = os.pipe()
         try:
             pid = os.fork()
@@ -73,13 +73,13 @@ class SpareShow:
             return False
 
     def close(self) -> None:
-        """Without `start` before it: let it end."""
+        """Close the pipe; a spare that was not started then ends."""
         os.close(self._descriptor)
 
 
 def wait_for_go(descriptor: int, prepare: Callable[[], None]) -> tuple[int, bool, int]:
     """The spare's side: prepare, and wait until it becomes the show; returns `deaths`, `safe` and `left` of its Run.
-    Ends the process where the watchdog ends."""
+    Ends the process if the watchdog ends."""
     thread = threading.Thread(target=_prepare, args=(prepare,), name="spare", daemon=True)
     thread.start()
     line = os.read(descriptor, 64)
@@ -92,6 +92,6 @@ def wait_for_go(descriptor: int, prepare: Callable[[], None]) -> tuple[int, bool
 
 
 def _prepare(prepare: Callable[[], None]) -> None:
-    lower_this_thread(NICE)  # and no other: a show draws on the same cores
+    lower_this_thread(NICE)  # a show draws on the same cores
     with contextlib.suppress(Exception):  # the show will say what is wrong
         prepare()

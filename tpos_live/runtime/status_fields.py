@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # imports torch, which takes seconds
 
 
 def sound_fields(source: AudioSource, processor: AudioProcessor, problem: str) -> dict[str, Any]:
-    """What is heard, and what the director makes of it. The source is open. problem: of a prompt, one line."""
+    """Fields about sound and director. The source must be open. problem: of a prompt, one line."""
     now = time.perf_counter()
     sound, heard, params = source.status(now), processor.features, processor.params
     direction = params.direction
@@ -42,7 +42,7 @@ def sound_fields(source: AudioSource, processor: AudioProcessor, problem: str) -
 
 
 def frame_fields(loader: EngineLoader, controls: SessionControls) -> dict[str, Any]:
-    """What is drawn, and where it goes."""
+    """Fields about engine, outputs and recordings."""
     pipeline: Pipeline | None = loader.pipeline
     recordings = controls.recordings.fields()
     return {

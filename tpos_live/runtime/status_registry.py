@@ -43,13 +43,13 @@ class StatusRegistry:
         self._line_at = 0.0
         self._troubles: dict[str, float] = {}
         self._status = Status()
-        self._asked = -1.0
+        self._refreshed_at = -1.0
         self._process = psutil.Process()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         handler = LineHandler(self._show, NOTICE)
-        # What a provider says is shown as long as it says so: here it is logged for the terminal.
+        # A provider's message is shown while the provider returns it; this module logs it for the terminal only.
         handler.addFilter(lambda record: record.name != __name__)
         self._stack.enter_context(handling(handler))
         return self
@@ -66,7 +66,7 @@ class StatusRegistry:
         """Set fields of the Status that change rarely (state, engine, backend …)."""
         with self._lock:
             self._fields.update(fields)
-        self._asked = -1.0
+        self._refreshed_at = -1.0
 
     def add_provider(self, provider: Callable[[], dict[str, Any]]) -> None:
         """Call `provider` for fields of each Status. A field "message" is shown as long as the provider returns it,
@@ -77,9 +77,9 @@ class StatusRegistry:
     def status(self) -> Status:
         """The newest Status, at most 50 ms old."""
         now = self._clock()
-        if now - self._asked < 0.05:
+        if now - self._refreshed_at < 0.05:
             return self._status
-        self._asked = now
+        self._refreshed_at = now
         with self._lock:
             fields = dict(self._fields)
             providers = list(self._providers)

@@ -1,4 +1,4 @@
-"""The watchdog's side of the still: the process is started, told to show itself, and started again where it ends."""
+"""The watchdog's side of the still: starts its process, sends commands, and starts it again if it ends."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tpos_live.runtime.frame_memory import FrameMemory
 log = logging.getLogger(__name__)
 
 AGAIN, SELDOM = 5.0, 320.0
-"""Seconds from one start to the next where the still ends by itself: the first at least, twice as many after each that
+"""Backoff: seconds from one start to the next if the still ends by itself. AGAIN at first, doubled for each still that
 has not lasted, SELDOM at most."""
 LASTED = 60.0
-"""Seconds after which a still works: the next one that ends is started again soon."""
+"""Seconds after which a still has lasted: the backoff starts over."""
 NO_WINDOW = 3
 """Exit status of a still that can open no window: it is not started again."""
 
 
 def read_commands(descriptor: int, seconds: float) -> list[str] | None:
-    """The still's side of `cover`: what has come, after a wait of at most so long; None at the end.
+    """The still's side of `cover`: the commands that have come, after a wait of at most `seconds`; None at the end.
 
-    Without a buffer: a second command would not be seen in it until a third, and the still would cover the show."""
+    Reads without a buffer: `select` would not see a command in a buffer, and the still would cover the show."""
     if not select.select([descriptor], [], [], seconds)[0]:
         return []
     return os.read(descriptor, 4096).decode(errors="replace").split() or None
@@ -40,7 +40,7 @@ class StillProcess:
     def __init__(self, memory: FrameMemory, clock: Callable[[], float]) -> None:
         self._memory, self._clock = memory, clock
         self._process: subprocess.Popen[bytes] | None = None
-        self._wanted, self._covers, self._told = True, False, False
+        self._wanted, self._covers, self._failure_logged = True, False, False
         self._began, self._pause = -math.inf, AGAIN / 2
 
     @property
@@ -49,11 +49,11 @@ class StillProcess:
 
     @property
     def awaited(self) -> bool:
-        """Whether it is to be started with the first frame, which is to come."""
+        """Whether it waits for the first frame, with which it is started."""
         return self._wanted and self._process is None and not self._memory.count
 
     def look_after(self) -> None:
-        """Start it once there is a frame (at the start it would slow the show), and again where it has ended."""
+        """Start it once there is a frame (earlier it would slow the start of the show), and again if it has ended."""
         if not self._memory.count:
             return
         now = self._clock()
@@ -76,9 +76,9 @@ class StillProcess:
                 pass_fds=[self._memory.descriptor], process_group=0, bufsize=0,
             )  # fmt: skip
         except OSError as error:  # the show is started again all the same
-            if not self._told:
+            if not self._failure_logged:
                 log.warning(f"no window can keep the last frame where the show dies ({reason(error)})")
-            self._told = True
+            self._failure_logged = True
         if self._covers:
             self.cover(True)
 
@@ -90,10 +90,10 @@ class StillProcess:
                 self._process.stdin.write(b"show\n" if covers else b"hide\n")
 
     def let_go(self) -> None:
-        """Let it end, without waiting for it. In another process than the watchdog's too: else it would not end with
-        the watchdog."""
+        """Close the pipe to it, without waiting for its end. A forked process must do so too: with an open copy of the
+        pipe the still would outlive the watchdog."""
         if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()  # not its number alone: that would be closed again, when it is another file's
+            self._process.stdin.close()  # not os.close: the number may become another file's
 
     def end(self) -> None:
         if self._process is not None and self._process.stdin is not None:

@@ -6,8 +6,8 @@ show does.
 DESCRIPTOR is that of a FrameMemory. It obeys lines on its standard input, "show" and "hide", and ends with it. It
 imports no PyTorch. X11 only.
 
-The server paints nothing for this window. So where the show's window disappears, its last image stays on the screen
-until this process has drawn the same.
+The X server paints no background for this window. So if the show's window disappears, its last image stays on the
+screen until this process has drawn the same image.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from tpos_live.runtime.still_process import NO_WINDOW, read_commands
 AGAIN = 0.05
 """Seconds between two drawings of the still: another window may have covered it."""
 FOLLOW = 0.5
-"""Seconds between two looks where the show's window is."""
+"""Seconds between two checks of the position of the show's window."""
 TITLE = "tpos-live still"
 
 
 class StillWindow:
-    """One thread."""
+    """The window of the still. Thread contract: one thread."""
 
     def __init__(self, memory: FrameMemory) -> None:
         """memory: with a frame. Raises DisplayError where no window can be opened."""
@@ -45,7 +45,7 @@ class StillWindow:
         leave_unpainted(self._window)
         self._compositor = GlCompositor()
         self._place = (0, 0, 0, 0)
-        self._compose()  # so that nothing is left to compile or to allocate
+        self._compose()  # compiles the shaders and allocates memory in advance
         put_below(self._window)
         self._below = True
 
@@ -88,14 +88,14 @@ class StillWindow:
             self._put_away(shown.hidden)
 
     def _put_away(self, away: bool) -> None:
-        """The still lies below the show's window while that is open; else it would be all that is seen."""
+        """Unmap the still while the show's window is hidden, or it would be visible; else map it below that window."""
         if away == self._below:
             (take_away if away else put_below)(self._window)
             self._below = not away
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Run until standard input ends; returns the exit status."""
     try:
         still = StillWindow(FrameMemory(int(sys.argv[1])))
     except DisplayError as error:

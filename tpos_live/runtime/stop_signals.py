@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 ENDING = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Of this system. SIGHUP: a terminal that is closed."""
+"""Signals of this system that end a show. SIGHUP: the terminal was closed."""
 
 
 class StopEvent(threading.Event):
-    """Set by a signal that ends a session. starting: there is nothing to end in order yet, and Ctrl-C interrupts what
-    is done, which may be an import of seconds."""
+    """Set by a signal that ends a session. starting: there is nothing to finish yet, so Ctrl-C interrupts at
+    once: an import may take seconds."""
 
     starting = False
 
@@ -36,8 +36,8 @@ def stop_signals() -> Iterator[StopEvent]:
 
 @contextmanager
 def interrupting_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal raise KeyboardInterrupt, as Ctrl-C does: a file that is written gets its end. On
-    another thread than the main one, which gets no signals, nothing changes."""
+    """SIGTERM and a closed terminal raise KeyboardInterrupt, as Ctrl-C does: a file that is being written is
+    finished. Does nothing on other threads than the main one, which get no signals."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -58,5 +58,5 @@ def _handled_by(handler: Callable[[int, FrameType | None], None], numbers: Itera
 
 
 def ending_signals() -> list[signal.Signals]:
-    """Those of this system that end a show: a closed terminal too, unless `nohup` says that it shall not."""
+    """The signals of ENDING that end this show: not SIGHUP where it is ignored, as under `nohup`."""
     return [number for number in ENDING if number.name != "SIGHUP" or signal.getsignal(number) is not signal.SIG_IGN]

@@ -6,9 +6,9 @@
       └─ the still            `still_window.py`: shows the last frame while no show does
 
 A show has died if a signal ended it (kill -9, a driver's crash, out of memory), or if it left the state that a clean
-end deletes; after a death also if it could not start, as where the driver is not ready yet. Every other end is passed
-on with its exit status. A show with a window whose interpreter does not run for HUNG seconds (a driver that hangs and
-keeps it locked) is killed.
+end deletes; after a death also if it could not start, because the driver may not be ready yet. Every other exit status
+is passed on. A show with a window is killed if its interpreter does not run for HUNG seconds (a driver that hangs while
+it holds the GIL).
 """
 
 from __future__ import annotations
@@ -44,23 +44,24 @@ MOST = 8
 frame to show it is not started again."""
 REST = 30.0
 FORKS = 30
-"""Attempts, a second apart, to start another show where the system gives no process."""
+"""Attempts, one a second, to fork the next show if the system refuses."""
 BEGINNING = 60.0
-"""Seconds in which a show that starts again has written its state, if it can start."""
+"""Seconds within which a show that starts again has written its state, if it can start."""
 STEADY = 6
-"""Frames of a new show after which the still goes: 0.2 s."""
+"""Frames of a new show after which the still is hidden: 0.2 s."""
 HUNG = 20.0
+"""Seconds without a heartbeat after which a show is killed."""
 SPARE_AFTER = 15.0
 """Seconds of a show after which a spare for the next one is made; before, it would slow the start."""
 LOADED = 60
-"""Looks with a frame of its engine, 2 s, after which a show that follows a death has a spare, if that is sooner: it is
-likelier to die soon, and a start without a spare takes twice as long."""
+"""Checks with an image of its engine (`FrameMemory.drawn`; 2 s) after which a show that follows a death gets a spare,
+if that is before SPARE_AFTER: it is likelier to die soon, and a start without a spare takes twice as long."""
 _LOOK, _SELDOM = 0.05, 1.0
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a show that a watchdog has started must know. deaths: of earlier ones. safe: run Ember on the CPU. memory:
+    """What the watchdog tells a show. deaths: of earlier shows. safe: run Ember on the CPU. memory:
     where the frame on the screen is kept, None without a window. watchdog: its process number. left: that of the dead
     show whose state this one continues, 0 for none. token: of the control page, the same in each show, so that open
     pages come back; "" for a new one."""
@@ -79,15 +80,15 @@ def is_available() -> str:
 
 
 class Pulse:
-    """Whether a counter has stopped, on a clock that is passed in. 0 is no counter."""
+    """Detects that a heartbeat counter has stopped, on a clock that is passed in. A count of 0 is no heartbeat."""
 
     def __init__(self, seconds: float) -> None:
-        """seconds: for which it may stand."""
+        """seconds: for which the counter may stay the same."""
         self._seconds, self._beats = seconds, 0
         self._stood, self._looked = 0.0, -math.inf
 
     def stopped(self, now: float, beats: int) -> bool:
-        """True once for each stop. A computer that was asleep in between has not waited."""
+        """True once for each stop. Time for which the computer was asleep does not count."""
         passed, self._looked = min(now - self._looked, 2 * _SELDOM), now
         before = self._stood
         self._stood = before + passed if beats and beats == self._beats else 0.0
@@ -162,7 +163,7 @@ class Watchdog:
         return Run(deaths, safe, self._memory, self._pid, self._left, self._token)
 
     def _fork(self) -> int:
-        """As `os.fork`; where a show has died, tried for a while: it takes the system a moment to have its memory back.
+        """`os.fork`, with FORKS attempts after a death: the system may need some time to free the show's memory.
         Raises OSError."""
         for left in reversed(range(FORKS if self._count else 1)):
             _flush()
@@ -174,7 +175,7 @@ class Watchdog:
         raise AssertionError
 
     def _make_spare(self) -> Run | None:
-        """A Run in the spare's process, once it becomes the show."""
+        """Fork a spare. Returns a Run in the spare's process, once it becomes the show; None in this one."""
         _flush()
         safe = self._recent() + 1 >= SAFE
         try:
@@ -190,7 +191,7 @@ class Watchdog:
         return Run(deaths, safe, self._memory, self._pid, left, self._token)
 
     def _leave_watchdog(self) -> None:
-        """What a new process gives up of this one's."""
+        """In a new process: release the watchdog's signal handlers, pipes and process group."""
         signal.set_wakeup_fd(self._previous)
         os.close(self._write)
         os.close(self._wakeup)
@@ -231,7 +232,7 @@ class Watchdog:
         return self._states / f"show-{show}.json"
 
     def _asked_to_end(self, seconds: float) -> bool:
-        """Whether a signal to end came while there is no show; waits so long for one."""
+        """Wait for `seconds` while there is no show; True at once if a signal asks to end."""
         end = self._clock() + seconds
         while (left := end - self._clock()) > 0:
             if self._still is not None:
@@ -280,14 +281,14 @@ class Watchdog:
 
 
 def _flush() -> None:
-    """Before a fork: what a stream holds would be written by both."""
+    """Call it before a fork, or both processes would write the buffered output."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, OSError, ValueError):  # there may be none, or nobody who reads it
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # no stream, or a closed pipe
             stream.flush()
 
 
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
-    except ValueError:  # those of real time have no name
+    except ValueError:  # real-time signals have no name
         return str(number)

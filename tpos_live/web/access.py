@@ -13,7 +13,7 @@ NO_TOKEN = "open the address as the terminal prints it, with its token"
 
 
 def new_token() -> str:
-    """Of 96 random bits."""
+    """A token of 96 random bits, for an address."""
     return secrets.token_urlsafe(12)
 
 
@@ -30,7 +30,7 @@ class Access:
         return cls(host, "" if is_loopback(host) else token or new_token())
 
     def foreign(self, headers: Mapping[str, str]) -> str:
-        """Why a request is refused for the site it comes from, "" if it is not.
+        """Why a request is refused because of the site that it comes from; "" if it is not.
 
         A page of another site that is open in the same browser can send requests to this server. Its Origin differs
         from the Host. With DNS rebinding both are the same, a name of that site: on loopback only names of this

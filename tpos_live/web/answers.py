@@ -33,8 +33,8 @@ _SAFETY = {
 @dataclass(frozen=True)
 class Answers:
     """thumbnail: JPEG of the look of that name, None where there is none. tree: OSCQuery's answer to a path and a
-    query, None where there is none; raises QueryError. open_tree: whether OSCQuery needs no token from an IP
-    address."""
+    query, None where there is none; raises QueryError. open_tree: returns whether an IP address needs no
+    token for OSCQuery."""
 
     access: Access
     thumbnail: Callable[[str], bytes | None] = lambda name: None

@@ -1,6 +1,6 @@
-"""What all connections of the server have in common: a limit of their number, and when one is ended.
+"""Rules for all connections of the server: a limit of their number, and when one is closed.
 
-The process needs its file descriptors for the show. Requests that the library leaves without an answer get one here.
+The limit keeps file descriptors free for the show. Requests that the library does not answer get an answer here.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ from tpos_live.web.answers import ONLY_GET, text
 log = logging.getLogger(__name__)
 
 RATE = 15.0
-"""News per second."""
+"""Updates per second."""
 PATIENCE = 5.0
-"""Seconds after which a connection whose other end does not read is ended."""
+"""Seconds after which a client that does not read is disconnected."""
 PAUSE = 0.002
-"""Seconds of pause after each message that comes: a flood must not keep the interpreter from the rendering threads."""
+"""Seconds of pause after each received message: a flood must not keep the interpreter from the rendering threads."""
 MOST_CONNECTIONS = 200
-"""Pages, programs, and requests that are being answered; a request that does not end is given up after 5 s."""
+"""Pages, programs, and requests in progress; an incomplete request is dropped after 5 s."""
 _SEND_BUFFER = 65_536
 _TRY_AGAIN_LATER = 1013
 """WebSocket's code for it."""
 
 
 async def refuse(connection: ServerConnection, reason: str) -> None:
-    """End a connection because there are too many; it may try again later."""
+    """Close a connection because there are too many; the client may try again later."""
     await connection.close(_TRY_AGAIN_LATER, reason)
 
 
 async def send(connection: ServerConnection, message: str | bytes) -> None:
-    """Raises TimeoutError after PATIENCE seconds, and ConnectionClosed."""
+    """Send a message. Raises TimeoutError after PATIENCE seconds, and ConnectionClosed."""
     await asyncio.wait_for(connection.send(message), PATIENCE)
 
 
 @contextmanager
 def sending(connection: ServerConnection, who: str) -> Iterator[None]:
-    """Around all that is sent on a connection, by `send`: ends with it. A connection whose other end does not read, or
-    for which there is an error, is ended with one line in the log: it would show what was true then.
+    """A context around all calls of `send` for a connection. If the client does not read, or an error occurs, the
+    connection is closed with one line in the log: else the client would keep showing old values.
 
-    who: is connected; the line begins with it."""
+    who: the client; the line begins with it."""
     try:
         yield
     except ConnectionClosed:
@@ -69,9 +69,9 @@ def limit_buffer(connection: ServerConnection) -> None:
 
 
 def limited(most: int) -> type[ServerConnection]:
-    """A kind of connection of which `most` are open at once; further ones are closed at once. A request that the
-    library does not read, as one with a body, gets an answer before the library ends the connection. One kind for each
-    server, in its event loop."""
+    """A class of connections, of which at most `most` are open; further ones are closed at once. A request that the
+    library does not read, as one with a body, gets an answer before the library closes the connection. One class for
+    each server, in its event loop."""
 
     class LimitedConnection(ServerConnection):
         count = 0

@@ -1,4 +1,4 @@
-"""The control page's server with its lifetime: one thread with an event loop."""
+"""The server of the control page: one thread with an event loop. Used by the live session."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ class ControlPage(OwnThread):
         super().__exit__(kind, error, trace)
 
     def withdraw(self) -> None:
-        """Take back what was announced on the network, without waiting: its three goodbyes take 0.25 s, in which other
-        parts of the show can end."""
+        """Withdraw the announcement on the network, without waiting: its three goodbye packets take 0.25 s, in which
+        other parts of the show can end."""
         if self._loop is not None and self._announcing is not None:
             with suppress(RuntimeError):  # it is closed
                 self._loop.call_soon_threadsafe(self._announcing.cancel)
@@ -145,7 +145,7 @@ class ControlPage(OwnThread):
                 return
 
     async def _serve(self) -> None:
-        from websockets.asyncio.server import serve  # 0.1 s, which no other thread must wait for
+        from websockets.asyncio.server import serve  # late: takes 0.1 s, on this thread alone
 
         from tpos_live.web import connections
         from tpos_live.web.answers import Answers, is_page
@@ -157,7 +157,7 @@ class ControlPage(OwnThread):
             return
         pages = Pages(self._store, self.state, self._preview.look if self._preview else lambda on: None)
         listeners = Listeners(self._store)
-        # Whoever is on a network to which OSC is open may set the parameters; reading them is less.
+        # Senders that may set the parameters by OSC may read them, too.
         osc_is_open = self._osc()[1] > 0 and not is_loopback(self._osc()[0])
         answers = Answers(
             self.access, self.thumbnails.image, self._tree, lambda host: osc_is_open and self._senders.has(host)
@@ -193,7 +193,7 @@ class ControlPage(OwnThread):
         await asyncio.gather(self._announcing, return_exceptions=True)
 
     def _tree(self, path: str, query: str) -> dict[str, Any] | None:
-        """OSCQuery's answer."""
+        """OSCQuery's answer to a path and a query; None where there is none."""
         if query.partition("=")[0].upper() == "HOST_INFO":
             host, port = self._osc()
             return host_info(NAME, "" if is_whole_network(host) else host, port)
@@ -233,7 +233,7 @@ class _LineKeeper(LineHandler):
 
 
 def _silent() -> logging.Logger:
-    """A logger that says nothing: what a stranger sends must not appear on the terminal of a show."""
+    """A logger without output: what a client sends must not appear on the terminal of a show."""
     logger = logging.Logger("websockets", logging.CRITICAL + 1)
     logger.addHandler(logging.NullHandler())
     return logger

@@ -1,4 +1,4 @@
-"""Programs that listen to parameters by OSCQuery's WebSocket."""
+"""Sends changed parameters to the programs that listen by OSCQuery's WebSocket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_LISTENERS = 32
 
 
 class Listeners:
-    """Thread contract: everything on the web thread, in its event loop."""
+    """All connected programs. Thread contract: everything on the web thread, in its event loop."""
 
     def __init__(self, store: ParameterStore) -> None:
         self._store = store

@@ -12,9 +12,9 @@ from tpos_live.core.errors import reason
 log = logging.getLogger(__name__)
 
 MOST = 400
-"""Images that are kept; of more, those that were written first are removed."""
+"""Most images that are kept; the oldest ones are removed."""
 LARGEST = 200_000
-"""Bytes; a larger file is none of ours."""
+"""Bytes; a larger file is not one of these images."""
 _JPEG = b"\xff\xd8"
 
 
@@ -30,7 +30,7 @@ class LookImages:
         self._failed = False
 
     def get(self, key: str) -> bytes | None:
-        """None where there is none, or a damaged one."""
+        """The image of this key, JPEG; None if there is none, or if it is damaged."""
         try:
             image = (self._folder / f"{key}.jpg").read_bytes()
         except OSError:

@@ -25,12 +25,12 @@ from tpos_live.core.parameter_store import Snapshot
 
 ATTRIBUTES = ("ACCESS", "CONTENTS", "DESCRIPTION", "FULL_PATH", "RANGE", "TYPE", "UNIT", "VALUE")
 _TYPES = {"float": "f", "int": "i", "bool": "f", "text": "s", "choice": "i", "trigger": "N"}
-"""As they are sent: a switch is a float, a choice its number."""
+"""OSC type tag of each kind of parameter: a switch is sent as a float, a choice as its index."""
 _READ, _WRITE = 1, 2
 
 
 class QueryError(ValueError):
-    """What cannot be answered: one line."""
+    """A query that cannot be answered, in one line."""
 
 
 def host_info(name: str, osc_host: str, osc_port: int) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _attributes(p: Parameter, snapshot: Snapshot) -> dict[str, Any]:
         return {**found, "ACCESS": _WRITE}
     found |= {"ACCESS": _READ | _WRITE, "VALUE": [osc_value(p, snapshot[p.name])]}
     if p.kind == "choice":
-        # The words as texts of the proposal's VALS would need texts as values; numbers are what is sent.
+        # Indices, not words: VALS of the proposal lists values as they are sent.
         found["RANGE"] = [{"MIN": 0, "MAX": len(p.choices) - 1, "VALS": list(range(len(p.choices)))}]
         found["DESCRIPTION"] += ": " + ", ".join(f"{n} {word}" for n, word in enumerate(p.choices))
     elif p.kind == "bool":

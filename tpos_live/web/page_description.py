@@ -1,4 +1,4 @@
-"""What a page must know to draw its controls: the parameter table by groups, as plain data."""
+"""The parameter table by groups, as plain data, from which a page draws its controls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GROUPS = {
     "Walls": ("out.wall",),
     "MIDI": ("midi",),
 }
-"""Titles of groups, and the first word or two of the names that each holds; other names make groups of their own."""
+"""Groups by title: the first word or two words of their parameters' names. Other names get a group of their own."""
 
 
 def describe() -> dict[str, Any]:

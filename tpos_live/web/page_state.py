@@ -1,4 +1,4 @@
-"""What a page shows at one moment, and what has changed since another moment."""
+"""The state that pages show at one moment, and the changes since another state."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Line:
 
 @dataclass(frozen=True)
 class PageState:
-    """values: parameters by name. status: numbers and words by name. thumbnails: numbers by the look's name, another
-    one for each new image."""
+    """values: parameters by name. status: numbers and words by name. thumbnails: version of the image by the look's
+    name."""
 
     values: Mapping[str, Value]
     status: Mapping[str, float | str]
@@ -34,7 +34,7 @@ class PageState:
     lines: Sequence[Line] = ()
 
     def since(self, old: PageState | None) -> dict[str, Any]:
-        """What differs from `old`, as it is sent to a page; all of it for None, nothing is {}."""
+        """The changes since `old`, as they are sent to a page: all values for None, {} without a change."""
         news: dict[str, Any] = {}
         if values := _changed(self.values, old.values if old else {}):
             news["values"] = values
@@ -50,7 +50,7 @@ class PageState:
 
 
 def page_status(status: Status) -> dict[str, float | str]:
-    """The fields of the Status that pages show: the same as go out by OSC."""
+    """The fields of the Status that pages show: the same as are sent by OSC."""
     numbers: dict[str, float | str] = {name: _finite(number(status)) for name, (number, _) in NUMBERS.items()}
     return numbers | {name: word(status) for name, (word, _) in WORDS.items()}
 

@@ -1,4 +1,4 @@
-"""The pages that are open: each gets what has changed, and what it asks for is carried out."""
+"""The open pages: sends each one what has changed, and carries out its requests."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ log = logging.getLogger(__name__)
 
 MOST_PAGES = 32
 IN_FLIGHT = 2
-"""Images of the preview that a page has not shown yet; more would wait in buffers and be shown late."""
+"""Most images of the preview that a page has not shown yet; more would wait in buffers and be shown late."""
 
 
 class Page:
-    """One open page. seen: what it was sent last. in_flight: images of the preview that it has not shown."""
+    """One open page. seen: the state that it was sent last. in_flight: images of the preview that were sent and not yet
+    shown."""
 
     def __init__(self, connection: ServerConnection) -> None:
         self.connection = connection
@@ -46,7 +47,7 @@ class Pages:
         """state: what pages show now. look: begins and ends the preview."""
         self._store, self._state, self._look = store, state, look
         self._pages: set[Page] = set()
-        self._somebody = asyncio.Event()
+        self._has_pages = asyncio.Event()
         self._newest = PageState({}, {})
         self._image: bytes | None = None
         self._encoded: tuple[PageState | None, PageState | None, str] = (None, None, "")
@@ -54,10 +55,10 @@ class Pages:
         self.previewing = False
 
     async def run(self) -> None:
-        """Tell the pages what has changed, `connections.RATE` times a second; waits while none is open."""
+        """Update the pages `connections.RATE` times a second; waits while none is open."""
         guard = Guard(log, "the control page", logging.INFO)
         while True:
-            await self._somebody.wait()
+            await self._has_pages.wait()
             with guard:
                 self._newest = self._state()
             for page in self._pages:
@@ -74,7 +75,7 @@ class Pages:
         self._newest = self._state()
         self._pages.add(page)
         page.news.set()
-        self._somebody.set()
+        self._has_pages.set()
         sender = asyncio.create_task(self._send_news(page))
         try:
             await self._receive(page)
@@ -84,8 +85,8 @@ class Pages:
             sender.cancel()
             self._pages.discard(page)
             if not self._pages:
-                self._somebody.clear()
-            self._follow_lookers()
+                self._has_pages.clear()
+            self._update_preview()
 
     def show(self, image: bytes) -> None:
         """A new image of the preview, JPEG."""
@@ -107,22 +108,23 @@ class Pages:
             await asyncio.sleep(connections.PAUSE)
 
     def _note(self, page: Page, request: Request) -> None:
-        """What a request changes for its own page."""
+        """Carry out the part of a request that concerns its page: preview, and shown images."""
         if request.preview is not None:
             page.previewing, page.in_flight = request.preview, 0
-            self._follow_lookers()
+            self._update_preview()
         if request.shown:
             page.in_flight = max(page.in_flight - request.shown, 0)
             page.news.set()
 
-    def _follow_lookers(self) -> None:
+    def _update_preview(self) -> None:
+        """Begin the preview for the first page that shows it, end it after the last one."""
         wanted = any(page.previewing for page in self._pages)
         if wanted != self.previewing:
             self.previewing = wanted
             self._look(wanted)
 
     async def _send_news(self, page: Page) -> None:
-        """Send what has changed since the last time: a slow page gets less often more, and only the newest."""
+        """Send changes since the last message. A slow page gets fewer messages, each with the newest state."""
         with connections.sending(page.connection, "a control page"):
             await connections.send(page.connection, self._description)
             while True:
@@ -146,7 +148,7 @@ class Pages:
             await connections.send(page.connection, image)
 
     def _encode(self, old: PageState | None, new: PageState) -> str:
-        """News as JSON; pages that are in step share one text."""
+        """Changes as JSON; pages with the same state share one text."""
         if self._encoded[0] is not old or self._encoded[1] is not new or old is None:
             # As ASCII: half of a surrogate pair, as in a file's name that is no UTF-8, cannot be sent otherwise.
             self._encoded = old, new, json.dumps(new.since(old), separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""The preview of the output, and images of looks: small, composed and encoded on a thread of their own."""
+"""The preview of the output, and images of looks: composed small, and encoded, on a thread of their own."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ Size = tuple[int, int]
 _CORES = len(usable_cores())
 WIDTH = 320 if _CORES <= 4 else 480
 FPS = 6.0 if _CORES <= 2 else 10.0 if _CORES <= 4 else 15.0
-"""Of the preview. One image takes 4 ms of a core at 320x180. The engine computes on all cores, and its threads wait for
-each other: on two cores it would lose twice the share that the preview takes of one, at the same priority."""
+"""Frames per second of the preview. One image takes 4 ms of a core at 320x180. The engine computes on all cores, and
+its threads wait for each other: on two cores it would lose twice the share that the preview takes of one, at the same
+priority."""
 NICE = 10
-"""Of the preview's thread: it is to use what the engine's threads leave, while they wait for Python."""
+"""Niceness of the preview's thread: it uses processor time that the engine's threads leave while they wait for
+Python."""
 THUMBNAIL: Size = (160, 90)
 _QUALITY = 75
 _MOST_WAITING = 8
@@ -36,7 +38,7 @@ _MOST_WAITING = 8
 
 class Preview(OwnThread):
     """A context manager. It takes the record of what the display has drawn last, and composes it again, small, on the
-    CPU: neither the display nor the render thread does anything for it. It works only while somebody looks.
+    CPU: neither the display nor the render thread does anything for it. It works only while a page shows the preview.
 
     Thread contract: any thread may call `look` and `draw`; `deliver` and the functions given to `draw` are called on
     the preview's thread.
@@ -64,8 +66,8 @@ class Preview(OwnThread):
             self._change.notify()
 
     def draw(self, done: Callable[[bytes], None]) -> None:
-        """Make a thumbnail of what is shown now, as it looks without blackout and at full level, and pass it to `done`.
-        Of too many at once the oldest are dropped."""
+        """Make a thumbnail of what is shown now, without blackout and at full level, and pass it to `done`, JPEG. Above
+        _MOST_WAITING requests the oldest are dropped."""
         shown = self._shown()
         if shown is None or not shown.started:
             return
@@ -97,7 +99,7 @@ class Preview(OwnThread):
     def _compose(self, shown: DisplayFrame, size: Size) -> bytes:
         from PIL import Image
 
-        # Without the frame before: at this rate a blend of both is not seen, and costs twice as much.
+        # Without the previous frame: at this rate a blend is not visible, and takes twice as long.
         pixels = self._compositor(size).compose(replace(shown.postfx, mix=1.0), shown.newest)
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)

@@ -1,4 +1,4 @@
-"""What a page asks for: a message of JSON to a request, and its effect on the parameters."""
+"""Requests of pages: parses messages in JSON, and applies them to the parameters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class RequestError(ValueError):
 @dataclass(frozen=True)
 class Request:
     """values: parameters to set as one change. triggers: to fire. key: pressed on the page, "" for none. preview: begin
-    or end it, None = neither. shown: the page has shown so many more images of the preview."""
+    or end it, None = neither. shown: number of images of the preview that the page has shown
+    since its last message."""
 
     values: dict[str, Value] = field(default_factory=dict)
     triggers: tuple[str, ...] = ()
@@ -56,7 +57,7 @@ def read(message: str | bytes) -> Request:
 
 
 def carry_out(request: Request, store: ParameterStore) -> None:
-    """The part of a request that concerns the parameters. Any thread may call it."""
+    """Apply values, triggers and key of a request to the parameters. Any thread may call it."""
     if request.values:
         store.update(request.values)
     for name in request.triggers:

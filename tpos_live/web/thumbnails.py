@@ -1,4 +1,4 @@
-"""Images of looks: made when a look is stored, and of one without an image once it has been shown for a while."""
+"""Images of looks: made when a look is stored, and, for a look without one, once it has been shown for a while."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from tpos_live.web.look_images import LookImages
 SHIPPED = Path(__file__).with_name("thumbnails")
 """Images of the looks that come with the program, by `look_key`."""
 _SETTLED = 2.0
-"""Seconds after the end of a fade until a look is shown as it is."""
+"""Seconds after the end of a fade until the image of a look has settled."""
 
 
 class Thumbnails:
-    """Thread contract: any thread may call any method, and read `numbers`, which is replaced as a whole."""
+    """The images of a show's looks. Thread contract: any thread may call any method, and read `numbers`, which is
+    replaced as a whole."""
 
     def __init__(
         self, draw: Callable[[Callable[[bytes], None]], None], show: Show, kept: LookImages | None = None
@@ -32,7 +33,7 @@ class Thumbnails:
         self._kept = kept
         self._images = {look.name: image for look in show.looks if (image := self._known(look))}
         self.numbers: Mapping[str, int] = dict.fromkeys(self._images, 1)
-        """By the look's name, for looks that have an image; another number for each new one."""
+        """Version of the image by the look's name, for looks that have an image."""
         self._recalled, self._since = "", 0.0
 
     def image(self, name: str) -> bytes | None:
@@ -61,7 +62,7 @@ class Thumbnails:
             self._make(recalled)
 
     def _known(self, look: Look) -> bytes | None:
-        """One's own image of a look, or the shipped one."""
+        """The image of a look that an earlier show has made, or the shipped one."""
         key = look_key(look)
         own = self._kept.get(key) if self._kept is not None else None
         return own or _shipped().get(key)
@@ -81,7 +82,7 @@ class Thumbnails:
 
 
 def look_key(look: Look) -> str:
-    """Name of the file of a shipped look's image: a hash of what the look holds."""
+    """Name of the file of a look's image, without suffix: a hash of the look's values."""
     return hashlib.sha256(json.dumps(dict(look.values), sort_keys=True).encode()).hexdigest()[:16]
 
 
