@@ -1,1 +1,1 @@
-"""What runs the UNet and the decoder: PyTorch, OpenVINO, CUDA graphs, compiled, TensorRT."""
+"""Backends, which run the UNet and the decoder: PyTorch, OpenVINO, CUDA graphs, torch.compile, TensorRT."""

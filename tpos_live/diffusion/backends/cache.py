@@ -1,7 +1,7 @@
-"""The cache of compiled engines: where one lies, how it is made, and what is removed.
+"""The cache of compiled engines: the path of each entry, how it is built, and when it is removed.
 
-An engine that was trained or fetched anew, another size, another version of a library: each leaves a folder of tens
-of megabytes behind that nothing will ever ask for again. So does a process that is killed while it makes one.
+A new version of an engine, another size, another version of a library: each makes an older folder of tens of megabytes
+useless. A process that is killed while it builds one leaves a useless folder too.
 """
 
 from __future__ import annotations
@@ -29,37 +29,36 @@ if TYPE_CHECKING:  # it imports torch, which takes seconds
     from tpos_live.diffusion.model.engine import Engine
 
 KEEP = 4
-"""Folders that stay whatever they are: those that were used last."""
+"""Number of most recently used folders that are never removed."""
 RECENT = 7 * 86_400.0
-"""Seconds since its last use in which a folder stays: a show may be running on it."""
+"""Seconds after its last use in which a folder is not removed: a show may be using it."""
 
 STALE = 86_400.0
-"""Seconds after which what is half made is removed: until then the next start goes on with it."""
+"""Seconds after which a partial folder is removed; until then the next start continues it."""
 _MAKING, _GONE = ".making-", ".gone-"
 
 
 @dataclass(frozen=True)
 class CompileCache:
-    """What one backend has compiled: a folder for each key of all that it depends on."""
+    """The cache of one backend: a folder for each key, which is a hash of everything that the content depends on."""
 
     name: str
-    """Of its folder in the user's cache."""
+    """Name of its folder in the user's cache."""
     sidecar: str
-    """The JSON file that makes a folder whole, written last."""
+    """The JSON file that marks a folder as complete; written last."""
     builder: str
-    """The module whose `main(arguments)` compiles, in a child process: a crash there must not end a show."""
+    """The module whose `main(arguments)` compiles, in a child process, because a crash there must not end a show."""
     limit: float
-    """Seconds after which compiling is given up."""
+    """Timeout for compiling in seconds."""
     prune: bool = True
-    """Whether folders that nothing will ask for again are removed; their sidecars then say "engine" and "weights" (see
-    `prune_cache`)."""
+    """Whether useless folders are removed; their sidecars then have "engine" and "weights" (see `prune_cache`)."""
 
     def folder(self, parts: Sequence[object]) -> Path:
-        """Where what depends on `parts` (JSON values) lies, or will lie."""
+        """The folder for a key made of `parts` (JSON values); it may not exist."""
         return cache_dir() / self.name / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
     def is_whole(self, folder: Path) -> bool:
-        """Whether a folder is there and complete; False where the cache cannot be read."""
+        """Whether a folder exists and is complete; False where the cache cannot be read."""
         try:
             return (folder / self.sidecar).exists()
         except OSError:
@@ -74,10 +73,10 @@ class CompileCache:
         needed: int | None = None,
         on_line: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Run the builder, which makes `folder`, in a child process; minutes.
+        """Run the builder, which makes `folder`, in a child process; takes minutes.
 
-        failed: what to say where it fails, with {} for the reason. needed: bytes on the disk, those of the engine's
-        weights by default. on_line: gets the child's lines. Raises NotReady.
+        failed: the message for a failure, with {} for the reason. needed: bytes on the disk, None = the size of the
+        engine's weights. on_line: called with each line of the child's output. Raises NotReady.
         """
         weights = sum(path.stat().st_size for path in engine.weight_files)
         check_writable(folder.parent, weights if needed is None else needed)
@@ -90,10 +89,10 @@ class CompileCache:
 
     @contextmanager
     def making(self, folder: Path) -> Iterator[Path]:
-        """The folder in which `folder` is made; renamed to it at the end, at once: nobody ever sees half of it."""
+        """A temporary folder, renamed to `folder` at the end, so that no process ever sees a partial one."""
         with work_folder(folder) as work:
             yield work
-            if not self.is_whole(folder):  # what could not be removed when it was found damaged
+            if not self.is_whole(folder):  # a damaged one, which could not be removed before
                 remove(folder)
             try:
                 work.rename(folder)
@@ -102,32 +101,32 @@ class CompileCache:
                     raise
 
     def discard(self, folder: Path) -> None:
-        """Remove a damaged folder. Its sidecar goes first: a folder that cannot be removed (on Windows while a file in
-        it is open) is not whole any more, so it is made again."""
+        """Remove a damaged folder, its sidecar first. If the rest cannot be removed (on Windows while a file in it is
+        open), the folder no longer counts as complete and is built again."""
         with suppress(OSError):
             (folder / self.sidecar).unlink()
         remove(folder)
 
     def write(self, folder: Path, facts: Mapping[str, Any]) -> None:
-        """Write the sidecar, whole or not at all, once what it makes whole is on the disk."""
+        """Write the sidecar atomically, after the folder's content is on the disk."""
         folder_to_disk(folder)
         write_text(folder / self.sidecar, json.dumps(facts, indent=1))
 
     def read(self, folder: Path) -> dict[str, Any]:
-        """The sidecar, marked as used now. Raises OSError or ValueError."""
+        """The content of the sidecar, which is marked as used now. Raises OSError or ValueError."""
         facts = json.loads((folder / self.sidecar).read_text(encoding="utf-8"))
         mark_used(folder / self.sidecar)
         return dict(facts)
 
 
 def sources(engine: Engine) -> dict[str, str]:
-    """What a sidecar says of its engine, for `prune_cache`."""
+    """The entries "engine" and "weights" of a sidecar, for `prune_cache`."""
     return {"engine": str(engine.folder.resolve()), "weights": engine.weights_hash}
 
 
 def sums(folder: Path, sidecar: str) -> dict[str, str]:
-    """SHA-256 of what lies in a folder of the cache, by path in it, for a sidecar that is not written yet. Files of
-    locks, which come and go, do not count. Raises OSError."""
+    """SHA-256 of all files in a folder of the cache by relative path, without the sidecar and without lock files.
+    Raises OSError."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix != ".lock" and path != folder / sidecar:
@@ -137,15 +136,15 @@ def sums(folder: Path, sidecar: str) -> dict[str, str]:
 
 
 def damaged_file(folder: Path, sidecar: str, expected: Mapping[str, str]) -> str:
-    """The first file that is missing or is not what `sums` has seen; "" for none. Others may have come since. Raises
+    """The first file of `expected` (from `sums`) that is missing or has changed; "" if there is none. Raises
     OSError."""
     found = sums(folder, sidecar)
     return next((name for name, sum_of in expected.items() if found.get(name) != sum_of), "")
 
 
 def remove(folder: Path) -> bool:
-    """Remove a folder of the cache. It is renamed first, at once: nobody ever sees half an engine. False where it
-    stays, as one does on Windows that is open."""
+    """Remove a folder of the cache; False where that is impossible, on Windows while a file in it is open. The folder
+    is renamed first, so that no process sees a partial one."""
     away = folder.with_name(f"{_GONE}{folder.name}-{os.getpid()}")
     try:
         folder.rename(away)
@@ -156,7 +155,7 @@ def remove(folder: Path) -> bool:
 
 
 def check_writable(folder: Path, needed: int) -> None:
-    """Make a folder of the cache, for `needed` bytes. Raises NotReady with the remedy where that is impossible."""
+    """Create a folder of the cache and check for `needed` free bytes. Raises NotReady with the remedy if that fails."""
     remedy = "no faster backend can be made; set TPOS_LIVE_CACHE to another folder"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -170,9 +169,9 @@ def check_writable(folder: Path, needed: int) -> None:
 
 @contextmanager
 def work_folder(target: Path) -> Iterator[Path]:
-    """The folder in which `target` is made, to be renamed to it: what a process that was killed has left, or a new one.
+    """A temporary folder for building `target`: the one that a killed process has left, or a new one.
 
-    Where this process is killed, it stays for the next one; where the work fails, it is removed.
+    It is removed if the work fails. It stays for the next process if this process is killed.
     """
     work = target.with_name(f"{_MAKING}{target.name}-{os.getpid()}")
     for left in target.parent.glob(f"{_MAKING}{target.name}-*"):
@@ -189,7 +188,7 @@ def work_folder(target: Path) -> Iterator[Path]:
 
 
 def remove_partial(cache: Path, now: float | None = None) -> None:
-    """Remove what is half made or half removed in `cache`, and STALE; never fails. now: seconds since 1970."""
+    """Remove partial folders older than STALE from `cache`; never fails. now: seconds since 1970."""
     now = time.time() if now is None else now
     with suppress(OSError):
         for path in [*cache.glob(f"{_MAKING}*"), *cache.glob(f"{_GONE}*")]:
@@ -198,7 +197,7 @@ def remove_partial(cache: Path, now: float | None = None) -> None:
 
 
 def mark_used(sidecar: Path) -> None:
-    """Note that what lies beside `sidecar` is used now. A cache that cannot be written is not worth a word."""
+    """Mark the folder of `sidecar` as used now. A cache that cannot be written is ignored."""
     try:
         os.utime(sidecar)
     except OSError:
@@ -206,14 +205,13 @@ def mark_used(sidecar: Path) -> None:
 
 
 def prune_cache(cache: Path, sidecar: str, weights: dict[str, str], now: float | None = None) -> list[Path]:
-    """Remove the folders of `cache` that are of no use; which ones.
+    """Remove useless folders of `cache`; the removed ones.
 
-    sidecar: the file that makes a folder whole; its "engine" is the engine's folder, its "weights" their hash.
-    weights: by engine folder, the hash of those engines that are known to be right. now: seconds since 1970.
+    sidecar: the file that marks a folder as complete; its "engine" is the engine's folder, its "weights" their hash.
+    weights: by engine folder, the current hash where it is known. now: seconds since 1970.
 
-    Removed is what was not used for RECENT, is not among the KEEP used last, and belongs to an engine that is gone or
-    has other weights now, or says of nothing what it belongs to. A folder that is open on Windows cannot be renamed
-    and stays.
+    A folder is removed if it was not used for RECENT seconds, is not among the KEEP most recently used, and its engine
+    does not exist any more, has other weights now, or is not named. Folders that are open on Windows stay.
     """
     now = time.time() if now is None else now
     remove_partial(cache, now)
@@ -240,7 +238,7 @@ def _last_use(path: Path, sidecar: str) -> float:
 
 
 def _wanted(sidecar: Path, weights: dict[str, str]) -> bool:
-    """Whether an engine still uses what lies beside `sidecar`."""
+    """Whether an engine still uses the folder of `sidecar`."""
     try:
         facts = json.loads(sidecar.read_text(encoding="utf-8"))
         engine, made_of = str(facts["engine"]), str(facts["weights"])

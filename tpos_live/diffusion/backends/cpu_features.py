@@ -1,4 +1,4 @@
-"""What this CPU can do."""
+"""Which instructions this CPU has for bfloat16; the backends choose their precision by it."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def bfloat16_is_faster() -> bool:
 
 
 def _says(check: str) -> bool:
-    """What PyTorch says of the CPU; no where it does not know the question."""
-    found = getattr(torch.cpu, check, None)
-    return bool(found()) if found is not None else False
+    """The result of a check in torch.cpu; False where this PyTorch does not have it."""
+    function = getattr(torch.cpu, check, None)
+    return bool(function()) if function is not None else False
 
 
 def _is_intel() -> bool:

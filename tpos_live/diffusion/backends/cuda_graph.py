@@ -1,4 +1,4 @@
-"""CUDA graphs: PyTorch's own networks, a whole frame in one launch."""
+"""Backend `cuda-graph`: PyTorch's own networks in captured CUDA graphs, two launches a frame (see `captured`)."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def is_available(name: str, device: str) -> tuple[bool, str]:
 
 
 def load(name: str, request: BackendRequest) -> CapturedBackend:
-    """The backend, its first frame compared with eager's. Raises NotReady with one line."""
-    eager = EagerBackend(request.engine)  # first: it lays out the engine's own networks
+    """The backend, after comparing its first frame with eager's. Raises NotReady with one line."""
+    eager = EagerBackend(request.engine)  # first, because it changes the networks' memory format
     made = CapturedBackend(name, request, networks(request.engine))
     verify_captured(made, eager, request)
     return made
 
 
 def networks(engine: Engine) -> tuple[Unet, Decoder]:
-    """The engine's own networks as CapturedPipeline wants them, in the precision they were loaded in.
+    """The engine's networks as functions for CapturedPipeline, in the precision in which they were loaded.
 
-    On a card the products of the UNet's attention are joined for good (see `joined`).
+    On a card the UNet's projections are fused, permanently (see `fuse_projections`).
     """
     if engine.device.type == "cuda":
         fuse_projections(getattr(engine.unet, "unet", engine.unet))
@@ -40,7 +40,7 @@ def networks(engine: Engine) -> tuple[Unet, Decoder]:
         return output.float()  # type: ignore[no-any-return]
 
     def decoder(latent: torch.Tensor) -> torch.Tensor:
-        half = next(vae.decoder.parameters()).dtype  # eager may have made the decoder's another one
+        half = next(vae.decoder.parameters()).dtype  # eager may have changed the decoder's dtype
         return vae.decode((latent * scale).to(half), return_dict=False)[0]  # type: ignore[no-any-return]
 
     return unet, decoder

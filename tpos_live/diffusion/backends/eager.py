@@ -1,4 +1,4 @@
-"""PyTorch without a compiler."""
+"""Backend `eager`: PyTorch without a compiler, the reference for all other backends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tpos_live.diffusion.model.engine import Engine
 
 
 def is_available(_name: str, _device: str) -> tuple[bool, str]:
-    """It always is."""
+    """Always available."""
     return True, ""
 
 
@@ -22,10 +22,10 @@ def load(name: str, request: BackendRequest) -> Backend:
 
 
 class EagerBackend(Backend):
-    """PyTorch as it is: works everywhere.
+    """PyTorch without a compiler; works everywhere.
 
-    On a CPU the decoder runs channels-last, and in bfloat16 where the CPU multiplies it natively; the
-    unet stays in float32, where small batches gain nothing from either (measured; see `bench`).
+    On a CPU the decoder runs channels-last, and in bfloat16 where that is faster. The UNet stays in float32, because
+    small batches gain nothing from either (measured; see `bench`).
     """
 
     name = "eager"
@@ -40,7 +40,7 @@ class EagerBackend(Backend):
         if engine.device.type == "cpu":
             keep_pages()
         if engine.device.type == "cpu" and bfloat16_is_faster():
-            torch.nn.Module.to(engine.vae, torch.bfloat16)  # the class's own `to` warns of what is meant
+            torch.nn.Module.to(engine.vae, torch.bfloat16)  # diffusers' own `to` would warn
             self._decoder_dtype = torch.bfloat16
         elif engine.device.type == "cuda":
             engine.unet.to(memory_format=torch.channels_last)

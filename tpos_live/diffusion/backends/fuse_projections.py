@@ -1,14 +1,14 @@
-"""The products of a UNet's attention joined into fewer and larger ones, for a card that is not filled by small ones.
+"""Fuses the projections of a UNet into fewer and larger matrix products, for a card that small ones do not fill.
 
-At one frame a time most matrix products of a UNet are so small that they cost their start. Three kinds can be joined
-without changing what is computed:
+At batch size 1 most matrix products of a UNet are so small that launching them dominates. Three kinds can be fused
+without changing the result:
 
-- query, key and value of a self-attention are one product of the same input;
-- keys and values of all cross-attentions are one product of the tokens, made before the first of them is needed;
-- the projections of the time embedding, one a residual block, are one product of it.
+- query, key and value of a self-attention: one product of the same input;
+- keys and values of all cross-attentions: one product of the tokens, computed before the first cross-attention;
+- the time embedding's projections, one for each residual block: one product of the embedding.
 
-The joined weights are the memory that the old parameters are views of: nothing lies in memory twice, and who writes to
-a weight in place, as a live LoRA does, writes to both.
+The old parameters become views of the fused weights. So no weight lies in memory twice, and a write to a weight in
+place, as a live LoRA does it, changes both.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import torch.nn.functional as F
 
 
 def fuse_projections(unet: torch.nn.Module) -> bool:
-    """Join the products of a UNet2DConditionModel in place, once; False where its parts are of other kinds.
+    """Fuse the projections of a UNet2DConditionModel in place, once; False where its layers are of unsupported kinds.
 
-    Its arguments and results stay what they were, to rounding.
+    Its arguments stay the same, and so do its results except for rounding.
     """
     from diffusers.models.attention_processor import Attention
     from diffusers.models.resnet import ResnetBlock2D
@@ -48,7 +48,7 @@ def fuse_projections(unet: torch.nn.Module) -> bool:
         first += 2 * width
     unet.process_encoder_hidden_states = MethodType(_project_tokens, unet)  # type: ignore[assignment]
     blocks = [module for module in unet.modules() if isinstance(module, ResnetBlock2D)]
-    # Where more is added to the embedding of the time, the projections cannot go before that.
+    # Where another embedding is added to the time embedding, the projections must follow that sum.
     alone = not (config.addition_embed_type or config.class_embed_type or config.time_embedding_act_fn)
     if alone and all(map(_timed, blocks)):
         _join_time(unet, blocks)
@@ -56,7 +56,7 @@ def fuse_projections(unet: torch.nn.Module) -> bool:
 
 
 def _plain(attention: Any) -> bool:
-    """Whether an attention is nothing but three projections, the attention and one projection."""
+    """Whether an attention consists only of three projections, the attention itself and one output projection."""
     layers = (attention.to_q, attention.to_k, attention.to_v)
     extras = (attention.spatial_norm, attention.group_norm, attention.norm_q, attention.norm_k, attention.norm_cross)
     return (
@@ -73,7 +73,7 @@ def _timed(block: Any) -> bool:
 
 
 def _one(*layers: torch.nn.Linear, of: str = "weight") -> torch.Tensor:
-    """The layers' weights, or biases, below each other; the layers' own become views of it."""
+    """The layers' weights, or biases, concatenated by rows; the layers' own parameters become views of the result."""
     joined = torch.cat([getattr(layer, of).detach() for layer in layers])
     rows = [len(getattr(layer, of)) for layer in layers]
     for layer, part in zip(layers, joined.split(rows), strict=True):
@@ -93,7 +93,7 @@ def _attend(attention: Any, query: torch.Tensor, key: torch.Tensor, value: torch
 
 
 class SelfAttention:
-    """Processor of an attention whose `joined` weights give query, key and value, [3 * width, width]."""
+    """Attention processor that computes query, key and value by the fused weights `joined`, [3 * width, width]."""
 
     def __call__(self, attention: Any, hidden_states: torch.Tensor, *_rest: Any, **_more: Any) -> torch.Tensor:
         """hidden_states: [B, rows, width], the result too."""
@@ -101,10 +101,10 @@ class SelfAttention:
 
 
 class CrossAttention:
-    """Processor of an attention whose keys and values stand ready in the projected tokens."""
+    """Attention processor that takes its keys and values from the projected tokens."""
 
     def __init__(self, first: int, width: int) -> None:
-        """first: column of its keys. width: of keys and of values, which follow them."""
+        """first: first column of its keys. width: of the keys, and of the values, which follow them."""
         self.first, self.width = first, width
 
     def __call__(
@@ -117,7 +117,7 @@ class CrossAttention:
 
 
 def _project_tokens(unet: Any, encoder_hidden_states: torch.Tensor, added_cond_kwargs: object = None) -> torch.Tensor:
-    """In the place of what a UNet does to tokens before its blocks get them: keys and values of all that ask."""
+    """Replaces the UNet's `process_encoder_hidden_states`: computes keys and values of all cross-attentions."""
     return F.linear(encoder_hidden_states, unet.joined_tokens)
 
 
@@ -131,7 +131,7 @@ def _join_time(unet: Any, blocks: list[Any]) -> None:
 
 
 class FusedTimeProjections(torch.nn.Module):
-    """The time embedding, and all residual blocks' projections of it."""
+    """The time embedding, followed by all residual blocks' projections of it."""
 
     weight: torch.Tensor
     bias: torch.Tensor
@@ -148,7 +148,7 @@ class FusedTimeProjections(torch.nn.Module):
 
 
 class Columns(torch.nn.Module):
-    """In the place of a block's projection: its columns of the joined one."""
+    """Replaces a block's projection: selects its columns of the fused one."""
 
     def __init__(self, first: int, width: int) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""OpenVINO: two to three times faster than eager PyTorch on a CPU, and optional; on an Intel GPU or NPU too, where one
-is faster (see `openvino_device`).
+"""Backend `openvino` (optional): two to three times faster than eager PyTorch on a CPU. It uses an Intel GPU or NPU
+where that is faster (see `openvino_device`).
 
-Networks are converted once, in a child process (conversion holds the interpreter for long, and its
-usage statistics are blocked there), and kept in the user's cache folder under a key of everything they
-depend on. A conversion counts only if its frame equals eager's (see `parity`). The child ends with the show; the
-networks that are finished by then are kept, and the next start goes on with the others.
+Networks are converted once, in a child process: conversion holds Python's interpreter lock for long, and OpenVINO's
+usage statistics are blocked there. They are kept in the user's cache folder under a key of everything they depend on.
+A conversion is used only if its frame matches eager's (see `parity`). The child ends with the show; networks that are
+finished by then are kept, and the next start converts the others.
 """
 
 from __future__ import annotations
@@ -43,13 +43,14 @@ from tpos_live.diffusion.model.engine import load_engine
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-"""Counts changes of what is converted."""
+"""Version of the conversion; part of the cache key."""
 CACHE = CompileCache("openvino", "openvino.json", __name__, limit=600.0)
 KEEP_COMPILED = 256 << 20
-"""Bytes of a UNet up to which what OpenVINO compiles is kept too: reading it takes half of the time of compiling."""
+"""Size of a UNet in bytes up to which OpenVINO's compiled model is cached too: loading it takes half as long as
+compiling."""
 _SNIPPETS = "SNIPPETS_MODE"
-"""Its property for kernels that it writes itself. In single precision (CPUs that do not multiply bfloat16) those of
-Ember's attention crash the process that compiles them, in 2026.2 to 2026.4 at least."""
+"""OpenVINO's property for its just-in-time kernels. In single precision (on CPUs without bfloat16) those of Ember's
+attention crash the process while it compiles, at least in 2026.2 to 2026.4."""
 
 
 def is_available(_name: str, device: str) -> tuple[bool, str]:
@@ -62,23 +63,23 @@ def is_available(_name: str, device: str) -> tuple[bool, str]:
 
 
 def folder(request: BackendRequest) -> Path:
-    """Where the converted engine lies, or will lie."""
+    """The cache folder of the converted engine; it may not exist."""
     engine = request.engine
     parts = [FORMAT, engine.weights_hash, engine.schedule.prediction, *request.size, request.sequence_length]
     parts += [torch.__version__, importlib.metadata.version("openvino")]
-    if not bfloat16_is_faster():  # one in bfloat16 of another machine can crash the process here
+    if not bfloat16_is_faster():  # a bfloat16 model of another machine can crash the process here
         parts.append("f32")
     return CACHE.folder(parts)
 
 
 def is_prepared(request: BackendRequest) -> bool:
-    """Whether the converted engine lies in the cache, and its device is known."""
+    """Whether the converted engine is in the cache and its devices are measured."""
     place = folder(request)
     return CACHE.is_whole(place) and not unmeasured(request.openvino_device, list_devices(_core()), place)
 
 
 def prepare(request: BackendRequest) -> None:
-    """Convert an engine and measure the devices, unless that was done; takes up to minutes: call it on a worker or
+    """Convert an engine and measure the devices, unless done before. Takes up to minutes: call it on a worker thread or
     before a show.
 
     Raises NotReady with the reason.
@@ -131,10 +132,10 @@ class OpenVinoBackend(Backend):
     weights_frozen = True
 
     def __init__(self, place: Path, precision: str, threads: int = 0, device: str = CPU) -> None:
-        """precision: "bf16", "f16" or "f32". threads: of the CPU, 0 = OpenVINO's choice. device: as OpenVINO names it.
-        Raises RuntimeError where the device cannot compile the networks."""
+        """place: the cache folder. precision: "bf16", "f16" or "f32". threads: on the CPU, 0 = OpenVINO's choice.
+        device: OpenVINO's name. Raises RuntimeError where the device cannot compile the networks."""
         self.name = "openvino" if device == CPU else f"openvino on {device}"
-        self.torch_threads = 1  # two pools of threads on the same cores wait for each other
+        self.torch_threads = 1  # two thread pools on the same cores wait for each other
         self.precision = precision
         self._place, self._device, self._options = place, device, _options(precision, threads, device)
         core = _core()
@@ -146,13 +147,13 @@ class OpenVinoBackend(Backend):
         self._decoder = _compiled(core, str(place / "decoder.xml"), self._options, device)
 
     def prepare_batch_size(self, count: int, wait: bool = False) -> str:
-        """Compile the UNet for another batch size, on a thread. `predict` takes 1 and each size that is compiled."""
+        """As `Backend.prepare_batch_size`: compiles the UNet for another batch size on a thread."""
         if count in self._unets:
             return ""
         if count in self._failed:
             return self._failed[count]
         if count not in self._compiling:
-            # No daemon: a process that ends while OpenVINO compiles would be aborted by it.
+            # Not a daemon thread: OpenVINO aborts a process that ends while it compiles.
             self._compiling[count] = threading.Thread(target=self._compile, args=(count,), name="unet")
             self._compiling[count].start()
         if wait:
@@ -200,7 +201,8 @@ def _options(precision: str, threads: int, device: str = CPU) -> dict[str, Any]:
 
 
 def _compiled(core: Any, model: Any, options: dict[str, Any], device: str = CPU) -> Any:
-    """What runs a model, or a file of one, on a device."""
+    """An inference request for a model, or the path of one, on a device. Tries again with the just-in-time kernels
+    where this OpenVINO does not know their property."""
     try:
         return core.compile_model(model, device, options).create_infer_request()
     except RuntimeError as error:
@@ -211,8 +213,8 @@ def _compiled(core: Any, model: Any, options: dict[str, Any], device: str = CPU)
 
 @torch.inference_mode()
 def convert(request: BackendRequest, work: Path) -> None:
-    """Write UNet, decoder and sidecar to `work`, but for networks that are there. Raises NotReady if the frame is not
-    eager's."""
+    """Write UNet, decoder and sidecar to `work`, except networks that are there already. Raises NotReady if the frame
+    does not match eager's."""
     import openvino
 
     engine = request.engine
@@ -241,7 +243,7 @@ def _convert_to(target: Path, request: BackendRequest) -> None:
 
 @torch.inference_mode()
 def _measure(place: Path, request: BackendRequest, device: str) -> None:
-    """Measure a device on the engine that is converted at `place`, and keep the result there."""
+    """Measure a device with the converted engine at `place`, and write the result there."""
     engine, threads = request.engine, request.threads
     reference = TracedNetworks(TracedUnet(engine).eval(), TracedDecoder(engine).eval())
     on_cpu = device == CPU
@@ -257,11 +259,12 @@ def _measure(place: Path, request: BackendRequest, device: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """The child process: FOLDER WIDTH HEIGHT TOKENS THREADS TARGET DEVICE. DEVICE: to measure; "" = to convert."""
+    """Entry of the child process: FOLDER WIDTH HEIGHT TOKENS THREADS TARGET DEVICE. It measures DEVICE, or converts
+    where DEVICE is ""."""
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # no usage statistics
     place, width, height, tokens, threads, target, device = arguments
     if hasattr(os, "nice"):
-        os.nice(10)  # a show may be drawing on the same cores
+        os.nice(10)  # a show may be using the same cores
 
     def work() -> None:
         request = BackendRequest(load_engine(Path(place), "cpu"), (int(width), int(height)), int(tokens), int(threads))

@@ -1,9 +1,8 @@
 """Which device OpenVINO runs an engine on: the CPU, an Intel GPU, an NPU.
 
-"auto" takes the device that generates a frame in the shortest time, of those whose frame equals eager's. Every device
-is measured once, in a child process (a driver may crash), and the result lies beside the converted engine, whose
-folder depends on the engine, its size and OpenVINO's version. Another list of devices is measured anew. Where there is
-a CPU alone nothing is measured.
+"auto" takes the fastest device of those whose frame matches eager's. Every device is measured once, in a child process
+(a driver may crash), and the result is stored beside the converted engine, whose folder depends on the engine, its size
+and OpenVINO's version. A change of the list of devices invalidates all results. With a CPU alone nothing is measured.
 """
 
 from __future__ import annotations
@@ -27,14 +26,15 @@ FILE = "devices.json"
 RETRY = 7 * 86_400.0
 """Seconds after which a device that failed is tried again: a driver may have been updated."""
 PRECISIONS = ("f16", "f32")
-"""Tried in this order on a device that is no CPU: the first whose frame equals eager's is used."""
+"""Precisions for devices other than the CPU, in this order: the first whose frame matches eager's is used."""
 MOST_RUNS, LONGEST = 10, 3.0
-"""Frames and seconds after which a measurement ends."""
+"""Most frames and seconds of a measurement."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one device did. ms: time of a frame. reason: why it is not used, "" where it is. at: seconds since 1970."""
+    """Measurement of one device. ms: time for a frame. parity_db: PSNR against eager. reason: why the device cannot be
+    used, "" if it can. at: seconds since 1970."""
 
     ms: float = 0.0
     precision: str = ""
@@ -45,8 +45,8 @@ class Result:
 
 @dataclass(frozen=True)
 class Choice:
-    """The device to use. precision: "" on the CPU, where the conversion says it. reason: why not the device that was
-    asked for, one line; "" where it is that one."""
+    """The device to use. precision: "" on the CPU, where the conversion's sidecar has it. reason: why the requested
+    device is not used, one line; "" if it is."""
 
     device: str = CPU
     precision: str = ""
@@ -54,7 +54,7 @@ class Choice:
 
 
 def list_devices(core: Any) -> dict[str, str]:
-    """The devices that OpenVINO finds, "GPU" or "GPU.0" and so on, with their full names."""
+    """The devices that OpenVINO finds (such as "GPU" or "GPU.0") with their full names."""
     found = {}
     for device in core.available_devices:
         found[device] = device
@@ -74,7 +74,7 @@ def is_present(device: str, devices: Mapping[str, str]) -> bool:
 def unmeasured(
     wanted: str, devices: Mapping[str, str], place: Path, now: Callable[[], float] = time.time
 ) -> tuple[str, ...]:
-    """The devices to measure before `choose_device` can choose.
+    """The devices that must be measured before `choose_device`: those without a result, or with an old failure.
 
     wanted: "auto", or a device's name. place: folder of the converted engine. now: seconds since 1970.
     """
@@ -103,7 +103,7 @@ def choose_device(wanted: str, devices: Mapping[str, str], place: Path) -> Choic
 
 
 def read_results(place: Path, devices: Mapping[str, str]) -> dict[str, Result]:
-    """What was measured with this list of devices; nothing where the file is missing, damaged or of another list."""
+    """Results by device; empty where the file is missing, damaged or was measured with another list of devices."""
     try:
         data = json.loads((place / FILE).read_text(encoding="utf-8"))
         return {name: Result(**row) for name, row in data["results"].items()} if data["devices"] == devices else {}
@@ -112,7 +112,7 @@ def read_results(place: Path, devices: Mapping[str, str]) -> dict[str, Result]:
 
 
 def keep_result(place: Path, devices: Mapping[str, str], device: str, result: Result) -> None:
-    """Write one device's result to the others'."""
+    """Add one device's result to the file."""
     rows = {**read_results(place, devices), device: result}
     data = {"devices": dict(devices), "results": {name: asdict(row) for name, row in rows.items()}}
     write_text(place / FILE, json.dumps(data, indent=1))
@@ -126,10 +126,10 @@ def measure(
     precisions: tuple[str, ...] = PRECISIONS,
     busy_threads: int = 0,
 ) -> Result:
-    """Time a frame on a device, at the first of `precisions` whose frame equals that of `reference`.
+    """Time a frame on a device, at the first of `precisions` whose frame matches that of `reference`.
 
-    load: makes what draws, at a precision. busy_threads: of a CPU, which other work shares: the processor time of its
-    threads counts where that is less than the time that passed.
+    load: makes the backend at a precision. busy_threads: number of CPU threads, which other programs may slow down: the
+    processor time per thread is used where it is below the elapsed time. 0 for other devices.
     """
     example, reasons = Example.of(request), []
     expected = example.draw(reference)
@@ -140,7 +140,7 @@ def measure(
         except NotReady as error:
             reasons.append(str(error))
             continue
-        except RuntimeError as error:  # what OpenVINO raises where a device cannot compile a network
+        except RuntimeError as error:  # from OpenVINO, if the device cannot compile a network
             reasons.append(first_line(error))
             continue
         fastest = _fastest(partial(example.draw, made), busy_threads)

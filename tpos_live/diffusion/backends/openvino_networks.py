@@ -1,4 +1,4 @@
-"""The networks as OpenVINO converts them."""
+"""UNet and decoder as modules with fixed inputs, which OpenVINO can trace and convert."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TracedUnet(torch.nn.Module):
 
 
 class TracedDecoder(torch.nn.Module):
-    """Latent to uint8 [1, H, W, 3], so that nothing remains to be done outside."""
+    """From a latent to uint8 [1, H, W, 3]; the conversion to bytes is part of the network."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class TracedDecoder(torch.nn.Module):
 
 
 class TracedNetworks:
-    """The networks before they are converted, in single precision."""
+    """The networks before conversion, in single precision: the reference of `parity`."""
 
     def __init__(self, unet: TracedUnet, decoder: TracedDecoder) -> None:
         self.predict, self._decoder = unet, decoder
@@ -48,7 +48,7 @@ class TracedNetworks:
 
 
 def write_network(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], path: Path) -> None:
-    """Convert a network for inputs of these shapes, unless its file is there."""
+    """Convert a network for inputs of these shapes, unless its file exists."""
     import openvino
     from openvino import PartialShape
 
@@ -58,6 +58,6 @@ def write_network(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], pat
     model.reshape({model.inputs[n]: PartialShape(list(tensor.shape)) for n, tensor in enumerate(inputs)})
     part = path.with_name(f"part-{path.name}")
     openvino.save_model(model, str(part), compress_to_fp16=True)
-    for suffix in (".bin", ".xml"):  # this one last: it makes the network whole
+    for suffix in (".bin", ".xml"):  # .xml last: it marks the network as complete
         to_disk(part.with_suffix(suffix))
         part.with_suffix(suffix).replace(path.with_suffix(suffix))

@@ -1,4 +1,4 @@
-"""How near a backend's frame is to eager's: the test that it must pass before it may draw."""
+"""Compares a backend's frame with eager's by PSNR; a backend must pass before it is used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MIN_PSNR = 35.0
 
 
 class Draws(Protocol):
-    """What is compared: a `Backend`, or anything with its two methods."""
+    """A `Backend`, or any object with its two methods."""
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor: ...
 
@@ -29,7 +29,7 @@ class Draws(Protocol):
 
 @dataclass(frozen=True)
 class Example:
-    """One frame of one step: noise float32 [1, C, h, w], timestep [1], tokens float32 [1, T, D]."""
+    """Fixed inputs of a frame with one step: noise float32 [1, C, h, w], timestep [1], tokens float32 [1, T, D]."""
 
     plan: SamplingSchedule
     noise: torch.Tensor
@@ -51,7 +51,7 @@ class Example:
 
     @torch.inference_mode()
     def draw(self, backend: Draws) -> np.ndarray:
-        """The frame, uint8 [H, W, 3], by UNet and decoder apart."""
+        """The frame, uint8 [H, W, 3], by `predict` and `decode`."""
         step, start = self.plan.steps[0], self.plan.noise * self.noise
         out = np.zeros((self.size[1], self.size[0], 3), np.uint8)
         backend.decode(step.c_skip * start + step.c_out * backend.predict(start, self.timestep, self.tokens), out)
@@ -59,35 +59,35 @@ class Example:
 
 
 def parity(candidate: Draws, reference: Draws, request: BackendRequest) -> float:
-    """PSNR in dB of one frame, drawn in one step from the same noise by both; 120 where they are the same.
+    """PSNR in dB of one frame, which both draw in one step from the same noise; 120 where the frames are equal.
 
-    A frame that is not finite, or all of one colour where the reference's is not, gives a low figure by itself.
+    A frame with values that are not finite, or of one colour only, has a low PSNR anyway.
     """
     example = Example.of(request)
     return psnr(example.draw(reference), example.draw(candidate))
 
 
 def require_parity(name: str, found: float) -> float:
-    """The PSNR `found` itself. Raises NotReady with one line where it is too low to draw with backend `name`."""
+    """Returns the PSNR `found`. Raises NotReady with one line where it is below MIN_PSNR. name: of the backend."""
     if found < MIN_PSNR:
         raise NotReady(f"{name} draws another frame than eager here ({found:.1f} dB); it is not used")
     return found
 
 
 def verify_captured(made: CapturedBackend, eager: Draws, request: BackendRequest) -> float:
-    """Capture every kind of frame that the engine allows, and compare one frame with eager's: PSNR in dB.
+    """Capture the graphs of every kind of frame that the engine allows, and compare one frame with eager's: PSNR in dB.
 
-    With `minimal_capture` frames of the fewest steps alone, half of the time and less; others when they are first
-    drawn. Raises NotReady with one line where the frame is another one.
+    With `minimal_capture` only those with the fewest steps, in half of the time or less; others are captured when they
+    are first drawn. Raises NotReady with one line where the frames differ.
     """
     example, engine = Example.of(request), request.engine
     noise, tokens = example.noise, example.tokens
-    # The plainest first: in the memory that graphs share it then lies closest together, and in a card's cache.
+    # The simplest frame first: its memory in the graphs' shared pool is then contiguous, and fits a card's cache best.
     allowed = sorted(set(engine.metadata.steps) & set(range(1, 5)))
     for steps in allowed[:1] if request.minimal_capture else allowed:
         for guidance in (1.0, 2.0) if engine.metadata.guidance else (1.0,):
             plan, without = engine.schedule.plan(steps), tokens if guidance > 1 else None
-            for scenes in range(1, MAX_REGIONS + 1):  # prompts that share a frame, on a fade or for good
+            for scenes in range(1, MAX_REGIONS + 1):  # prompts that share a frame, during a fade or always
                 prompts, weights = tokens.expand(scenes, -1, -1), (1 / scenes,) * scenes
                 conditioning = FrameConditioning(prompts, weights, without, guidance)
                 made.pipeline.draw(SamplerInputs(plan, noise, conditioning, fresh=lambda _n: noise))
@@ -99,6 +99,6 @@ def verify_captured(made: CapturedBackend, eager: Draws, request: BackendRequest
 
 
 def psnr(left: np.ndarray, right: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of two uint8 images of one shape, in dB; 120 where they are the same."""
+    """Peak signal-to-noise ratio of two uint8 images of one shape, in dB; 120 where they are equal."""
     error = float(((left.astype(np.float64) - right) ** 2).mean())
     return float(10 * np.log10(255.0**2 / max(error, 255.0**2 * 1e-12)))

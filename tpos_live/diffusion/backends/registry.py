@@ -1,4 +1,4 @@
-"""Which backend runs an engine's networks: one table, an order to fall back in, never a silent fallback."""
+"""Chooses the backend that runs an engine's networks: one table, a fallback order, and a reason for each fallback."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tpos_live.diffusion.model.engine import Engine
 
 @dataclass(frozen=True)
 class Entry:
-    """A backend that can be asked for by name.
+    """A backend in the table.
 
-    module: beside this one, with `is_available(name, device)` and `load(name, request)`, and where something must be
-    made ready first `is_prepared(request)` and `prepare(request)`. auto: kinds of device on which "auto" takes it.
-    auto_prepares: whether "auto" also makes it ready; otherwise it takes what is ready. interim: the backend that
-    draws on a card while this one is loaded, which takes half a minute.
+    module: in this package, with `is_available(name, device)` and `load(name, request)`, and for a backend that is
+    compiled in advance `is_prepared(request)` and `prepare(request)`. auto: kinds of device on which "auto" may use it.
+    auto_prepares: whether "auto" also prepares it, or uses it only if it is prepared. interim: the backend that draws
+    on a card while this one is loading, which takes half a minute.
     """
 
     module: str
@@ -43,19 +43,19 @@ BACKENDS = {
     "tensorrt-rtx": Entry("tensorrt"),
     "tensorrt": Entry("tensorrt"),
 }
-"""Plainest first: "auto" takes the last one that is ready on its kind of device.
+"""Simplest first: "auto" takes the last one that is ready for the kind of device.
 
-TensorRT is taken by name only: it never ran on a card. On a CPU `compile` can be asked for: it needs a C++ compiler,
-and OpenVINO is the faster one."""
+"auto" never takes TensorRT, which has not been run on a card yet, nor `compile` on a CPU, which needs a C++ compiler
+and is slower than OpenVINO; both can be chosen by name."""
 NAMES = tuple(BACKENDS)
 INTERIM = ("eager", *{entry.interim for entry in BACKENDS.values() if entry.interim})
-"""Backends that draw until a better one is ready (see `prepare_better`)."""
+"""Backends that draw until a faster one is ready (see `prepare_better`)."""
 
 
 def is_available(name: str, engine: Engine | None = None) -> tuple[bool, str]:
-    """Whether a backend can run here, and the reason, with the remedy, if it cannot.
+    """Whether a backend can run here, and the reason with the remedy if it cannot.
 
-    engine: the one to draw with; None = on this machine at all.
+    engine: the engine to run, None = any engine on this machine.
     """
     if name not in BACKENDS:
         return False, f"there is no accelerator {name}; choose {', '.join(('auto', *NAMES))}"
@@ -69,7 +69,7 @@ def is_available(name: str, engine: Engine | None = None) -> tuple[bool, str]:
 
 
 def fallback_order(name: str, device: str) -> tuple[str, ...]:
-    """The backends to try for "auto" or one of NAMES on a kind of device, best first; eager is behind all of them."""
+    """The backends to try for "auto" or one of NAMES on a kind of device, best first; eager is always the last one."""
     if name == "auto":
         return tuple(each for each in reversed(BACKENDS) if device in BACKENDS[each].auto) or ("eager",)
     interim = BACKENDS[name].interim if device == "cuda" else ""
@@ -79,9 +79,9 @@ def fallback_order(name: str, device: str) -> tuple[str, ...]:
 def choose(name: str, request: BackendRequest, fast_start: bool = False) -> Backend:
     """The backend for an engine at a size.
 
-    name: "auto" or one of NAMES. fast_start: leave to `prepare_better` what takes a card half a minute to load. With
-    "auto" the best backend that is ready is taken, where a named one is not ready a plainer one runs;
-    `fallback_reason` says of each better one why not. Raises EngineError for a name that does not exist.
+    name: "auto" or one of NAMES. fast_start: leave a backend that takes half a minute to load on a card to
+    `prepare_better`. "auto" gives the best backend that is ready; a named backend that is not ready is replaced by a
+    simpler one. `fallback_reason` says why each better one is not used. Raises EngineError for an unknown name.
     """
     if name not in ("auto", *NAMES):
         raise EngineError(is_available(name)[1])
@@ -112,9 +112,9 @@ def choose(name: str, request: BackendRequest, fast_start: bool = False) -> Back
 
 
 def preparable(name: str, request: BackendRequest) -> str:
-    """The backend that `prepare_better` makes ready; "" where there is none.
+    """The name of the backend that `prepare_better` would prepare; "" where there is none.
 
-    "auto" takes kernels that were compiled before, and never compiles: that is minutes of work beside a show.
+    "auto" uses kernels that were compiled before, but never compiles: that takes minutes beside a show.
     """
     for each in fallback_order(name, request.engine.device.type):
         module = BACKENDS[each].load_module()
@@ -126,18 +126,18 @@ def preparable(name: str, request: BackendRequest) -> str:
 
 
 def load(name: str, request: BackendRequest) -> Backend:
-    """One backend by its name. Raises NotReady, or whatever its library raises."""
+    """The backend of this name. Raises NotReady, or whatever its library raises."""
     made = BACKENDS[name].load_module().load(name, request)
     assert isinstance(made, Backend)
     return made
 
 
 def prepare_better(name: str, request: BackendRequest) -> Backend | None:
-    """Make the backend ready that `choose` would have taken had it been there; None if there is no better one.
+    """Prepare and load the backend that `choose` would have preferred; None if there is no better one.
 
-    Takes seconds to minutes, most of them in a child process: call it on a worker while one of INTERIM draws, then
-    hand the result to `RenderThread.swap`. Raises EngineError with the reason if it cannot be made, whatever
-    failed, and where one that was asked for by its name cannot run here.
+    Takes seconds to minutes, mostly in a child process: call it on a worker thread while one of INTERIM draws, then
+    pass the result to `RenderThread.swap`. Raises EngineError with the reason if that fails, or if a backend that was
+    chosen by name cannot run here.
     """
     engine, better = request.engine, preparable(name, request)
     if not better or not is_available(better, engine)[0]:
@@ -147,7 +147,7 @@ def prepare_better(name: str, request: BackendRequest) -> Backend | None:
         raise EngineError(f"--accelerator {name} is not used: {why}")
     try:
         BACKENDS[better].load_module().prepare(request)
-        with engine.networks.live.held():  # it is compared with eager
+        with engine.networks.live.held():  # weights must not change during the comparison with eager
             return load(better, request)
     except EngineError:
         raise
@@ -157,6 +157,6 @@ def prepare_better(name: str, request: BackendRequest) -> Backend | None:
 
 
 def sweep_caches() -> None:
-    """Remove what earlier runs have left half made; never fails."""
+    """Remove partial cache folders of earlier runs; never fails."""
     for name in NAMES:
         remove_partial(cache_dir() / name)

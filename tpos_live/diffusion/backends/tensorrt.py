@@ -1,6 +1,7 @@
-"""Running TensorRT plans on the card: persistent buffers, PyTorch's own stream, no allocation in a frame.
+"""Backends `tensorrt` and `tensorrt-rtx`: run TensorRT plans in persistent buffers on PyTorch's stream, without
+allocation in a frame.
 
-Not proven on a card yet (see docs/engines.md): what is tested is everything up to the plan.
+Not run on a card yet (see docs/engines.md); the tests cover everything up to building the plan.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def is_available(name: str, device: str) -> tuple[bool, str]:
 def load(kind: str, request: BackendRequest) -> TensorRtBackend:
     """The backend for an engine at a size, from its plan. Raises NotReady with one line.
 
-    A plan that was never run is compared with eager first, and the result kept in its sidecar.
+    A plan that has never run is compared with eager first; the sidecar stores the result.
     """
     ready, reason = is_available(kind, request.engine.device.type)
     if not ready:
@@ -67,7 +68,7 @@ class TensorRtBackend(Backend):
         self.waited: float = 0.0
 
     def prepare_batch_size(self, count: int, wait: bool = False) -> str:
-        """Plans are compiled for one row."""
+        """As `Backend.prepare_batch_size`; plans are compiled for batch size 1 only."""
         return "" if count == 1 else f"the {self.name} plan takes one row at a time; {count} go one by one"
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -84,7 +85,7 @@ class TensorRtBackend(Backend):
 
 
 class _Network:
-    """One plan with its buffers, whose addresses stay."""
+    """One plan with its buffers at fixed addresses."""
 
     def __init__(self, trt: Any, runtime: Any, path: Path) -> None:
         engine = runtime.deserialize_cuda_engine(path.read_bytes())
@@ -98,7 +99,8 @@ class _Network:
             self._context.set_tensor_address(name, self.buffers[name].data_ptr())
 
     def run(self, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Copy the inputs into place and run on the current stream; the buffers, overwritten by the next run."""
+        """Copy the inputs into the buffers and run on the current stream. Returns the buffers, which the next run
+        overwrites."""
         for name, tensor in inputs.items():
             self.buffers[name].copy_(tensor)
         if not self._context.execute_async_v3(torch.cuda.current_stream().cuda_stream):

@@ -1,7 +1,7 @@
-"""The child process that compiles: half-precision ONNX, a strongly typed network, a plan.
+"""The child process that builds TensorRT plans: half-precision ONNX, then a strongly typed network, then a plan.
 
-TensorRT 11 knows no precision flags any more: every tensor has the type that the ONNX file gives it. So the networks
-are exported in half precision, and the same lines serve TensorRT 10, 11 and TensorRT for RTX.
+TensorRT 11 has no precision flags any more: every tensor has the type from the ONNX file. So the networks are exported
+in half precision, and the same code works with TensorRT 10, 11 and TensorRT for RTX.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class HalfUnet(torch.nn.Module):
 
 
 class HalfDecoder(torch.nn.Module):
-    """float32 latent in, float32 [1, H, W, 3] of whole numbers 0 to 255 out; between them the decoder's precision."""
+    """float32 latent in, float32 [1, H, W, 3] with whole numbers 0 to 255 out; the decoder's precision between."""
 
     def __init__(self, vae: Any) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class HalfDecoder(torch.nn.Module):
 
 @torch.inference_mode()
 def export(engine: Engine, size: tuple[int, int], tokens: int, work: Path) -> dict[str, Path]:
-    """Write unet.onnx and decoder.onnx in half precision, shapes fixed; their paths."""
+    """Write unet.onnx and decoder.onnx in half precision, with fixed shapes. Returns their paths by name."""
     device = engine.device
     latent = torch.zeros(engine.latent_shape(size), device=device)
     rows = torch.zeros(1, tokens, engine.token_dim, device=device)
@@ -87,7 +87,7 @@ def export(engine: Engine, size: tuple[int, int], tokens: int, work: Path) -> di
 
 
 def _logger(trt: Any, complaints: list[str]) -> Any:
-    """A logger of the library that keeps its errors in `complaints`."""
+    """A TensorRT logger that appends errors to `complaints`."""
 
     class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -101,10 +101,10 @@ def _logger(trt: Any, complaints: list[str]) -> Any:
 
 
 def _progress(trt: Any, name: str) -> Any:
-    """A progress monitor of the library that prints lines for network `name`."""
+    """A TensorRT progress monitor that prints lines for network `name`."""
 
     class Progress(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
-        """One line a tenth of the outermost phase."""
+        """Prints one line for every 10 % of each outermost phase."""
 
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
@@ -116,9 +116,9 @@ def _progress(trt: Any, name: str) -> Any:
 
         def step_complete(self, phase: str, step: int) -> bool:
             if phase in self.phases:
-                steps, said = self.phases[phase]
+                steps, printed = self.phases[phase]
                 tenth = 10 * (step + 1) // steps
-                if tenth != said:
+                if tenth != printed:
                     self.phases[phase] = (steps, tenth)
                     print(f"{name}: {phase}: {min(10 * tenth, 100)} %", flush=True)
             return True
@@ -130,9 +130,9 @@ def _progress(trt: Any, name: str) -> Any:
 
 
 def build(kind: str, source: Path, plan: Path, card: str) -> dict[str, Any]:
-    """Compile an ONNX file to a plan; what its network takes and gives.
+    """Compile an ONNX file to a plan. Returns facts for the sidecar: inputs, outputs and layers.
 
-    Raises EngineError with the library's own first complaint.
+    Raises EngineError with the library's first error.
     """
     trt = importlib.import_module(KINDS[kind])
     complaints: list[str] = []
@@ -145,7 +145,7 @@ def build(kind: str, source: Path, plan: Path, card: str) -> dict[str, Any]:
         raise EngineError(f"{source.stem}: not understood by {kind}: {parser.get_error(0).desc()}")
     config = builder.create_builder_config()
     config.progress_monitor = progress
-    if kind == "tensorrt-rtx":  # without this it wants a card here and now
+    if kind == "tensorrt-rtx":  # else it needs a card on this machine
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(trt.ComputeCapability, card.upper()), 0)
     facts = {
@@ -174,7 +174,7 @@ def _build_into(kind: str, place: str, size: tuple[int, int], tokens: int, card:
         networks[name] = build(kind, sources[name], target / f"{name}.plan", card)  # type: ignore[assignment]
         seconds[name] = round(time.monotonic() - began, 2)
     kept = {f"{name}.plan" for name in NETWORKS}
-    for path in target.iterdir():  # the ONNX files, and the weights that a large one has beside it
+    for path in target.iterdir():  # the ONNX files, and the external weights of a large one
         if path.name not in kept:
             path.unlink()
     sums = {name: sum_of(target / f"{name}.plan") for name in NETWORKS}
@@ -188,6 +188,7 @@ def _build_into(kind: str, place: str, size: tuple[int, int], tokens: int, card:
 
 
 def main(arguments: list[str]) -> int:
-    """KIND FOLDER WIDTH HEIGHT TOKENS CARD WORK; lines of progress on stdout, the reason last on stderr."""
+    """Entry of the child process: KIND FOLDER WIDTH HEIGHT TOKENS CARD WORK. Prints progress on stdout, and the reason
+    of a failure as the last line on stderr."""
     kind, place, width, height, tokens, card, work = arguments
     return exit_status(lambda: _build_into(kind, place, (int(width), int(height)), int(tokens), card, work))

@@ -1,8 +1,8 @@
-"""TensorRT plans: networks compiled ahead of time for one card, kept under a key of all that they depend on.
+"""TensorRT plans: networks compiled in advance for one card, cached under a key of everything they depend on.
 
-Two libraries serve: TensorRT, and TensorRT for RTX, whose wheels are on PyPI and which compiles without a GPU.
-A plan is built in a child process (a crash of the builder must not end a show), appears by one rename, and is refused
-with one line if it is foreign or damaged.
+There are two libraries: TensorRT, and TensorRT for RTX, whose wheels are on PyPI and which compiles without a GPU. A
+plan is built in a child process (a crash of the builder must not end a show), appears by one rename, and is refused
+with one line if it is damaged or for another library or card.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ if TYPE_CHECKING:  # it imports torch, which takes seconds
 log = logging.getLogger(__name__)
 
 KINDS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-"""Accelerator's name to the library's module."""
+"""Module of the library by the backend's name."""
 RTX_CARDS = ("sm75", "sm80", "sm86", "sm89", "sm120", "sm121")
-"""What TensorRT for RTX compiles for: no data centre cards of sm90 and sm100."""
+"""Compute capabilities that TensorRT for RTX supports; data centre cards (sm90, sm100) are not among them."""
 FORMAT = 1
-"""Counts changes of what is exported or how it is built."""
+"""Version of export and build; part of the cache key."""
 SIDECAR = "plan.json"
 NETWORKS = ("unet", "decoder")
 _BUILDER = "tpos_live.diffusion.backends.tensorrt_build"
 CACHES = {kind: CompileCache(kind, SIDECAR, _BUILDER, limit=3600.0, prune=False) for kind in KINDS}
-"""Plans are not pruned: those of other cards are kept on purpose."""
+"""Plans are not pruned, because plans for other cards are kept on purpose."""
 
 
 class Sidecar(BaseModel):
-    """What a plan says of itself. parity_db: PSNR of its frame against eager's, None until it was run on a card."""
+    """Description of a plan. parity_db: PSNR of its frame against eager's, None until it has run on a card."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -82,16 +82,16 @@ def this_card() -> str:
 
 
 def folder(kind: str, request: BackendRequest, card: str) -> Path:
-    """Where a plan lies, or will lie."""
+    """The cache folder of a plan; it may not exist."""
     parts = [FORMAT, kind, library_version(kind), card, request.engine.weights_hash, *request.size]
     return CACHES[kind].folder([*parts, request.sequence_length, sys.platform])
 
 
 def compile_plan(kind: str, request: BackendRequest, card: str = "") -> Path:
-    """Build the plan of an engine at a size unless it is there and whole; its folder.
+    """Build the plan of an engine at a size unless a valid one exists. Returns its folder.
 
-    card: "sm89" and the like, "" = the one in this machine. Takes minutes, and logs the progress. Raises EngineError
-    with the remedy.
+    card: compute capability such as "sm89", "" = this machine's card. Takes minutes, and logs the progress. Raises
+    EngineError with the remedy.
     """
     ready, why = is_available(kind)
     card = card or this_card()
@@ -122,9 +122,9 @@ def compile_plan(kind: str, request: BackendRequest, card: str = "") -> Path:
 
 
 def read_plan(place: Path, kind: str, card: str) -> Sidecar:
-    """The sidecar of a plan, whole and for this library and card.
+    """The sidecar of a plan, after checking that the plan is undamaged and for this library and card.
 
-    Reads every byte of it: seconds for a large engine. A damaged plan is removed. Raises NotReady, one line.
+    Reads the whole plan: seconds for a large engine. A damaged plan is removed. Raises NotReady, one line.
     """
     again = "`tpos-live engines compile` builds it"
     if not (place / SIDECAR).exists():
@@ -148,13 +148,13 @@ def read_plan(place: Path, kind: str, card: str) -> Sidecar:
 
 
 def write_parity(place: Path, facts: Sidecar, parity: float) -> None:
-    """Note how near a plan's frame is to eager's."""
+    """Store the PSNR of a plan's frame against eager's in its sidecar."""
     changed = facts.model_copy(update={"parity_db": round(parity, 2)})
     write_sidecar(place, changed)
 
 
 def write_sidecar(place: Path, facts: Sidecar) -> None:
-    """Write the sidecar whole or not at all."""
+    """Write the sidecar atomically."""
     CACHES[facts.kind].write(place, facts.model_dump())
 
 
@@ -165,7 +165,7 @@ def sum_of(path: Path) -> str:
 
 
 def compiled(folder_of_engine: Path) -> list[str]:
-    """Plans of an engine folder, as in "tensorrt-rtx for sm89, 512x512". Reads sidecars alone, no weights."""
+    """Plans of an engine folder, such as "tensorrt-rtx for sm89, 512x512". Reads only sidecars, no weights."""
     found = []
     for kind in KINDS:
         for sidecar in sorted((cache_dir() / kind).glob(f"*/{SIDECAR}")):

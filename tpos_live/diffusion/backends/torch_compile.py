@@ -1,12 +1,12 @@
-"""torch.compile: the networks as fused kernels, for CUDA cards and for CPUs with a C++ compiler.
+"""Backend `compile`: torch.compile fuses the networks' kernels, for CUDA cards and for CPUs with a C++ compiler.
 
-Compiling takes a minute or more, so it is done once, in a child process, into a folder of the user's cache that
-belongs to one engine, size, card and version of PyTorch; a show that finds it there reads the kernels from it.
+Compiling takes a minute or more, so it is done once, in a child process, into a folder of the user's cache for one
+engine, size, card and version of PyTorch. A show loads the kernels from there.
 
-The mode is PyTorch's default one, under our own graph of the whole frame (see `captured`). "reduce-overhead" captures
-graphs of its own, one for each network, which cannot lie in another graph and copy what goes in and comes out. And
-"max-autotune-no-cudagraphs" tries many kernels for each matrix product, minutes of work for products whose libraries
-are tuned already: TPOS_LIVE_COMPILE_MODE chooses it, to measure.
+The mode is PyTorch's default, inside our own CUDA graph of the whole frame (see `captured`). "reduce-overhead" captures
+one graph for each network, which cannot be part of another graph and copies inputs and outputs.
+"max-autotune-no-cudagraphs" tries many kernels for each matrix product, which takes minutes although the libraries are
+tuned already; TPOS_LIVE_COMPILE_MODE selects it, for measurements.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.sampling.captured import CapturedBackend
 
 FORMAT = 1
-"""Counts changes of what is compiled."""
+"""Version of the compiled code; part of the cache key."""
 CACHE = CompileCache("compile", "compile.json", __name__, limit=3600.0)
 ROOM = 64 << 20
-"""Bytes that kernels need on the disk, and more than most do."""
+"""Bytes on the disk that are required before compiling: more than most engines' kernels need."""
 _MAKER = "compiled-by"
 _MODES = ("default", "max-autotune-no-cudagraphs")
 
@@ -57,14 +57,14 @@ def is_available(_name: str, device: str) -> tuple[bool, str]:
 
 
 def mode() -> str:
-    """How PyTorch compiles; TPOS_LIVE_COMPILE_MODE changes it, for measurements."""
+    """The mode of torch.compile; TPOS_LIVE_COMPILE_MODE changes it, for measurements."""
     return os.environ.get("TPOS_LIVE_COMPILE_MODE", "default")
 
 
 def folder(request: BackendRequest) -> Path:
-    """Where the kernels lie, or will lie."""
+    """The cache folder of the kernels; it may not exist."""
     engine = request.engine
-    where: Any = request.threads or torch.get_num_threads()  # their number is in the kernels
+    where: Any = request.threads or torch.get_num_threads()  # kernels depend on the number of threads
     if engine.device.type == "cuda":
         where = [torch.cuda.get_device_name(), *torch.cuda.get_device_capability(), torch.version.cuda]
     parts = [FORMAT, mode(), engine.weights_hash, *request.size, request.sequence_length, where]
@@ -72,12 +72,12 @@ def folder(request: BackendRequest) -> Path:
 
 
 def is_prepared(request: BackendRequest) -> bool:
-    """Whether the kernels of an engine lie in the cache."""
+    """Whether the kernels of an engine are in the cache."""
     return CACHE.is_whole(folder(request))
 
 
 def prepare(request: BackendRequest) -> None:
-    """Compile an engine unless that is done, in a child process. Raises NotReady with the reason."""
+    """Compile an engine in a child process, unless done before. Raises NotReady with the reason."""
     engine = request.engine
     ready, reason = is_available("compile", engine.device.type)
     if not ready:
@@ -91,9 +91,10 @@ def prepare(request: BackendRequest) -> None:
 
 
 def load(_name: str, request: BackendRequest) -> CompiledBackend:
-    """The backend, with kernels from the cache; its first frame is compared with eager's.
+    """The backend with kernels from the cache, after comparing its first frame with eager's.
 
-    Seconds, for PyTorch traces the networks anew. Raises NotReady where it was not prepared or draws another frame.
+    Takes seconds, because PyTorch traces the networks again. Raises NotReady if it was not prepared or its frame
+    differs.
     """
     place = folder(request)
     if not CACHE.is_whole(place):
@@ -104,7 +105,7 @@ def load(_name: str, request: BackendRequest) -> CompiledBackend:
     try:
         if damaged := damaged_file(place, CACHE.sidecar, dict(CACHE.read(place).get("files", {}))):
             raise ValueError(damaged)
-    except (OSError, ValueError, TypeError) as error:  # PyTorch loads a library as it is, and may crash in it
+    except (OSError, ValueError, TypeError) as error:  # PyTorch loads libraries unchecked, and a damaged one may crash
         CACHE.discard(place)
         raise NotReady(
             "the compiled kernels of this engine are damaged; `tpos-live engines compile NAME --accelerator compile` "
@@ -116,17 +117,18 @@ def load(_name: str, request: BackendRequest) -> CompiledBackend:
 
 
 def make(request: BackendRequest, place: Path) -> tuple[CompiledBackend, Draws]:
-    """The backend, whose kernels lie or will lie in `place`, and what it must equal."""
+    """The backend with its kernels in `place`, compiled on its first calls if they are missing, and eager as its
+    reference."""
     if request.threads > 0:
         torch.set_num_threads(request.threads)
-    eager = EagerBackend(request.engine)  # first: it lays out the engine's own networks
+    eager = EagerBackend(request.engine)  # first, because it changes the networks' memory format
     return CompiledBackend(request, place), eager
 
 
 class CompiledBackend(CapturedBackend):
-    """Backend `compile`: a whole frame of compiled networks, one launch on a card.
+    """Compiled networks, on a card inside captured CUDA graphs.
 
-    Only batch sizes that were compiled at the start go at once, the others one by one: a show must not wait for a
+    Batch sizes that were not compiled at the start are computed row by row, because a show must not wait for a
     compiler. Belongs to the render thread, which must have `torch_threads` threads.
     """
 
@@ -135,17 +137,17 @@ class CompiledBackend(CapturedBackend):
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(place / "inductor")
         os.environ["TRITON_CACHE_DIR"] = str(place / "triton")
         super().__init__("compile", request, self._compile(request))
-        # PyTorch compiles anew for another number of threads, and that must not happen in a frame.
+        # PyTorch would compile again for another number of threads, which must not happen in a frame.
         self.torch_threads = torch.get_num_threads() if request.engine.device.type == "cpu" else 0
 
     def _compile(self, request: BackendRequest) -> tuple[Unet, Decoder]:
-        """The networks, compiled on their first call. What goes in is copied to buffers first: PyTorch compiles anew
-        for a tensor of another kind or layout."""
+        """The networks, compiled on their first call. Inputs are copied to buffers first, because PyTorch would compile
+        again for a tensor of another type or layout."""
         engine = request.engine
         unet, decoder = networks(engine)
         options: dict[str, Any] = {"fullgraph": True, "dynamic": False, "mode": mode()}
         fast_unet, fast_decoder = torch.compile(unet, **options), torch.compile(decoder, **options)
-        # One prompt; two while one fades into the other, or beside guidance's own; a fade beside that.
+        # Batch size 1: one prompt. 2: a fade, or a prompt with guidance. 3: a fade with guidance.
         self._counts = {1, 2, 3} if engine.metadata.guidance else {1, 2}
         shape = engine.latent_shape(request.size)
         sides = (shape[1:], (), (request.sequence_length, engine.token_dim))
@@ -168,13 +170,13 @@ class CompiledBackend(CapturedBackend):
         return predict, decode
 
     def prepare_batch_size(self, count: int, wait: bool = False) -> str:
-        """Nothing is compiled in a show."""
+        """As `Backend.prepare_batch_size`, but compiles nothing, because a show is running."""
         return "" if count in self._counts else f"compile was not made for {count} rows at once; they go one by one"
 
 
 def begin(place: Path) -> Path:
-    """The file that says which process compiles into `place`. What one that was killed has left there is removed: the
-    compiler writes a library where it will lie, and PyTorch takes what lies there for whole."""
+    """Write and return the file that names the process which compiles into `place`. The remains of a killed process are
+    removed first: the compiler writes libraries in place, and PyTorch assumes that they are complete."""
     maker = place / _MAKER
     with suppress(OSError, ValueError):
         if not psutil.pid_exists(int(maker.read_text())):
@@ -192,13 +194,13 @@ def _compile_into(path: str, device: str, size: tuple[int, int], rows: int, thre
     facts |= {"torch": torch.__version__, "size": list(size), "rows": rows}
     maker.unlink(missing_ok=True)
     facts["files"] = sums(place, CACHE.sidecar)
-    CACHE.write(place, facts | sources(request.engine))  # the kernels count from now on
+    CACHE.write(place, facts | sources(request.engine))  # marks the kernels as complete
 
 
 def main(arguments: list[str]) -> int:
-    """The child process: FOLDER DEVICE WIDTH HEIGHT ROWS THREADS PLACE."""
+    """Entry of the child process: FOLDER DEVICE WIDTH HEIGHT ROWS THREADS PLACE."""
     path, device, place = arguments[0], arguments[1], Path(arguments[-1])
     width, height, rows, threads = map(int, arguments[2:6])
     if hasattr(os, "nice"):
-        os.nice(10)  # a show may be drawing on the same cores
+        os.nice(10)  # a show may be using the same cores
     return exit_status(lambda: _compile_into(path, device, (width, height), rows, threads, place))

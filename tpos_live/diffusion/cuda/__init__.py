@@ -1,1 +1,1 @@
-"""CUDA graphs, streams and pinned memory; the same lines run on a CPU."""
+"""CUDA graphs, streams and pinned memory; the same code runs on a CPU."""

@@ -107,7 +107,7 @@ def install_line(index: str) -> str:
 
 
 def gpu_remedy() -> str:
-    """The line that says how to fix a GPU that torch cannot use; "" where there is none or it is used."""
+    """One line on how to fix a GPU that torch cannot use; "" where there is no GPU or torch uses it."""
     import torch
 
     if torch.cuda.is_available():

@@ -1,7 +1,7 @@
-"""Work on a card that is recorded once and then launched whole: CUDA graphs.
+"""A cache of CUDA graphs: work on a card is captured once and then replayed by one launch.
 
-What is recorded may not depend on a number of Python's, which would be frozen in it: everything that changes lies in
-tensors whose addresses stay.
+A captured function must not depend on Python numbers, which the graph would freeze: everything that changes must be in
+tensors with fixed addresses.
 """
 
 from __future__ import annotations
@@ -13,50 +13,50 @@ import torch
 from tpos_live.diffusion.cuda.streams import LOWEST
 
 WARM_UPS = 3
-"""Runs before a recording: libraries choose and load their kernels, which a recording cannot hold."""
+"""Runs before a capture, in which libraries choose and load their kernels: a capture does not allow that."""
 
 
 class GraphCache:
-    """Bodies of work, each recorded when it is first done and launched whole from then on. Belongs to one thread.
+    """Functions, each captured as a CUDA graph at its first call and replayed from then on. Belongs to one thread.
 
-    Those of one object never run side by side, and may leave nothing but what lies in tensors from outside. So they
-    share one memory, and therefore one stream: what was freed on a stream PyTorch gives to no other, in shared memory
-    or not. Elsewhere than on a card nothing is recorded.
+    The graphs of one object never run at the same time, and write results only to tensors from outside. So they share
+    one memory pool, and therefore one stream: PyTorch never reuses memory that was freed on another stream. Without a
+    card nothing is captured.
     """
 
     def __init__(self, device: torch.device | str) -> None:
-        """device: where the bodies work."""
-        self._recordings: dict[Hashable, torch.cuda.CUDAGraph] = {}
+        """device: where the functions run."""
+        self._captured: dict[Hashable, torch.cuda.CUDAGraph] = {}
         self._on_card = torch.device(device).type == "cuda"
         if self._on_card:
-            self._stream = torch.cuda.Stream(device, priority=LOWEST)  # a recording's kernels keep its priority
+            self._stream = torch.cuda.Stream(device, priority=LOWEST)  # the captured kernels keep its priority
             self._memory = torch.cuda.graph_pool_handle()
 
     def run(self, key: Hashable, body: Callable[[], object], undo: Callable[[], object] = lambda: None) -> None:
-        """Do `body`'s work on the current stream.
+        """Run `body`, or replay its graph, on the current stream.
 
-        key: says which body it is. undo: called after a recording was made and before it runs, to take back what its
-        own runs have moved on, where a body goes on from what it left.
+        key: identifies the body. undo: called between capture and first replay; it resets state that the warm-up runs
+        of a body have changed.
         """
         if not self._on_card:
             body()
             return
-        if key not in self._recordings:
-            self._recordings[key] = self._record(body)
+        if key not in self._captured:
+            self._captured[key] = self._capture(body)
             undo()
-        self._recordings[key].replay()
+        self._captured[key].replay()
 
     def clear(self) -> None:
-        """Forget all: what they hold by its address is not there any more."""
-        self._recordings.clear()
+        """Discard all graphs, for when the memory behind their addresses has been freed."""
+        self._captured.clear()
 
-    def _record(self, body: Callable[[], object]) -> torch.cuda.CUDAGraph:
+    def _capture(self, body: Callable[[], object]) -> torch.cuda.CUDAGraph:
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
             for _ in range(WARM_UPS):
                 body()
         torch.cuda.current_stream().wait_stream(self._stream)
-        recording = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(recording, self._memory, self._stream, capture_error_mode="thread_local"):
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, self._memory, self._stream, capture_error_mode="thread_local"):
             body()
-        return recording
+        return graph

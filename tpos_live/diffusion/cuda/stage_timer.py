@@ -1,7 +1,7 @@
-"""How long each stage of a frame takes, and how long a frame keeps the device.
+"""Measures the time of each stage of a frame, and the time for which a frame keeps the device busy.
 
-On a card Python only queues work, so its own clock says nothing of a stage: events are recorded in the stream between
-the stages, and read when the next frame begins, so that nobody waits for them.
+On a card Python only queues work, so the host's clock cannot time a stage. CUDA events are recorded in the stream
+between the stages, and read when the next frame begins, so that the host never waits for them.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Event(Protocol):
 
 
 class StageTimer:
-    """Adds to `times` what the stages of each frame took; they add up to TOTAL. Belongs to the render thread.
+    """Adds the time of each stage of a frame to `times`; their sum is TOTAL. Belongs to the render thread.
 
-    HOST: what no other stage has, Python's work. On a card, where Python works ahead, it is the time for which the
-    card had nothing of the frame to do.
+    HOST: time outside the other stages, which is Python's work. On a card, where Python runs ahead, it is the time in
+    which the card had no work of the frame.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class StageTimer:
         event: Callable[[], Event] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """stages: those beside HOST and TOTAL. event: makes one, in place of CUDA's own."""
+        """stages: besides HOST and TOTAL. event: creates an event, None for CUDA's own. clock: in seconds."""
         if event is None and device.type == "cuda":
             event = lambda: torch.cuda.Event(enable_timing=True)  # noqa: E731
         self._stages = tuple(stages)
@@ -54,13 +54,14 @@ class StageTimer:
         self._wall = 0.0
         self._complete = False
         self.busy_s = 0.0
-        """Seconds for which the newest frame that is known kept the device; on a card the one before the newest.
+        """Seconds for which the newest measured frame kept the device busy; on a card that is the frame before the
+        newest.
 
-        On a card it is the time from the first event to the last; gaps in which a slow host lets it idle count.
-        Elsewhere the host draws: its own time counts."""
+        On a card it is the time from the first event to the last, including gaps in which the card waits for a slow
+        host. Without a card it is the host's time."""
 
     def begin(self) -> None:
-        """A frame begins, with the host's work."""
+        """Begin a frame, with the stage HOST."""
         if self._event is not None:
             self._read_events()
         self._complete = False  # until `end`: a frame may fail in between
@@ -69,7 +70,7 @@ class StageTimer:
         self.enter(HOST)
 
     def enter(self, stage: str) -> None:
-        """From now on time is `stage`'s; the same stage may come several times in a frame."""
+        """Begin a stage, which ends the one before. The same stage may come several times in a frame."""
         self._entered.append(stage)
         self._at.append(self._clock())
         if self._event is not None:
@@ -79,7 +80,7 @@ class StageTimer:
             self._events[count - 1].record()
 
     def end(self) -> float:
-        """The frame is done, and its pixels are there; the clock's time."""
+        """End a frame whose pixels are ready. Returns the clock's time."""
         self._at.append(self._clock())
         self._wall = self._at[-1] - self._at[0]
         if self._event is not None:
@@ -99,7 +100,7 @@ class StageTimer:
         self._add([one.elapsed_time(other) / 1000 for one, other in itertools.pairwise(events)])
 
     def _add(self, seconds: list[float]) -> None:
-        """seconds: of each stage that was entered, in order."""
+        """Add a frame's times. seconds: of each stage that was entered, in order."""
         rest = self._wall
         for stage in self._stages:
             found = sum(each for name, each in zip(self._entered, seconds, strict=True) if name == stage)

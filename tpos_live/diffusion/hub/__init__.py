@@ -1,1 +1,1 @@
-"""Which engines there are, where they lie, and how they are fetched."""
+"""The engines on this machine: listing, folders, download and import."""

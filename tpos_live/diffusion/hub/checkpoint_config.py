@@ -1,7 +1,7 @@
-"""What a single-file checkpoint is, and the configurations of its parts, read from the shapes of its tensors.
+"""Identifies a single-file checkpoint, and derives the configurations of its parts from the shapes of its tensors.
 
-A checkpoint of Stable Diffusion in Stability's own format holds UNet, decoder and text encoders in one file, and says
-nothing of their classes. The shapes say all but a few constants, which are the same in each generation.
+A Stable Diffusion checkpoint in Stability's own format holds UNet, decoder and text encoders in one file, without their
+classes or configurations. The shapes determine all values but a few constants, which are the same in each generation.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _OTHERS = {
     "down_blocks.": "one part in diffusers' format", "emb_params": "a textual inversion",
     "clip_txt_mapper": "Stable Cascade",
 }  # fmt: skip
-"""Words in the names of tensors, and what such a file is."""
+"""Kinds of files that are not supported, by a word in the names of their tensors."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A generation of Stable Diffusion. title: for a person. like: the preset whose steps and scheduler it gets where
-    none is named. scaling: of the latents. encoders: beginnings of the names of the text encoders' tensors."""
+    """A generation of Stable Diffusion. title: for messages. like: the preset whose steps and scheduler it gets by
+    default. scaling: factor of the latents. encoders: prefixes of the names of the text encoders' tensors."""
 
     title: str
     like: str
@@ -49,8 +49,7 @@ XL = Generation("Stable Diffusion XL", "sdxl-turbo", 0.13025, (XL_CLIP, XL_OPEN_
 
 
 def recognise(file: Path, shapes: Shapes) -> Generation:
-    """The generation of a checkpoint. Raises EngineError, one line, for a file of another kind, or of which a part is
-    missing."""
+    """The generation of a checkpoint. Raises EngineError, one line, for another kind of file or a missing part."""
     for word, kind in _OTHERS.items():
         if any(word in name for name in shapes):
             raise EngineError(
@@ -118,7 +117,7 @@ def vae_config(generation: Generation, shapes: Shapes) -> dict[str, Any]:
 
 
 def text_config(prefix: str, shapes: Shapes) -> dict[str, Any]:
-    """The configuration of transformers' CLIP text encoder. prefix: of its tensors, of `Generation.encoders`."""
+    """The configuration of transformers' CLIP text encoder. prefix: of its tensors, from `Generation.encoders`."""
     names = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
     if prefix in (CLIP, XL_CLIP):
         words = names["text_model.embeddings.token_embedding.weight"]

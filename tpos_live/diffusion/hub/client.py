@@ -1,6 +1,6 @@
-"""The Hugging Face hub: the files of a repository, and one file with the right checksum.
+"""A client of the Hugging Face hub: lists the files of a repository, and downloads a file with checksum and resume.
 
-Every error of network or hub becomes one line with the remedy.
+Every error of the network or the hub becomes one line with the remedy.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tpos_live.core.errors import EngineError, first_line
 
 _BLOCK = 1 << 20
 TIMEOUT = 30.0
-"""Seconds without an answer after which the hub is given up."""
+"""Timeout in seconds for an answer of the hub."""
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EIO)
-"""What an error of the disk says; others are the network's."""
+"""Error numbers of the disk; other errors are the network's."""
 
 
 @dataclass(frozen=True)
 class HubFile:
-    """One file to fetch. checksum: "sha256:..." of the content, or "git:..." of git's blob, as the hub names it."""
+    """One file to fetch. checksum: from the hub, "sha256:..." of the content or "git:..." of git's blob."""
 
     repo: str
     commit: str
@@ -41,11 +41,11 @@ class HubFile:
 
 
 class StoppedError(EngineError):
-    """Network or hub failed; what was downloaded is kept."""
+    """Network or hub failed; the part that was downloaded is kept."""
 
 
 def list_files(repo: str, revision: str) -> tuple[str, dict[str, tuple[int, str]]]:
-    """The commit, and size and checksum of each file."""
+    """The commit of a revision, and the size in bytes and checksum of each file."""
     from huggingface_hub import HfApi
 
     with _plainly(repo):
@@ -59,9 +59,9 @@ def list_files(repo: str, revision: str) -> tuple[str, dict[str, tuple[int, str]
 
 
 def fetch_file(file: HubFile, place: Path) -> None:
-    """Put a file in its place, its checksum right: from the hub's cache, else downloaded, twice at most.
+    """Copy a file from the hub's cache to `place`, or download it, with at most 2 attempts to get the right checksum.
 
-    Raises EngineError, with StoppedError for what may go away by itself, and OSError of the disk.
+    Raises EngineError (StoppedError for failures that a later attempt may not have), and OSError of the disk.
     """
     from huggingface_hub import try_to_load_from_cache
 
@@ -81,10 +81,10 @@ def fetch_file(file: HubFile, place: Path) -> None:
 
 
 def _download(file: HubFile, part: Path) -> None:
-    """Write the rest of a file: what an earlier call has left in `part` is not downloaded again.
+    """Download a file to `part`, and resume where an earlier call has stopped.
 
-    `hf_hub_download` would be shorter, but it keeps nothing of a file of several gigabytes when it fails or is stopped,
-    and loses up to 10 MB each time the connection is cut.
+    `hf_hub_download` would be shorter, but it discards a file of several gigabytes when it fails or is stopped, and up
+    to 10 MB each time the connection is cut.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.utils import build_hf_headers
@@ -92,7 +92,7 @@ def _download(file: HubFile, part: Path) -> None:
     url = hf_hub_url(file.repo, file.remote, revision=file.commit)
     location = get_hf_file_metadata(url, timeout=TIMEOUT).location
     same = urlsplit(location).netloc == urlsplit(url).netloc
-    headers = build_hf_headers() if same else {}  # the user's token is for the hub alone, not for where it sends us
+    headers = build_hf_headers() if same else {}  # the user's token must not go to another server
     done = part.stat().st_size if part.exists() else 0
     if done >= file.size:
         part.unlink(missing_ok=True)
@@ -101,7 +101,7 @@ def _download(file: HubFile, part: Path) -> None:
         headers["Range"] = f"bytes={done}-"
     request = urllib.request.Request(location, headers=headers)
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-        if done and answer.status != 206:  # it does not know ranges: from the beginning
+        if done and answer.status != 206:  # the server does not support ranges
             done = 0
         with (
             part.open("ab" if done else "wb") as out,
@@ -115,7 +115,7 @@ def _download(file: HubFile, part: Path) -> None:
 
 
 def checksum(path: Path, like: str) -> str:
-    """The checksum of a file, of the kind of `like` ("sha256:..." or "git:...", git's name for a blob)."""
+    """The checksum of a file, of the same kind as `like`: "sha256:...", or "git:..." (git's name for a blob)."""
     kind = like.partition(":")[0]
     blob = f"blob {path.stat().st_size}\0".encode()
     digest = hashlib.sha256() if kind == "sha256" else hashlib.sha1(blob, usedforsecurity=False)
@@ -125,7 +125,7 @@ def checksum(path: Path, like: str) -> str:
 
 
 def _take(source: Path, place: Path) -> None:
-    """The same file under another name where the disk can, else a copy."""
+    """Make `place` a hard link to `source`, or a copy where the disk has no hard links."""
     place.parent.mkdir(parents=True, exist_ok=True)
     place.unlink(missing_ok=True)
     try:
@@ -137,7 +137,7 @@ def _take(source: Path, place: Path) -> None:
 
 @contextlib.contextmanager
 def _plainly(repo: str) -> Iterator[None]:
-    """Turn what the hub's library raises into one line with the remedy."""
+    """Turn errors of the hub's library into one line with the remedy."""
     from huggingface_hub import errors
 
     try:
@@ -154,7 +154,7 @@ def _plainly(repo: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _DISK:
             raise
-        # Whatever it is called: the hub's library has changed the client that it talks with twice, and its errors.
+        # Any exception: the hub's library has changed its HTTP client twice, and its error classes with it.
         raise StoppedError(
             f"{repo}: fetching stopped ({first_line(error, 160)}); run the same line again to go on where it stopped"
         ) from error

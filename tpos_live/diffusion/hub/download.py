@@ -1,7 +1,7 @@
-"""Fetching an engine before a show: which files it needs, each with the right checksum, put together as one folder.
+"""Downloads an engine before a show: selects its files, checks their checksums, and builds one folder of them.
 
-The folder gets its name by one rename at the end: an engine is there whole or not at all. Weights are safetensors only.
-Nothing here runs during a show.
+The folder gets its name by one rename at the end, so an engine is complete or does not exist. Weights are safetensors
+only. Nothing here runs during a show.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tpos_live.diffusion.model.metadata import METADATA_FILE, SECOND
 log = logging.getLogger(__name__)
 
 RECORD = "fetched.json"
-"""In the engine's folder: where each file came from, and its checksum."""
+"""File in the engine's folder that records the source and checksum of each file."""
 _WEIGHTS = "diffusion_pytorch_model"
 _SMALL = (".json", ".txt", ".model")
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
@@ -33,10 +33,10 @@ _WEIGHTLESS = ("tokenizer", "tokenizer_2", "scheduler")
 
 
 def fetch_engine(name: str) -> Path:
-    """Fetch the engine of a preset or a hub id, or what is still missing of it; the engine's folder.
+    """Fetch the missing files of the engine of a preset or hub id. Returns the engine's folder.
 
-    Logs what it does. Raises EngineError with the remedy: no network, no such repository,
-    a licence to accept first, pickled weights, a full disk, a checksum that does not fit.
+    Logs its progress. Raises EngineError with the remedy: no network, no such repository, a licence to accept first,
+    pickled weights, a full disk, a wrong checksum.
     """
     if name == BUILT_IN:
         raise EngineError("Ember is included; there is nothing to fetch")
@@ -83,7 +83,7 @@ def _fetch(name: str, preset: Preset, target: Path) -> Path:
 
 
 def _by_hand(name: str, preset: Preset, target: Path) -> str:
-    """How to get an engine without a network here."""
+    """The part of an error message that says how to install an engine without a network."""
     size = f" ({preset.download_gb:g} GB)" if preset.download_gb else ""
     return (
         f"or, without a network here: fetch it on another computer, copy the folder that `tpos-live engines list` "
@@ -107,7 +107,7 @@ def damaged(folder: Path) -> list[str]:
 
 
 def repair_command(name: str, folder: Path) -> str:
-    """What makes a damaged engine whole again."""
+    """The command that repairs a damaged engine."""
     try:
         file = json.loads((folder / RECORD).read_text())["checkpoint"]["file"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -116,7 +116,7 @@ def repair_command(name: str, folder: Path) -> str:
 
 
 def plan(preset: Preset) -> list[HubFile]:
-    """Everything to fetch for a preset. Asks the hub for lists, checksums and commits."""
+    """All files to fetch for a preset. Asks the hub for lists, checksums and commits."""
     commit, files = list_files(preset.source, preset.revision)
     second = [part for part in SECOND if any(path.startswith(f"{part}/") for path in files)]
     parts = [part for part in (*_PARTS, *second) if not (part == "vae" and preset.decoder)]
@@ -148,7 +148,7 @@ def _lora_name(number: int) -> str:
 
 
 def _pick(files: Iterable[str], where: str, weights: bool = True) -> list[str]:
-    """Settings, and one set of safetensors: the half-precision one where there is one."""
+    """The configuration files of a part, and one set of safetensors, in half precision where there is such a set."""
     files = list(files)
     kept = [path for path in files if path.endswith(_SMALL) and "flax" not in path and ".index." not in path]
     if not weights:
@@ -167,7 +167,7 @@ def _pick(files: Iterable[str], where: str, weights: bool = True) -> list[str]:
 
 
 def _describe(preset: Preset, folder: Path) -> None:
-    """Write what makes the files one engine: index, scheduler and `tpos_live.json`."""
+    """Write the engine's index, scheduler configuration and `tpos_live.json`."""
     index = json.loads((folder / "model_index.json").read_text())
     scheduler = folder / "scheduler" / "scheduler_config.json"
     config: dict[str, Any] = json.loads(scheduler.read_text()) | preset.scheduler
@@ -188,7 +188,7 @@ def _describe(preset: Preset, folder: Path) -> None:
     }
     pairs = ((scheduler, config), (folder / "model_index.json", index), (folder / METADATA_FILE, description))
     for path, content in pairs:
-        path.unlink(missing_ok=True)  # it may be a hard link into the hub's cache, which stays as it is
+        path.unlink(missing_ok=True)  # it may be a hard link into the hub's cache, which must not change
         path.write_text(json.dumps(content, indent=2))
 
 

@@ -1,4 +1,4 @@
-"""Whether an engine was fetched, and where it lies."""
+"""Finds the folder of an engine that was fetched before."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 
 
 def find_fetched(name: str, presets: Path | None = None) -> Path | None:
-    """The folder of a preset or hub id if it was fetched whole, here or into the hub's cache; else None. presets: their
-    folder, None = the installation's."""
+    """The folder of a preset or hub id if it was fetched completely, here or into the hub's cache; else None. presets:
+    folder of the presets, None = the installation's."""
     folder = fetched_folder(name)
     if (folder / INDEX).is_file():
         return folder
@@ -26,7 +26,7 @@ def find_fetched(name: str, presets: Path | None = None) -> Path | None:
 
 
 def cached(hub_id: str) -> Path | None:
-    """The folder of a hub id in the local cache of Hugging Face, None if it is not there, or not whole."""
+    """The folder of a hub id in the local cache of Hugging Face; None if it is missing or incomplete."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -45,12 +45,12 @@ def cached(hub_id: str) -> Path | None:
 
 
 def keep_embeddings(before: Path, work: Path) -> None:
-    """Copy what a person has put into an engine's folder into the one that replaces it."""
+    """Copy the textual inversions that a user has put into an engine's folder into the folder that replaces it."""
     if (before / EMBEDDINGS).is_dir() and not (work / EMBEDDINGS).exists():
         shutil.copytree(before / EMBEDDINGS, work / EMBEDDINGS)
 
 
 def half_fetched(name: str) -> bool:
-    """Whether a fetch was begun and not ended."""
+    """Whether a fetch has begun but is not complete."""
     target = fetched_folder(name)
     return not target.exists() and target.with_name(f".{target.name}.fetching").is_dir()

@@ -1,4 +1,4 @@
-"""What engines there are on this machine, for a person."""
+"""The rows of `tpos-live engines list`: all engines on this machine and their states."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """Ember, every preset, and hub ids that were fetched. Reads no weights, asks no network."""
+    """Ember, every preset, hub ids that were fetched, and imported files. Reads no weights and uses no network."""
     folder = resolve_engine(BUILT_IN)[0]
     found = [Row(BUILT_IN, "included", read_metadata(folder).licence, folder=str(folder))]
     found += [_row(name) for name in [*preset_names(), *_fetched_hub_ids()]]
@@ -54,7 +54,7 @@ def _row(name: str) -> Row:
 
 
 def _imported() -> Iterator[Row]:
-    """Engines that were made of a single file."""
+    """Engines that were imported from a single file."""
     for path in sorted(engines_dir().glob(f"*/{RECORD}")):
         try:
             file = json.loads(path.read_text())["checkpoint"]["file"]

@@ -1,7 +1,7 @@
 """Engine presets: `engines/*.toml`, each a recipe for one engine folder.
 
-A preset names hub repositories; `tpos-live engines fetch` turns it into a folder in diffusers' format, and
-from then on it is an engine like any other. What a preset says is checked here, in one place.
+A preset names hub repositories. `tpos-live engines fetch` turns it into a folder in diffusers' format, which is then an
+engine like any other. This module validates presets.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from tpos_live.diffusion.model.metadata import FEW_LIVE, LoraWeight
 BUILT_IN = "ember"
 SD_TURBO = "sd-turbo"
 TAESD = "madebyollin/taesd"
-"""The decoder of every engine whose latents are Stable Diffusion 1's or 2's: an eighteenth of the work of theirs."""
+"""Tiny decoder for latents of Stable Diffusion 1 and 2, with 1/18 of the work of the original decoder."""
 TAESDXL = "madebyollin/taesdxl"
-"""That of Stable Diffusion XL, whose latents are others."""
+"""The same for Stable Diffusion XL, which has other latents."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name reads like "owner/repository"."""
+    """Whether a name has the form "owner/repository"."""
     return _HUB_ID.fullmatch(name) is not None and ".." not in name
 
 
@@ -56,7 +56,7 @@ class LoraSource(LoraWeight):
 class Preset(BaseModel):
     """One engine to fetch. Sizes are (width, height) in pixels.
 
-    decoder: hub id of a tiny autoencoder in place of the engine's own, "" = its own. scheduler: entries that
+    decoder: hub id of a tiny autoencoder that replaces the engine's own, None = its own. scheduler: entries that
     replace those of its `scheduler_config.json`.
     """
 
@@ -77,7 +77,7 @@ class Preset(BaseModel):
 
     @property
     def sources(self) -> list[str]:
-        """Every repository it is made of."""
+        """All repositories that it uses."""
         return [self.source, *([self.decoder] if self.decoder else []), *(lora.source for lora in self.lora)]
 
 
@@ -87,9 +87,9 @@ def preset_names() -> list[str]:
 
 
 def load_preset(name: str, folder: Path | None = None) -> Preset:
-    """The preset of a name (from `engines/`), or one made up for a hub id: a tiny decoder, the rest its own.
+    """The preset with this name (from `engines/`), or for a hub id a new one with a tiny decoder and defaults.
 
-    Raises EngineError, one line with the file and the entry that is wrong.
+    Raises EngineError, one line with the file and the wrong entry.
     """
     if is_hub_id(name):
         return Preset(source=name, title=name, decoder=TAESD)
@@ -109,7 +109,7 @@ def load_preset(name: str, folder: Path | None = None) -> Preset:
 
 
 def fetched_folder(name: str) -> Path:
-    """Where the engine of a preset or a hub id lies once it was fetched, complete or not."""
+    """The folder for the fetched engine of a preset or a hub id; it may not exist."""
     return engines_dir() / name.replace("/", "--")
 
 

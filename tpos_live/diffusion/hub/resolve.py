@@ -1,4 +1,4 @@
-"""Which engine a name means: the one in the box, a preset, a folder, or one fetched from the hub."""
+"""Resolves the name of an engine to its folder: Ember, a preset, a folder, a file, or a fetched hub id."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tpos_live.diffusion.hub.presets import BUILT_IN, SD_TURBO, fetched_folder, 
 
 
 def resolve_engine(name: str) -> tuple[Path, str]:
-    """The folder of an engine, and one line that says what was chosen and why.
+    """The folder of an engine, and one line with the choice and its reason.
 
     name: "auto" (SD-Turbo where CUDA works and it was fetched, else Ember), "ember", a folder, the name of a preset in
     `engines/*.toml` or of an imported checkpoint, a hub id that was fetched before, or a single-file checkpoint, which

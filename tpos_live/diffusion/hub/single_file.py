@@ -1,9 +1,9 @@
-"""A single-file checkpoint (.safetensors) becomes an engine: converted once, part by part, without a network.
+"""Imports a single-file checkpoint (.safetensors) as an engine: converts it once, part by part, without a network.
 
-The tensors are renamed by diffusers' own converters, the ones of its `from_single_file`, and compared with what each
-class wants, so that a file that lacks something is refused, and not completed with random numbers. What a checkpoint
-does not hold comes from an engine that was fetched before: the tokenizer's words, and from the preset whose steps and
-scheduler it gets, the tiny decoder and the LoRA that makes few steps possible.
+The converters of diffusers' `from_single_file` rename the tensors. Each tensor is then checked against its class, so an
+incomplete file is refused and not completed with random numbers. The rest comes from engines that were fetched before:
+the tokenizer's vocabulary, and from the preset that also gives steps and scheduler, the tiny decoder and the LoRA that
+makes few steps possible.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _SCHEDULER = {
     "_class_name": "EulerDiscreteScheduler", "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
     "num_train_timesteps": 1000, "prediction_type": "epsilon", "timestep_spacing": "trailing", "steps_offset": 1,
 }  # fmt: skip
-"""Noise that all generations were trained with, and the sampler that most few-step engines want."""
+"""The noise schedule of all generations' training, and the sampler that suits most few-step engines."""
 
 Tensors = dict[str, torch.Tensor]
 
 
 def imported_folder(file: Path) -> Path | None:
-    """The engine that was made of a file, None where there is none, or the file has changed since."""
+    """The folder of the engine that was imported from a file; None where there is none, or the file has changed."""
     for record in engines_dir().glob(f"*/{RECORD}"):
         try:
             if json.loads(record.read_text()).get("checkpoint") == _mark(file):
@@ -59,12 +59,12 @@ def imported_folder(file: Path) -> Path | None:
 
 
 def import_checkpoint(file: Path, name: str = "", like: str = "") -> Path:
-    """Make an engine of a checkpoint, unless that is done; the engine's folder.
+    """Import a checkpoint as an engine, unless done before. Returns the engine's folder.
 
-    name: of the engine, "" = the file's. like: the preset whose steps, scheduler, tiny decoder and LoRA it gets, "" =
-    by its generation. Takes seconds to a minute, and the memory of the largest part.
-    Raises EngineError, one line: another kind of file, a pickle, a truncated file, no words for the tokenizer, a name
-    that is taken, a full disk.
+    name: of the engine, "" = the file's. like: the preset that gives steps, scheduler, tiny decoder and LoRA, "" = the
+    default of the checkpoint's generation. Takes seconds to a minute, and memory for the largest part.
+    Raises EngineError, one line: another kind of file, a pickle, a truncated file, no vocabulary for the tokenizer, a
+    name that is used already, a full disk.
     """
     if file.suffix.lower() in PICKLES:
         raise EngineError(f"{file}: is a pickle, which can run code; convert it to safetensors, or choose another file")
@@ -96,7 +96,7 @@ def import_checkpoint(file: Path, name: str = "", like: str = "") -> Path:
 
 
 class _Checkpoint:
-    """An open file: shapes of all tensors, and some of the tensors, read when they are asked for."""
+    """An open file: the shapes of all tensors; `read` loads the tensors with a prefix."""
 
     def __init__(self, file: Path, opened: Any) -> None:
         self.file, self._opened = file, opened
@@ -149,7 +149,7 @@ def _write(checkpoint: _Checkpoint, generation: Generation, preset: Preset, like
 
 
 def _donor(checkpoint: _Checkpoint, generation: Generation, preset: Preset, like: str) -> Path | None:
-    """The fetched engine of the preset, if it fits; None if there is none and none is needed."""
+    """The fetched engine of the preset, if it fits; None if there is none or it does not fit, and none is needed."""
     donor = find_fetched(like)
     if donor is None:
         if preset.lora:
@@ -218,7 +218,7 @@ def _write_texts(checkpoint: _Checkpoint, generation: Generation, work: Path) ->
 
 
 def _save(checkpoint: _Checkpoint, found: Mapping[str, torch.Tensor], module: torch.nn.Module, place: Path) -> None:
-    """Write the tensors of a module in half precision; each must be there, and of the module's shape."""
+    """Write the tensors of a module in half precision. Raises EngineError for a missing tensor or a wrong shape."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -232,7 +232,7 @@ def _save(checkpoint: _Checkpoint, found: Mapping[str, torch.Tensor], module: to
     halved = {key: found[key].half().contiguous() for key in wanted}
     try:
         save_file(halved, place, {"format": "pt"})
-    except SafetensorError as error:  # as an error of the checkpoint it would say that that is damaged
+    except SafetensorError as error:  # else the caller would report a damaged checkpoint
         raise OSError(first_line(error)) from error
 
 
@@ -249,7 +249,7 @@ def _check_name(name: str, target: Path, file: Path) -> None:
 
 
 def _record(name: str, file: Path, work: Path) -> None:
-    """As `engines fetch` leaves it, so that `engines list` and `engines check` know it."""
+    """Write the same record as `engines fetch`, so that `engines list` and `engines check` can use it."""
     items = []
     for path in sorted(path for path in work.rglob("*") if path.is_file()):
         with path.open("rb") as opened:

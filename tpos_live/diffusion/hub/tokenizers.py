@@ -1,4 +1,4 @@
-"""CLIP's tokenizer for a converted checkpoint: its words come from an engine that is on this computer."""
+"""CLIP's tokenizer for an imported checkpoint, with the vocabulary of another engine on this computer."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ _SOURCE = "openai/clip-vit-large-patch14"
 def write_tokenizer(place: Path, words: int, length: int, pads_with_end: bool) -> None:
     """Write a tokenizer's folder.
 
-    words: number of tokens in the vocabulary. length: of a text, in tokens. pads_with_end: as Stable Diffusion 1; else
-    with token 0, as 2 and XL's second. Raises EngineError if no engine here has these words.
+    words: number of tokens in the vocabulary. length: of a text, in tokens. pads_with_end: pad with the end token, as
+    Stable Diffusion 1; else with token 0, as 2 and XL's second encoder. Raises EngineError if no engine here has this
+    vocabulary.
     """
     folder = next((folder for folder in _folders() if _holds(folder, words)), None)
     if folder is None:
@@ -45,7 +46,7 @@ def _own() -> Path:
 
 
 def _folders() -> Iterator[Path]:
-    """Where words may be: a folder for them alone, every engine, and the cache of Hugging Face."""
+    """Folders that may have a vocabulary: one for it alone, those of all engines, and the cache of Hugging Face."""
     from huggingface_hub import try_to_load_from_cache
 
     yield _own()

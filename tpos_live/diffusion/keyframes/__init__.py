@@ -1,1 +1,1 @@
-"""Keyframes: the UNet draws a few, and what lies between two of them is decoded from moved latents."""
+"""Keyframes: the UNet draws a few latents, and frames between two of them are decoded from interpolated latents."""

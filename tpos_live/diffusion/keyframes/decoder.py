@@ -12,9 +12,10 @@ from tpos_live.diffusion.keyframes.inbetweens import Inbetween
 
 
 class InbetweenDecoder:
-    """Belongs to one thread, which alone may use the decoder of the keyframes' backend meanwhile.
+    """Decodes latents with the keyframe's backend. Belongs to one thread; no other thread may use that decoder
+    meanwhile.
 
-    A frame's pixels stay untouched for at least three more frames.
+    A frame's pixels stay valid for at least three more frames.
     """
 
     def __init__(self) -> None:
@@ -22,7 +23,7 @@ class InbetweenDecoder:
         self._size = 0, 0
         self._index = 0
         self.took = 0.0
-        """Seconds that the newest frame took."""
+        """Seconds to decode the newest frame."""
 
     @torch.inference_mode()
     def decode(self, inbetween: Inbetween) -> Frame:

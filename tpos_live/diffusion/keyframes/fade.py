@@ -1,7 +1,7 @@
-"""Frames between two decoded ones, for a decoder that takes longer than a frame is shown.
+"""Crossfades between decoded frames, for a decoder that is slower than the frame rate.
 
-Decoded in-betweens that follow each other lie close together on the way between two keyframes, so that their pixels can
-be mixed without a double exposure.
+Consecutive in-betweens are close to each other on the path between two keyframes, so their pixels can be mixed without
+a double exposure.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ from tpos_live.diffusion.cuda.frame_pool import FramePool
 from tpos_live.diffusion.keyframes.sway import Sway
 
 LONGER = 1.1
-"""A fade is planned for this times the usual interval between decoded frames, so that it does not end before the next
-one."""
+"""Duration of a fade, relative to the mean interval between decoded frames, so that it lasts until the next one."""
 SHORT = 0.05
-"""Seconds between decoded frames up to which each is shown as it is: the display interpolates."""
+"""Interval in seconds up to which decoded frames are shown without a fade: the display interpolates."""
 
 
 class Fade:
-    """Fades to the newest decoded frame, and lets the result sway. Belongs to one thread; the clock is passed in.
+    """Fades to the newest decoded frame, and applies `Sway`. Belongs to one thread; the clock is passed in.
 
-    A frame's pixels stay untouched for at least three more frames.
+    A frame's pixels stay valid for at least three more frames.
     """
 
     def __init__(self) -> None:
@@ -41,11 +40,11 @@ class Fade:
 
     @property
     def running(self) -> bool:
-        """Whether there is a frame."""
+        """Whether a frame has been decoded."""
         return self._end is not None
 
     def take(self, frame: Frame, scene: int, now: float) -> None:
-        """A frame was decoded; its pixels are copied. Another scene, or size, is cut to."""
+        """Take a decoded frame; its pixels are copied. Another scene or size starts without a fade."""
         pixels = torch.from_numpy(frame.pixels).float()
         other = self._end is None or scene != self._scene or pixels.shape != self._shown.shape
         if other:
@@ -58,7 +57,7 @@ class Fade:
         self._end, self._scene, self._came_at = frame, scene, now
 
     def at(self, params: FrameParams, now: float) -> Frame:
-        """The frame to show at the moment of `params`. There is a decoded one."""
+        """The frame to show for `params`, `now` seconds. Only while `running`."""
         assert self._end is not None and self._pool is not None
         part = part_done(self._came_at, LONGER * self._interval, now) if self._interval > SHORT else 1.0
         self._shown = torch.lerp(self._start, self._newest, part)

@@ -1,4 +1,4 @@
-"""What is shown between keyframes: a latent at any moment. The clock is passed in: seconds of sound."""
+"""Interpolates latents between keyframes, at any moment. The clock is passed in: seconds of sound."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from tpos_live.diffusion.keyframes.morph import Morph
 from tpos_live.diffusion.sampling.noise_field import Shift
 
 FIRST_INTERVAL = 1.0
-"""Seconds between keyframes that are expected before two have come."""
+"""Assumed interval in seconds between keyframes, until two have come."""
 LONGER = 1.2
-"""A way is planned for this times the usual interval, so that the next keyframe comes before its end."""
+"""Duration of the path to a keyframe, relative to the mean interval, so that the next keyframe comes before its end."""
 STEADY = 0.3
-"""Share of the speed that does not follow the modulation's."""
+"""Constant share of the speed; the rest follows the modulation's speed."""
 FASTEST = 4.0
-"""Most that a push speeds the motion up, against its mean."""
+"""Upper limit of the modulation's speed, relative to its mean."""
 MEAN_OF = 1.5
 """Time constant in seconds of that mean."""
 SLOWING = 0.9
-"""Share of the way from which on it slows down, in case the next keyframe is late: it is not seen to stop."""
+"""Share of the path from which the motion slows down, so that it does not stop visibly if the next keyframe is late."""
 MARGIN = 4
-"""A latent is mirrored beyond its edges by its shorter side over this, before it is shifted."""
+"""Before a shift, a latent is padded by reflection, by its shorter side divided by this."""
 _LEAST_SPEED = 1e-3
 
 
 @dataclass(frozen=True)
 class Inbetween:
-    """One latent to decode, float32 [1, C, h, w], with the keyframe that it leads to. params: the moment, whose pan is
-    that of the latent; the display moves the image the rest of the way. scene: counts cuts."""
+    """One latent to decode, float32 [1, C, h, w], and the keyframe at the end of its path. params: the frame's record,
+    with the latent's own pan; the display adds the rest of the pan. scene: counts cuts."""
 
     latent: torch.Tensor
     keyframe: Keyframe
@@ -42,13 +42,13 @@ class Inbetween:
 
 
 class Inbetweens:
-    """Moves from keyframe to keyframe. Belongs to one thread.
+    """Interpolates from keyframe to keyframe. Belongs to one thread.
 
-    A new keyframe is the new end; the way to it begins at what is shown, so nothing jumps, whenever it comes. The speed
-    follows the modulation's along the noise trajectory: a kick that pushes the noise pushes the image. Both ends are
-    shifted to the pan between theirs, so that a drift is motion and no dissolve. A cut (see `FrameParams.cut_index`)
-    shows the newest keyframe at once, and the first keyframe of the new scene when it comes. With the same keyframes
-    and moments the latents are the same.
+    The path to a new keyframe begins at the current latent, so nothing jumps, whenever the keyframe comes. The speed
+    follows the modulation's speed along the noise trajectory: a kick that pushes the noise pushes the image. Both ends
+    are shifted to the current pan, so that a pan is motion and no dissolve. A cut (see `FrameParams.cut_index`) shows
+    the newest keyframe at once, and the first keyframe of the new scene when it comes. The same keyframes and records
+    give the same latents.
     """
 
     def __init__(self) -> None:
@@ -59,9 +59,9 @@ class Inbetweens:
         self._shift: Shift | None = None
         self._sides = 0, 0
         self.share = 1.0
-        """How much of the way to the newest keyframe is done."""
+        """Position on the path to the newest keyframe, 0 to 1."""
         self.interval = 0.0
-        """Seconds between keyframes, smoothed; 0 until two have come."""
+        """Interval between keyframes in seconds, smoothed; 0 until two have come."""
         self._taken_at = 0.0
         self._last: FrameParams | None = None
         self._mean_speed = 0.0
@@ -73,7 +73,7 @@ class Inbetweens:
         return self._keyframe
 
     def take(self, keyframe: Keyframe, params: FrameParams) -> None:
-        """A keyframe has come, at the moment of `params`."""
+        """Take a new keyframe at the time of `params`."""
         before, now = self._keyframe, params.time
         if before is not None and now > self._taken_at:
             step = now - self._taken_at
@@ -92,7 +92,7 @@ class Inbetweens:
         self._keyframe, self.share, self._morph = keyframe, 0.0, None
 
     def at(self, params: FrameParams) -> Inbetween:
-        """What to show at the moment of `params`, which is not before that of the last call. There is a keyframe."""
+        """The in-between for `params`, whose time must not decrease from call to call. Call `take` before."""
         keyframe = self._keyframe
         assert keyframe is not None
         if params.cut_index != self._cut_index:
@@ -117,7 +117,7 @@ class Inbetweens:
         self._scene += 1
 
     def _advance(self, params: FrameParams) -> None:
-        """Go on to the moment of `params`."""
+        """Advance `share` to the time of `params`."""
         last, self._last = self._last, params
         passed = 0.0 if last is None else params.time - last.time
         if last is None or passed <= 0:
@@ -128,13 +128,13 @@ class Inbetweens:
         follows = min(speed / self._mean_speed, FASTEST) if self._mean_speed > _LEAST_SPEED else 1.0
         rate = (STEADY + (1 - STEADY) * follows) / (LONGER * (self.interval or FIRST_INTERVAL))
         left = 1.0 - self.share
-        if self.share > SLOWING:  # the speed falls with the square of what is left: the end is not reached
+        if self.share > SLOWING:  # the speed falls with the square of the rest, so the end is never reached
             self.share = 1.0 - left / (1.0 + rate * passed * left / (1 - SLOWING) ** 2)
         else:
             self.share += rate * passed
 
     def _moved(self, latent: torch.Tensor, right: float, up: float) -> torch.Tensor:
-        """A latent shifted to the right and upwards, in widths and heights; what enters at an edge is mirrored."""
+        """A latent shifted to the right and upwards, in widths and heights, with reflection at the edges."""
         if not right and not up:
             return latent
         height, width = latent.shape[2:]

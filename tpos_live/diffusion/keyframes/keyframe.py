@@ -1,4 +1,4 @@
-"""A keyframe: a latent that the UNet has drawn, with everything that decodes it."""
+"""A keyframe: a latent from the UNet, with the backend that decodes it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 LONGEST_STEP = 1.0
-"""Distance along the noise trajectory between two keyframes at most: the noises of two that are further apart have
-little in common, and nothing would move between them, one image would only replace the other."""
+"""Longest distance between two keyframes along the noise trajectory. Noises further apart have little in common:
+nothing would move between them, one image would only replace the other."""
 
 
 @dataclass(frozen=True)
 class Keyframe:
-    """latent: float32 [1, C, h, w], not written again. params: the moment that it was drawn for. backend: decodes it,
-    to `size` (width, height). detail, vivid: see `Frame`."""
+    """latent: float32 [1, C, h, w], never overwritten. params: the record that it was drawn for. backend: decodes it
+    to `size` = (width, height). detail, vivid: see `Frame`."""
 
     latent: torch.Tensor
     params: FrameParams
@@ -30,10 +30,10 @@ class Keyframe:
 
 
 class KeyframeGenerator:
-    """Draws keyframes by the UNet of a frame generator. Belongs to the thread that owns the generator.
+    """Draws keyframes with a frame generator. Belongs to the thread that owns the generator.
 
-    A keyframe follows the modulation's noise trajectory, but by LONGEST_STEP at most from one to the next; a cut (see
-    `FrameParams`) begins where the modulation is.
+    Keyframes follow the modulation's noise trajectory, by at most LONGEST_STEP from one to the next; after a cut (see
+    `FrameParams`) they begin at the modulation's position.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class KeyframeGenerator:
         self._position = 0.0
 
     def draw(self, generator: FrameGenerator, request: FrameRequest) -> Keyframe:
-        """The keyframe of one moment. Raises what the generator raises."""
+        """The keyframe for one request. Raises what the generator raises."""
         params = replace(request.params, noise_position=self._follow(request.params))
         sample = generator.sample(replace(request, params=params))
         about = generator.engine.metadata
@@ -49,7 +49,7 @@ class KeyframeGenerator:
         return Keyframe(sample.latent.clone(), sample.params, *shown)
 
     def _follow(self, params: FrameParams) -> float:
-        """The position on the noise trajectory for a keyframe of this moment."""
+        """The position on the noise trajectory for a keyframe with these params."""
         last = self._last
         if last is None or last.cut_index != params.cut_index:
             self._position = params.noise_position

@@ -1,4 +1,4 @@
-"""Keyframes and in-betweens of a rendered file: a keyframe every so many frames, on the clock of the sound."""
+"""Keyframes and in-betweens for offline rendering, with a keyframe at fixed intervals of the sound's clock."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tpos_live.diffusion.keyframes.sway import Sway
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 USUAL_RATE = 1.0
-"""Keyframes per second where `engine.keyframes` sets no limit: how fast a computer is must not change a file."""
+"""Keyframes per second where `engine.keyframes` sets no limit: the computer's speed must not change a file."""
 
 
 class OfflineKeyframes:
-    """Draws frame after frame. Belongs to one thread. The same requests give the same frames."""
+    """Draws one frame after the other. Belongs to one thread. The same requests give the same frames."""
 
     def __init__(self) -> None:
         self._keyframes, self._inbetweens, self._decoder = KeyframeGenerator(), Inbetweens(), InbetweenDecoder()
@@ -23,7 +23,7 @@ class OfflineKeyframes:
         self._due = 0.0
 
     def draw(self, generator: FrameGenerator, request: FrameRequest) -> Frame:
-        """The frame of one moment; of a new keyframe where one is due."""
+        """The frame for one request; draws a new keyframe first where one is due."""
         params = request.params
         if self._inbetweens.keyframe is None or params.time >= self._due - 1e-6:
             rate = float(request.snapshot["engine.keyframes"]) or USUAL_RATE

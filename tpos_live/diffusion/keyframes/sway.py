@@ -1,9 +1,9 @@
-"""A slow, smooth deformation of in-betweens, as far as the modulation has moved along the noise trajectory.
+"""A slow, smooth deformation of in-betweens, as a function of the modulation's position on the noise trajectory.
 
-Between two keyframes a latent goes straight, where frames of their own would take many turns: a third of their motion
-is left. The deformation gives the rest, without the UNet, and with the modulation's own speed: what stands still sways,
-and a kick pushes it on. It is a sum of a few waves, so it has no end. It acts on pixels: a place of a latent holds up
-to 16x16 of them, and would show as a square.
+Between two keyframes a latent moves on a straight path, where frames of the UNet would take many turns: one third of
+their motion is left. The deformation adds motion without the UNet, at the modulation's speed, so a kick accelerates it.
+It is a sum of four waves, so it never ends. It acts on pixels: one position of a latent covers up to 16x16 pixels, and
+would show as a square.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 AMPLITUDE = 0.025
-"""Of one wave, in heights of the image."""
+"""Amplitude of one wave, in heights of the image."""
 WAVES = (
     # Waves per height to the right and down, phase per unit of the noise position and direction (radians).
     (0.6, 0.35, 2.1, 0.3),
@@ -26,7 +26,7 @@ WAVES = (
 
 
 class Sway:
-    """Belongs to one thread."""
+    """Applies the deformation to images. Belongs to one thread."""
 
     def __init__(self, amplitude: float = AMPLITUDE) -> None:
         """amplitude: of one wave, in heights of the image."""
@@ -35,13 +35,13 @@ class Sway:
         self._grid = self._right = self._down = torch.empty(0)
 
     def apply(self, pixels: np.ndarray, position: float) -> None:
-        """Deform `pixels`, uint8 [H, W, 3], in place, as at a position on the noise trajectory."""
+        """Deform `pixels`, uint8 [H, W, 3], in place. position: on the noise trajectory."""
         height, width = pixels.shape[:2]
         if self._shape != (height, width):
             self._prepare(height, width)
         grid = self._grid.clone()
         for right, down, rate, direction in WAVES:
-            # sin(a + b + c), a along a row, b along a column: two products for each pixel in place of a sine.
+            # sin(a + b), with a along a row and b along a column, costs two products per pixel instead of a sine.
             across = 2 * math.pi * right * self._right + math.fmod(rate * position, 2 * math.pi)
             along = 2 * math.pi * down * self._down
             wave = torch.outer(along.cos(), across.sin()).addr_(along.sin(), across.cos())

@@ -1,4 +1,4 @@
-"""What runs an engine's networks: the interface that every backend has, and the bytes of what its decoder gives."""
+"""The interface of all backends, which run an engine's networks, and the conversion of decoded images to bytes."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ Decoder = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class BackendRequest:
-    """What a backend is made for: an engine at a size."""
+    """What a backend is loaded for: an engine at a size, and options."""
 
     engine: Engine
     size: tuple[int, int]
     """(width, height) in pixels."""
     sequence_length: int
-    """Length of the conditioning, all kinds of tokens together."""
+    """Rows of the conditioning, all kinds of tokens together."""
     threads: int = 0
-    """Of the CPU, 0 = the library's choice."""
+    """CPU threads; 0 = the library's choice."""
     minimal_capture: bool = False
-    """It draws for half a minute, until a better backend is ready, and leaves out what it can prepare later."""
+    """Capture as few graphs as possible, for a backend that draws for half a minute until a better one is ready."""
     openvino_device: str = "auto"
-    """ "auto", or a device as OpenVINO names it."""
+    """ "auto", or a device name of OpenVINO."""
 
 
 class Backend(ABC):
     """Runs an engine's networks at one size. Belongs to the render thread."""
 
     name: str = ""
-    """What really runs."""
+    """Name for the status."""
     fallback_reason: str = ""
-    """Why not the next faster backend, one line; "" where there is none."""
+    """Why no faster backend is used, one line; "" where there is none."""
     torch_threads: int = 0
-    """Threads that PyTorch should keep meanwhile on a CPU; 0 = all it was given."""
+    """Number of threads that PyTorch should use while this backend runs; 0 = the default number."""
     weights_frozen: bool = False
-    """Whether the weights were converted ahead, so that no live LoRA reaches them."""
+    """Whether the weights were converted in advance, so that live LoRAs cannot change them."""
     waited: float | None = None
-    """Seconds for which the host has waited for the device so far; None where that is not known."""
+    """Total seconds for which the host has waited for the device; None where that is not measured."""
 
     @abstractmethod
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -58,9 +58,9 @@ class Backend(ABC):
         """The decoder: float32 [1, C, h, w] to uint8 [H, W, 3] sRGB, written to `out`."""
 
     def prepare_batch_size(self, count: int, wait: bool = False) -> str:
-        """Make `predict` ready for `count` rows in one call: why it is not ready yet, "" when it is.
+        """Prepare `predict` for a batch of `count` rows. Returns why it is not ready yet, "" when it is.
 
-        wait: until it is ready (seconds), for frames rendered offline.
+        wait: wait until it is ready (seconds), for offline rendering.
         """
         return ""
 

@@ -1,7 +1,7 @@
-"""A BERT text encoder (Devlin et al. 2019) of torch's own layers, and its tokenizer, without transformers.
+"""A BERT text encoder (Devlin et al. 2019) made of torch's layers, and its tokenizer, without transformers.
 
-Importing transformers takes longer than everything else between the command and the first frame. Modules and weights
-have the names that transformers gives them, and the states are the same to rounding.
+Importing transformers would take longer than all other work before the first frame. Modules and weights have the same
+names as in transformers, and the states are equal except for rounding.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _NEEDED = {
 
 
 class BertTextEncoder(torch.nn.Module):
-    """Token numbers [batch, words] to states [batch, words, hidden_size]. Post-normed layers, exact GELU."""
+    """From token ids [batch, words] to states [batch, words, hidden_size]. Post-norm layers, exact GELU."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        """config: as transformers writes it. Raises ValueError for what is missing or of another kind."""
+        """config: as transformers writes it. Raises ValueError for missing or unsupported values."""
         super().__init__()
         if missing := sorted(_NEEDED - config.keys()):
             raise ValueError(f"its config.json lacks {', '.join(missing)}")
@@ -62,7 +62,7 @@ class BertTextEncoder(torch.nn.Module):
         self.encoder = ModuleDict({"layer": ModuleList(layer() for _ in range(int(config["num_hidden_layers"])))})
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> tuple[torch.Tensor]:
-        """attention_mask: [batch, words], 0 for padding, which no word attends to; None = all are attended to."""
+        """attention_mask: [batch, words], 0 for padding, which is not attended to; None = attend to all."""
         table: Any = self.embeddings
         layers: Any = self.encoder["layer"]
         places = torch.arange(input_ids.shape[1], device=input_ids.device)
@@ -91,14 +91,15 @@ class BertReader:
     """A BERT and its tokenizer; the same calls as `text_encoders.Reader`."""
 
     def __init__(self, encoder: BertTextEncoder, tokenizer: Any, longest: int, padding: int) -> None:
-        """tokenizer: of `tokenizers`; is set to cut texts. longest: words of a text at most. padding: its token."""
+        """tokenizer: from `tokenizers`; set to truncate texts. longest: most tokens of a text. padding: id of the
+        padding token."""
         self.encoder, self._tokenizer, self._padding = encoder, tokenizer, padding
         self.words = longest
         tokenizer.no_padding()
         tokenizer.enable_truncation(self.words)
 
     def read(self, texts: list[str], padding: str, words: int, device: torch.device, **_options: bool) -> Any:
-        """States of texts, as a tuple of one. padding: "max_length" (to `words` tokens) or "longest"."""
+        """States of texts, in a tuple of length 1. padding: "max_length" (to `words` tokens) or "longest"."""
         found = self._tokenizer.encode_batch(texts)
         rows = [encoding.ids[:words] for encoding in found]
         length = words if padding == "max_length" else max(map(len, rows), default=0)
@@ -110,7 +111,7 @@ class BertReader:
 def load_bert(folder: Path, part: str, tokenizer: str) -> BertReader:
     """The BERT in `folder / part`, in float32 on the CPU, and the tokenizer in `folder / tokenizer`.
 
-    Raises EngineError, one line, for whatever is missing or damaged.
+    Raises EngineError, one line, for missing or damaged files.
     """
     where = folder / part
     try:
@@ -124,14 +125,14 @@ def load_bert(folder: Path, part: str, tokenizer: str) -> BertReader:
     made, longest, padding = _load_tokenizer(folder / tokenizer)
     longest = min(longest, int(encoder.config.max_position_embeddings))
     words = made.get_vocab_size()
-    if not (folder / tokenizer / "tokenizer.json").exists():  # a word that is twice in vocab.txt leaves a number out
+    if not (folder / tokenizer / "tokenizer.json").exists():  # a duplicate word in vocab.txt leaves a gap in the ids
         words = max(made.get_vocab().values(), default=0) + 1
     check_reader(folder / tokenizer, longest, words, int(encoder.config.vocab_size))
     return BertReader(encoder.eval(), made, longest, padding)
 
 
 def _load_tokenizer(where: Path) -> tuple[Any, int, int]:
-    """The tokenizer, the longest text that it makes, and the number of its padding token."""
+    """The tokenizer, its longest text in tokens, and the id of its padding token."""
     from tokenizers import Tokenizer
     from tokenizers.implementations import BertWordPieceTokenizer
 

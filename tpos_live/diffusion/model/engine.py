@@ -1,7 +1,7 @@
 """An engine: a Stable Diffusion folder in diffusers' format, loaded for drawing.
 
-Ember and SD-Turbo come through the same lines; nothing here asks which one it is. Weights are
-safetensors only, everything is read from local files, nothing is downloaded and nothing is unpickled.
+The same code loads Ember and SD-Turbo. Weights are safetensors only; everything is read from local files, nothing is
+downloaded and nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from tpos_live.diffusion.model.unet_inputs import Layout, extra_channels
 
 DECODERS = ("AutoencoderTiny", "AutoencoderKL", "AutoencoderPixelShuffle")
 _AT_ONCE = 32
-"""Texts that are encoded at once."""
+"""Batch size of the text encoder."""
 _MOST_FACTOR = 64
-"""Pixels along one side of a latent pixel; engines have 8 or 16."""
+"""Upper limit of the pixels along one side of a latent pixel; engines have 8 or 16."""
 PARTS = ("unet", "vae", *ONE, "scheduler")
 
 
@@ -38,9 +38,9 @@ PARTS = ("unet", "vae", *ONE, "scheduler")
 class Engine:
     """The loaded parts of an engine.
 
-    Thread contract: `encode` may run on a worker while the render thread uses unet and vae; they share
-    no state. Modules are in evaluation mode, float32 on a CPU and float16 on a GPU, without gradients.
-    An engine loaded lazily reads unet and vae when they are first asked for (see `networks`).
+    Thread contract: `encode` may run on a worker thread while the render thread uses unet and vae; they share no state.
+    Modules are in evaluation mode, float32 on a CPU and float16 on a GPU, without gradients. An engine loaded lazily
+    reads unet and vae at their first use (see `networks`).
     """
 
     folder: Path
@@ -68,12 +68,12 @@ class Engine:
 
     @property
     def text_encoder(self) -> Any:
-        """The first, where there are two."""
+        """The text encoder; the first one where there are two."""
         return self.texts.readers[0].encoder
 
     @property
     def trained_with_audio(self) -> bool:
-        """Whether the engine was trained with audio tokens: silence is then tokens of zeros."""
+        """Whether the engine was trained with audio tokens; then zeros mean silence."""
         learned = self.metadata.trained_with_sound and self.metadata.audio_tokens > 0
         return learned and (self.folder / METADATA_FILE).exists()
 
@@ -88,13 +88,13 @@ class Engine:
 
     @property
     def packing(self) -> int:
-        """Cells of noise along one side of a latent pixel; 1 = the noise is as the latent."""
+        """Noise cells along one side of a latent pixel; 1 = the noise has the latent's resolution."""
         given = self.metadata.unet_inputs
         return given.packing if given is not None else 1
 
     @property
     def layout(self) -> Layout | None:
-        """Rows of the conditioning, of an engine that draws two prompts in one pass."""
+        """Layout of the conditioning's rows, for an engine that draws two prompts in one pass; else None."""
         return _layout(self.metadata, self.texts.rows)
 
     @property
@@ -108,25 +108,25 @@ class Engine:
 
     @property
     def text_tokens(self) -> int:
-        """Rows of a text, the pooled one among them where there is one (see `pooled`); longer texts are cut."""
+        """Rows of a text, including the pooled row where there is one (see `sdxl`); longer texts are cut."""
         return self.texts.rows
 
     @torch.inference_mode()
     def encode(self, text: str) -> torch.Tensor:
         """The text encoder's states of `text`: [text_tokens, token_dim] on the engine's device.
 
-        Any text works: an empty one, one of any length (cut), any script.
+        Any text works: empty, of any length (cut), in any script.
         """
         return self.texts.states([text])[0].to(self.dtype).clone()
 
     @torch.inference_mode()
     def encode_all(self, texts: Sequence[str]) -> torch.Tensor:
-        """The states of many texts, [texts, text_tokens, token_dim], some at a time: a card takes as long for one."""
+        """The states of many texts, [texts, text_tokens, token_dim], encoded in batches."""
         parts = [self.texts.states(texts[at : at + _AT_ONCE]) for at in range(0, len(texts), _AT_ONCE)]
         return torch.cat(parts).to(self.dtype)
 
     def avoid(self, text: str) -> torch.Tensor:
-        """What guidance leads away from, as `encode`; no text is zeros for an engine that was trained so."""
+        """The states of a negative prompt, as `encode`; zeros for an empty one where the engine was trained so."""
         states = self.encode(text)
         return torch.zeros_like(states) if self.texts.blank and not text.strip() else states
 
@@ -169,15 +169,15 @@ class Engine:
 def load_engine(folder: Path, device: str | None = None, lazy: bool = False) -> Engine:
     """Load an engine from a local folder.
 
-    device: "cpu", "cuda", …; None takes CUDA where it works. lazy: leave unet and vae on the disk until they are
-    asked for, where that is possible. Raises EngineError with one line for whatever is missing, damaged or of a kind
-    that cannot be drawn with; of a lazy engine, what `Networks` raises may come later.
+    device: "cpu", "cuda", …; None = CUDA where it works. lazy: load unet and vae at their first use, where that is
+    possible. Raises EngineError with one line for missing or damaged files, and for kinds of engines that are not
+    supported; with `lazy`, errors of `Networks` may come later.
     """
     folder = Path(folder)
     try:
         return _load(folder, device, lazy)
     except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
-        # A file of configuration may hold anything; each value is used where it is needed.
+        # A configuration file may contain anything, and each value is only checked where it is used.
         why = f"its files of configuration do not fit together, or one is damaged ({first_line(error)})"
         raise EngineError(f"{folder}: {why}; fetch or install the engine again") from error
 
@@ -194,7 +194,7 @@ def _load(folder: Path, device: str | None, lazy: bool) -> Engine:
     unet_config = read_json(folder / "unet" / "config.json")
     _check_class("unet", unet_config.get("_class_name"), ("UNet2DConditionModel",), folder)
     _check_class("vae", index["vae"][1], DECODERS, folder)
-    # "text" pools the tokens that it is given anyway; the other kinds want embeddings that no text encoder gives.
+    # "text" pools the given tokens; other kinds need embeddings that text encoders do not produce.
     kind = unet_config.get("addition_embed_type")
     if kind not in (None, "text", ADDED):
         raise EngineError(
@@ -248,7 +248,7 @@ def _check_class(part: str, name: object, allowed: tuple[str, ...], folder: Path
 
 
 def _check_fit(engine: Engine) -> None:
-    """The parts must fit each other: latents, tokens and scalars."""
+    """Raise EngineError unless the parts fit each other: latents, tokens and scalars."""
     configs = engine.networks.configs
     latent = int(configs["vae"]["latent_channels"])
     if not 0 < abs(float(configs["vae"]["scaling_factor"])) < math.inf:

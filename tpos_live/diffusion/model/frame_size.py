@@ -1,4 +1,4 @@
-"""What a frame of another size than the engine's own costs, before one is drawn."""
+"""Checks the time and memory of a frame size before drawing, where it differs from the engine's own."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from tpos_live.diffusion.model.engine import Engine
 log = logging.getLogger(__name__)
 
 _BYTES = {"AutoencoderPixelShuffle": 150, "AutoencoderTiny": 1100, "AutoencoderKL": 5000}
-"""Memory for each pixel of a frame, in single precision, by the decoder: that of Ember's UNet is included, that of
-Stable Diffusion's is less (measured from 512x512 to 8192x8192 on a CPU)."""
+"""Bytes of memory for each pixel of a frame in single precision, by the class of the decoder. Ember's UNet is included;
+Stable Diffusion's needs less (measured from 512x512 to 8192x8192 on a CPU)."""
 _LARGE = 16
-"""Times the pixels of the engine's largest size from which a frame is large: less than 3 a second of Ember on two
-cores."""
+"""Number of pixels, relative to the engine's largest size, from which a frame is large: Ember draws fewer than 3 frames
+per second of it on two cores."""
 _LARGE_ON_CARD = 64
+"""The same on a card."""
 
 
 def affordable_size(engine: Engine, wanted: tuple[int, int], own: tuple[int, int], live: bool) -> tuple[int, int]:
-    """The (width, height) that was asked for, after a line on what it costs if that is much; `own` where none was.
+    """The size to draw, (width, height): `wanted`, or `own` where `wanted` is (0, 0). Logs the cost of a large size.
 
-    live: `own` too, after a warning, where frames would come too seldom for a moving image. Raises EngineError for a
-    size larger than the engine's whose frames do not fit into the free memory.
+    live: for a large size, return `own` after a warning, because the frame rate would be too low. Raises EngineError
+    for a size above the engine's largest one if its frames do not fit into the free memory.
     """
     if not wanted[0]:
         return own

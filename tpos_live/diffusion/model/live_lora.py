@@ -1,14 +1,14 @@
-"""LoRA files whose weight moves in a show: a style comes and goes while frames are drawn.
+"""Live LoRAs: LoRA files whose weight changes during a show.
 
-Between two frames the weights of the layers that a file changes are written anew, W = W0 + sum of weight * change,
-into the storage where they lie: eager, compiled kernels and recorded graphs find them at the same addresses, and a
-frame costs nothing more while no weight moves. W0 is kept beside them, in the same precision and on the same device:
-each value comes from it and never from the one before, so that nothing drifts and a weight that comes back brings back
-every bit. In the host's memory W0 would cost a card nothing, but coming over the bus it takes many times as long.
+Between two frames the weights of the affected layers are written again, W = W0 + sum of weight * change, in place:
+eager, compiled kernels and captured graphs find them at the same addresses, and frames cost nothing more while no
+weight changes. W0 is kept in the same precision on the same device. Each value is computed from W0 and never from the
+value before, so nothing drifts, and a weight that returns restores every bit. In the host's memory W0 would take no
+memory of the card, but copying it over the bus would take many times as long.
 
-A change of the whole UNet takes about as long as a few frames. It is spread, a share of it between two frames, the
-newest weights winning; layers that are ahead of others do no harm, for each is a layer of some weight of the LoRA.
-The share is one of the work and not of time: the same calls give the same frames on every machine.
+A change of the whole UNet takes about as long as a few frames. So it is spread: 1 / SPREAD of the work is done between
+two frames, towards the newest weights. Meanwhile layers have different weights of the LoRA, which does no harm. The
+share is one of work and not of time, so the same calls give the same frames on every machine.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 SPREAD = 8
 """Frames over which a change of the weights is spread."""
 LAUNCH = 1 << 20
-"""Weights that a card writes in about the time in which Python asks for it: many small layers are work, too."""
+"""Overhead of one layer in weights: a card writes this many in the time of Python's call."""
 
 
 @dataclass
 class _Layer:
-    """One layer. base: W0, [out, the other sides as one]. changes: with the number of their file, from 0. written: the
-    weights of these files that its own weights have now."""
+    """One layer. base: W0, [out, product of the other dimensions]. changes: each with the index of its file. written:
+    the files' weights that the layer has now."""
 
     module: Any
     base: torch.Tensor
@@ -44,17 +44,17 @@ class _Layer:
 
     @property
     def work(self) -> int:
-        """What writing it costs, in weights."""
+        """Cost of writing the layer, in weights."""
         return self.base.numel() + LAUNCH
 
     def wanted(self, weights: Sequence[float]) -> tuple[float, ...]:
         return tuple(weights[file] for file, _ in self.changes)
 
     def write(self, wanted: tuple[float, ...]) -> None:
-        target: torch.Tensor = self.module.weight  # asked for each time: a module may be laid out anew
-        straight = target.is_contiguous()  # a kernel of a convolution may lie channels-last
+        target: torch.Tensor = self.module.weight  # read each time, because its memory format may change
+        straight = target.is_contiguous()  # a convolution's kernel may be channels-last
         flat = target.view(self.base.shape) if straight else torch.empty_like(self.base)
-        self.written = ()  # should it fail half-way, it is written again
+        self.written = ()  # so that a failed write is repeated
         flat.copy_(self.base)
         for weight, (_, change) in zip(wanted, self.changes, strict=True):
             if weight:
@@ -67,13 +67,13 @@ class _Layer:
 class LiveLoras:
     """The live LoRAs of an engine's UNet.
 
-    Thread contract: `follow` and `rest` belong to the render thread (`rest` to the one that makes a generator, before
-    the first frame); `held` may be used on any other, and what it holds up is caught up later.
+    Thread contract: `follow` and `rest` belong to the render thread (`rest`, before the first frame, to the thread that
+    makes a generator). Any other thread may use `held`; changes meanwhile are made later.
     """
 
     def __init__(self, files: Sequence[tuple[Sequence[Change], float]] = ()) -> None:
-        """files: what each changes, and its weight in the engine's description. The layers' weights, in their final
-        precision and place, are W0, and get the LoRAs now."""
+        """files: the changes of each file, and its weight in the engine's metadata. The layers' current weights, which
+        must be in their final precision and on their device, become W0; then the LoRAs are added."""
         self._weights = [weight for _, weight in files]
         layers: dict[int, _Layer] = {}
         for file, (changes, _) in enumerate(files):
@@ -95,16 +95,16 @@ class LiveLoras:
 
     @property
     def memory(self) -> int:
-        """Bytes that W0 and the thin matrices take."""
+        """Bytes of W0 and the low-rank matrices."""
         kept = [layer.base for layer in self._layers]
         kept += [each for layer in self._layers for _, change in layer.changes for each in (change.up, change.down)]
         return sum(tensor.nbytes for tensor in kept)
 
     def follow(self, factors: Sequence[float], fixed: str = "", whole: bool = False) -> bool:
-        """Bring the UNet's weights nearer to those that are wanted now; whether any have moved. Never waits.
+        """Move the UNet's weights towards the wanted ones. Returns whether any have changed. Never waits.
 
-        factors: of each live LoRA, times its weight in the engine's description; 1 where there are fewer. fixed: the
-        backend, where it draws with weights that were made ahead, else "". whole: all at once.
+        factors: factor on the metadata's weight of each live LoRA; missing ones are 1. fixed: name of the backend if
+        its weights are frozen, else "". whole: make the whole change now.
         """
         if not self._behind and (factors, fixed) == self._seen:
             return False
@@ -122,20 +122,20 @@ class LiveLoras:
             self._lock.release()
 
     def rest(self) -> None:
-        """Go back to the weights in the engine's description, all at once: what was made ahead has these."""
+        """Restore the weights of the engine's metadata at once: backends with frozen weights have these."""
         with self._lock:
             self._write((), float("inf"))
         self._seen = ((), "")
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Nothing moves meanwhile."""
+        """No weight changes inside this context."""
         with self._lock:
             yield
 
     @torch.no_grad()
     def _write(self, factors: Sequence[float], work: float) -> bool:
-        """work: in weights, after which the rest is left for the next time; the layer that exceeds it is written."""
+        """Write layers until `work` (in weights) is used up; the last may exceed it. Returns whether any changed."""
         padded = [*factors, *[1.0] * len(self._weights)]
         weights = [weight * factor for weight, factor in zip(self._weights, padded, strict=False)]
         moved, self._behind = False, True  # also where a layer fails
@@ -153,7 +153,7 @@ class LiveLoras:
         return moved
 
     def _log_once(self, factors: Sequence[float], fixed: str) -> None:
-        """Log why a weight that was moved does nothing."""
+        """Log why a changed factor has no effect, once for each reason."""
         has = len(self._weights)
         for number, factor in enumerate(factors, 1):
             if factor == 1.0:

@@ -1,8 +1,8 @@
-"""A network of an engine's folder, made and filled without a change to PyTorch that other threads would see.
+"""Loads a network of an engine's folder, without changes to PyTorch's global state.
 
-The libraries' own `from_pretrained` replaces functions of PyTorch while it makes a network: of the whole process, so
-that a module which another thread makes in that moment has no memory ("Cannot copy out of meta tensor"), and numbers
-which the render thread makes may be of half precision. `torch.device("meta")` is of one thread.
+The libraries' `from_pretrained` replaces functions of PyTorch for the whole process while it creates a network. A
+module that another thread creates in that moment has no memory ("Cannot copy out of meta tensor"), and tensors of the
+render thread may get half precision. `torch.device("meta")` affects one thread only.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from tpos_live.core.errors import EngineError, first_line
 from tpos_live.core.tensor_file import read_tensors
 
 _UNUSED: dict[str, tuple[str, ...]] = {"unet": (), "vae": ("encoder.", "quant_conv.")}
-"""Weights of a part that nothing here uses, so that a file may lack them."""
+"""Prefixes of weights that are not used here, so that a file may lack them."""
 _WEIGHTS = re.compile(r"(diffusion_pytorch_model|model)(\.fp16)?(-\d+-of-\d+)?(\.fp16)?\.safetensors")
 _OLDER = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 """Names of a decoder's attention in files of diffusers before 0.13."""
 _PREFIX = "text_model."
-"""Before the names of a CLIP's weights in all files, and in modules of some versions of transformers."""
+"""Prefix of the names of CLIP's weights in all files, and in the modules of some versions of transformers."""
 
 
 def load_part(folder: Path, part: str, cls: Any, unused: tuple[str, ...] | None = None) -> Any:
-    """One part of an engine, in evaluation mode, on the CPU, in its files' precision; any thread may call it.
+    """One part of an engine, in evaluation mode, on the CPU, in its files' precision. Any thread may call it.
 
-    cls: a model of diffusers or transformers. unused: beginnings of the names of weights that its files may lack; they
-    are zeros then. Raises EngineError.
+    cls: a model class of diffusers or transformers. unused: prefixes of weights that the files may lack, and which are
+    zeros then. Raises EngineError.
     """
     where = folder / part
     try:
@@ -67,7 +67,7 @@ def read_weights(where: Path) -> dict[str, torch.Tensor]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """An engine's file of JSON. Raises EngineError."""
+    """The content of a JSON file of an engine. Raises EngineError."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8-sig")))
     except (OSError, ValueError, TypeError, RecursionError) as error:
@@ -75,7 +75,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def require_tensors(where: Path, missing: Sequence[str]) -> None:
-    """Raise EngineError if tensors of a module are missing from its files."""
+    """Raise EngineError if `missing`, names of tensors that the files of a part lack, is not empty."""
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         what = ", ".join(sorted(missing)[:3])
@@ -94,7 +94,7 @@ def _empty(where: Path, cls: Any) -> torch.nn.Module:
 
 
 def _renamed(weights: Mapping[str, torch.Tensor], wanted: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The weights by the names that a module wants, in whichever of the known ways its file spells them."""
+    """The weights by the names that a module expects; the file may use any of the known spellings."""
 
     def name(given: str) -> str:
         newer = given
@@ -107,7 +107,7 @@ def _renamed(weights: Mapping[str, torch.Tensor], wanted: Mapping[str, Any]) -> 
 
 
 def _fill_positions(module: torch.nn.Module) -> None:
-    """Give a text encoder its positions 0, 1, 2 …, the one table that is in no file."""
+    """Set the position ids 0, 1, 2 … of a text encoder, the only buffer that no file contains."""
     for part in module.modules():
         for name, table in part.named_buffers(recurse=False):
             if table.is_meta:

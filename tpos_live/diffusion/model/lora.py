@@ -1,7 +1,7 @@
-"""LoRA files, merged into an engine's weights when it is loaded: no cost in a frame. `live_lora` moves some later.
+"""Merges LoRA files into an engine's weights at loading, so that frames cost nothing more (live ones: `live_lora`).
 
-A LoRA (Hu et al. 2021, eq. 3) adds a product of two thin matrices to a layer: W + weight * alpha / rank * up @ down.
-`lora_file.py` reads what the tools write.
+A LoRA (Hu et al. 2021, eq. 3) adds a product of two low-rank matrices to a layer:
+W + weight * alpha / rank * up @ down. `lora_file.py` reads the file formats.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from tpos_live.diffusion.model.lora_file import LoraContent, flat, read_file
 from tpos_live.diffusion.model.stability_names import stability_names
 
 _LARGEST = 2.0**14
-"""No trained matrix has a larger number."""
+"""No trained matrix has larger values."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a LoRA of weight 1 adds to one layer: scale * up @ down, two thin matrices.
+    """What a LoRA of weight 1 adds to one layer: scale * up @ down, two low-rank matrices.
 
-    part: "unet", "text_encoder" or "text_encoder_2". layer: has the `weight` that is changed, [out, ...]. up:
-    [out, rank]. down: [rank, the weight's other sides as one].
+    part: "unet", "text_encoder" or "text_encoder_2". layer: the module whose `weight` [out, ...] is changed. up:
+    [out, rank]. down: [rank, product of the weight's other dimensions].
     """
 
     part: str
@@ -37,20 +37,21 @@ class Change:
     scale: float
 
     def like(self, weight: torch.Tensor) -> Change:
-        """The same on another device and in another precision."""
+        """The same change with the device and precision of `weight`."""
         return replace(self, up=self.up.to(weight), down=self.down.to(weight))
 
     def add_to(self, flat: torch.Tensor, weight: float) -> None:
-        """Add it to a layer's weights in place. flat: [out, the other sides as one], of the matrices' device and dtype.
+        """Add the change, times `weight`, to a layer's weights in place. flat: [out, product of the other dimensions],
+        of the matrices' device and dtype.
 
-        The product is not kept anywhere, and in half precision the sum is rounded once.
+        The product is not stored, and in half precision the sum is rounded once.
         """
         flat.addmm_(self.up, self.down, alpha=weight * self.scale)
 
 
 @torch.no_grad()
 def merge(changes: Iterable[Change], weight: float) -> None:
-    """Add changes to the weights of their layers, in place; 0 changes nothing."""
+    """Add changes, times `weight`, to the weights of their layers, in place."""
     for change in changes:
         if weight:
             target: torch.Tensor = change.layer.weight
@@ -58,8 +59,8 @@ def merge(changes: Iterable[Change], weight: float) -> None:
 
 
 def read_lora(parts: Mapping[str, torch.nn.Module], path: Path) -> list[Change]:
-    """What a LoRA file changes in parts ("unet", "text_encoder", "text_encoder_2"); nothing is changed yet. Matrices
-    are float32, and lie on the CPU.
+    """The changes of a LoRA file to `parts` ("unet", "text_encoder", "text_encoder_2"), not applied yet. Matrices are
+    float32 on the CPU.
 
     path: a .safetensors file. Raises EngineError for one that is missing, damaged or made for another architecture.
     """
@@ -79,18 +80,18 @@ def read_lora(parts: Mapping[str, torch.nn.Module], path: Path) -> list[Change]:
             raise EngineError(
                 f"{path}: {part} {name} is damaged, it holds no numbers or huge ones; fetch the engine again"
             )
-        # A convolution's kernel lies in one of the matrices.
+        # For a convolution, one of the matrices has the kernel's dimensions too.
         changes.append(Change(part, layer, up.flatten(1), down.flatten(1), scale))
     return changes
 
 
 def _numbers(tensor: torch.Tensor) -> torch.Tensor:
-    """As float32; complex ones, which no weights are, as what is no number."""
+    """A tensor as float32; NaN for a complex one, which cannot be a weight."""
     return torch.full(tensor.shape, torch.nan) if tensor.is_complex() else tensor.float()
 
 
 def _layers(module: torch.nn.Module) -> dict[str, Any]:
-    """Layers that have weights, by their flat names: diffusers' and Stability's own."""
+    """Layers with weights, by their flat names in diffusers and in Stability's code."""
     found = {name: layer for name, layer in module.named_modules() if _has_weight(layer)}
     theirs = {flat(name): found[ours] for name, ours in stability_names(module).items() if ours in found}
     return theirs | {flat(name): layer for name, layer in found.items()}
@@ -102,7 +103,7 @@ def _another(content: LoraContent) -> str:
 
 
 def _fits(up: torch.Tensor, down: torch.Tensor, sides: tuple[int, ...]) -> bool:
-    """Whether the product of two thin matrices is a change of weights [sides]."""
+    """Whether the product of two low-rank matrices has the shape `sides` of a layer's weight."""
     if min(up.dim(), down.dim()) < 2 or not (up.numel() and down.numel()):
         return False
     return (len(up), up[0].numel(), down[0].numel()) == (sides[0], len(down), math.prod(sides[1:]))

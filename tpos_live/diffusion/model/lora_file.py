@@ -1,8 +1,8 @@
-"""A LoRA file: its tensors by layer, whatever tool has written it. `lora.py` finds the layers and changes them.
+"""Reads a LoRA file of any tool, and sorts its tensors by layer. `lora.py` finds the layers and changes them.
 
-The same two matrices have many names: kohya's flattened "lora_unet_…lora_down", diffusers' dotted names with
-"lora.down", "lora_A" or "processor.to_q_lora", PEFT's "base_model.model.…", and the UNet's layers are named as in
-diffusers or as in Stability's own code ("input_blocks"), which `lora.py` knows.
+The two matrices have different names in each tool: kohya's flattened "lora_unet_…lora_down", diffusers' dotted names
+with "lora.down", "lora_A" or "processor.to_q_lora", and PEFT's "base_model.model.…". The UNet's layers have names as in
+diffusers or as in Stability's own code ("input_blocks"), which `lora.py` resolves.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _PREFIXES = {
     "lora_te2_": "text_encoder_2", "text_encoder_2.": "text_encoder_2",
 }  # fmt: skip
 _BARE = ("down_blocks.", "mid_block.", "up_blocks.")
-"""Beginnings of a UNet's layers in files that name no part."""
+"""Prefixes of a UNet's layers in files without names of parts."""
 _OTHERS = {
     "LoHa": (".hada_",), "LoKr": (".lokr_",), "LoCon with a third matrix": (".lora_mid.",),
     "DoRA": (".dora_scale.", ".lora_magnitude_vector."), "OFT": (".oft_",), "IA3": (".on_input.",),
     "full difference": (".diff.", ".diff_b."), "set of changed norms": (".w_norm.", ".b_norm."),
 }  # fmt: skip
-"""Kinds of adapters that are no LoRA, and the words in the names of their tensors."""
+"""Kinds of adapters other than LoRA, by words in the names of their tensors."""
 _WIDTHS = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
 _LARGEST_ALPHA = 1e30
 _METADATA = "lora_adapter_metadata"
-"""Where diffusers writes the settings of PEFT, into the file's header."""
+"""Entry of the file's header in which diffusers writes PEFT's settings."""
 
 
 @dataclass
@@ -53,14 +53,14 @@ class Piece:
 
 @dataclass(frozen=True)
 class LoraContent:
-    """pieces: by part ("unet", "text_encoder", "text_encoder_2") and name of the layer, its dots as "_". settings: of
-    PEFT, as diffusers writes them ("unet.lora_alpha" …)."""
+    """The content of a LoRA file. pieces: by part ("unet", "text_encoder", "text_encoder_2") and the layer's name with
+    "_" for dots. settings: PEFT's, as diffusers writes them ("unet.lora_alpha" …)."""
 
     pieces: dict[tuple[str, str], Piece]
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def scale(self, part: str, piece: Piece, rank: int) -> float:
-        """What the product of the two matrices is times: alpha / rank, alpha / sqrt(rank) for PEFT's rslora."""
+        """Factor on the product of the two matrices: alpha / rank, or alpha / sqrt(rank) for PEFT's rslora."""
         if piece.alpha is not None:
             return float(piece.alpha.real.sum()) / rank
         alpha = self.settings.get(f"{part}.lora_alpha")
@@ -70,7 +70,7 @@ class LoraContent:
         return size / (rank**0.5 if self.settings.get(f"{part}.use_rslora") else rank)
 
     def made_for(self) -> str:
-        """The Stable Diffusion that it was made for, by the width of its cross-attention; "" if that is not clear."""
+        """The generation of Stable Diffusion by the width of the cross-attention; "" if that is not clear."""
         for (part, name), piece in self.pieces.items():
             if part == "unet" and name.endswith(("attn2_to_k", "attn2_to_v")) and piece.down is not None:
                 return _WIDTHS.get(piece.down.shape[-1], "")
@@ -78,7 +78,7 @@ class LoraContent:
 
 
 def flat(name: str) -> str:
-    """A layer's name as LoRA files have it; transformers has dropped the first word of some."""
+    """A layer's name as in LoRA files, without the prefix that newer versions of transformers have removed."""
     return name.replace(".", "_").removeprefix("text_model_")
 
 
@@ -128,7 +128,7 @@ def _place(path: Path, key: str) -> tuple[str, str, str]:
 
 
 def _old_name(part: str, name: str) -> str:
-    """diffusers' first names put both matrices beside the layer: "attn1.processor.to_q_lora", "self_attn.to_q_lora"."""
+    """The layer's name for diffusers' oldest names, such as "attn1.processor.to_q_lora" and "self_attn.to_q_lora"."""
     layer, _, word = name.replace("_processor_", "_").rpartition("_to_")
     if part == "unet":
         return f"{layer}_to_{word}" + ("_0" if word == "out" else "")

@@ -1,7 +1,7 @@
-"""What an engine says of itself: `tpos_live.json` beside a Stable Diffusion folder.
+"""The metadata of an engine: `tpos_live.json` in its Stable Diffusion folder.
 
-The renderer never asks which engine it runs; it reads this file. A folder without one is a
-plain Stable Diffusion engine and gets the defaults below.
+The renderer has no code for special engines; it reads this file. A folder without it is a plain Stable Diffusion engine
+and gets the defaults below.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ EMBEDDINGS = "embeddings"
 ONE, SECOND = ("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")
 """Folders of an engine's text encoders and their tokenizers; most engines have one pair."""
 ALIKE = 0.13
-"""Logarithm of the ratio of two shapes up to which they are alike: an eighth of the image is cropped away."""
+"""Largest |log| of the ratio of two aspect ratios that count as equal: at most 1/8 of the image is cropped."""
 
 
 class Scalar(BaseModel):
-    """A global fact of the image, given to the UNet as one token (see `scalar_tokens.py`).
+    """A global value of the image in [0, 1], given to the UNet as one token (see `scalar_tokens.py`).
 
-    source: what moves it. "intensity" follows the sound's intensity, "seed" is drawn from the
-    seed and drifts by `rate` per unit of walk, "clock" grows by `rate` per unit of walk, "share" is the part of the
-    image that a second prompt covers (see `UnetInputs`).
-    cyclic: 0 and 1 mean the same (a hue, a phase); a scalar that is not cyclic is reflected.
+    source: what drives it. "intensity" follows the sound's intensity. "seed" is drawn from the seed and drifts by
+    `rate` per unit of the noise trajectory. "clock" grows by `rate` per unit. "share" is the area of a second prompt
+    (see `UnetInputs`). cyclic: 0 and 1 mean the same (a hue, a phase); other scalars are reflected at 0 and 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,11 +46,11 @@ _Width = Annotated[float, Field(gt=0.0, le=64.0)]
 
 
 class UnetInputs(BaseModel):
-    """What a UNet is given beside latent and tokens (see `unet_inputs.py`): it draws two prompts in one pass.
+    """Extra inputs of a UNet that draws two prompts in one pass (see `unet_inputs.py`).
 
-    packing: cells of noise along one side of a position. fields: channels of that noise that are low-passed, from the
-    first; blurs: by how much, standard deviations in positions, one number or those along y and x. The tokens are those
-    of a prompt, of what is heard, the scalars, and those of a second prompt.
+    packing: noise cells along one side of a position. fields: number of noise channels, from the first, that are
+    low-passed. blurs: standard deviations of the low-passes in positions, one number or (along y, along x). The tokens
+    are, in order: a prompt, audio tokens, scalars, a second prompt.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,10 +61,10 @@ class UnetInputs(BaseModel):
 
 
 class LoraWeight(BaseModel):
-    """How strongly a LoRA is merged when the engine is loaded (0 = not at all, 1 = as trained).
+    """The weight with which a LoRA is merged at loading (0 = not at all, 1 = as trained).
 
-    live: its weight in the UNet can be moved in a show: `lora.1`, for the first live one of the engine, and so on, are
-    times this weight. The weights that it changes lie in memory a second time.
+    live: its weight in the UNet can change in a show; `lora.1` is the factor on this weight for the engine's first live
+    LoRA, `lora.2` for the second, and so on. A live LoRA keeps a second copy of the weights that it changes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,7 +86,7 @@ def _few_live(loras: list[Any]) -> list[Any]:
 
 
 FEW_LIVE = AfterValidator(_few_live)
-"""For a list of LoRAs: not more are live than there are parameters."""
+"""Validator of a list of LoRAs: at most as many live ones as there are `lora.N` parameters."""
 
 
 class LoraFile(LoraWeight):
@@ -111,20 +110,20 @@ class EngineMetadata(BaseModel):
     guidance: bool = True
     audio_tokens: int = Field(default=4, ge=0, le=64)
     trained_with_sound: bool = True
-    """Whether the UNet has learned audio tokens; a fetched engine has not, and gets them as more words."""
+    """Whether the UNet was trained with audio tokens; a fetched engine was not, and gets them like further words."""
     detail: float = Field(default=0.0, ge=0.0, le=3.0)
-    """Fine structure that the display adds where it enlarges a frame, in engine pixels: for one of soft images."""
+    """Fine structure that the display adds to enlarged frames, in engine pixels: for engines with soft images."""
     vivid: float = Field(default=0.0, ge=0.0, le=1.0)
-    """How far the display deepens the colours of bright frames: for one whose bright images are pale."""
+    """How much the display deepens the colours of bright frames: for engines whose bright images are pale."""
     audio_mode: AudioMode = "append"
-    """How a sound's meaning enters where nobody says otherwise (`audio.mode` is auto)."""
+    """The mode of the sound's conditioning where `audio.mode` is auto."""
     scalars: list[Scalar] = Field(default_factory=list)
     unet_inputs: UnetInputs | None = None
     loras: Annotated[list[LoraFile], FEW_LIVE] = Field(default_factory=list)
 
     def size_for(self, output: tuple[int, int]) -> tuple[int, int]:
-        """Of `size` and `sizes`, the one whose shape is nearest to that of an output of (width, height); of several,
-        the smallest."""
+        """The one of `size` and `sizes` whose aspect ratio is nearest to that of `output` = (width, height); the
+        smallest of several."""
 
         def apart(size: tuple[int, int]) -> float:
             return round(abs(math.log(size[0] * output[1] / (size[1] * output[0]))), 1)
@@ -132,10 +131,10 @@ class EngineMetadata(BaseModel):
         return min((self.size, *self.sizes), key=lambda size: (apart(size), size[0] * size[1]))
 
     def light_size_for(self, output: tuple[int, int]) -> tuple[int, int]:
-        """The smallest of `size` and `sizes` of about that shape, for a processor with few cores; where none is, as
-        `size_for`.
+        """The smallest of `size` and `sizes` with about the aspect ratio of `output`, for a processor with few cores;
+        as `size_for` where there is none.
 
-        Only sizes that the engine names: at one that it was not trained at it may draw no sun and no jellyfish.
+        Only listed sizes: at a size without training the engine may leave out a sun or a jellyfish.
         """
 
         def apart(size: tuple[int, int]) -> float:
@@ -146,9 +145,9 @@ class EngineMetadata(BaseModel):
 
 
 def read_metadata(folder: Path) -> EngineMetadata:
-    """Read `tpos_live.json` in an engine folder; the defaults where there is none.
+    """The content of `tpos_live.json` in an engine folder; the defaults where there is none.
 
-    Raises EngineError for a file that cannot be read or that breaks the format.
+    Raises EngineError for a file that cannot be read or is not valid.
     """
     path = folder / METADATA_FILE
     if not path.exists():

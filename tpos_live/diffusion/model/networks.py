@@ -1,6 +1,6 @@
-"""The two networks that draw, read from an engine's folder when they are first needed.
+"""UNet and decoder of an engine's folder, loaded at their first use.
 
-Where a compiled engine draws they are never needed, and importing diffusers for them would cost a start seconds.
+A compiled backend never needs them, and importing diffusers for them would delay the start by seconds.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from tpos_live.diffusion.model.sdxl import ADDED, PooledUnet, pooled_width
 from tpos_live.diffusion.model.unet_inputs import ExtendedUnet, ExtraInputs, Layout
 
 _FACTS = {"unet": ("in_channels", "out_channels", "cross_attention_dim"), "vae": ("latent_channels", "scaling_factor")}
-"""What must stand in the configurations for an engine to be known without its modules."""
+"""Values that the configurations must have for lazy loading."""
 _ADDED_FACTS = ("addition_time_embed_dim", "projection_class_embeddings_input_dim")
-"""And of a UNet that wants a pooled embedding."""
+"""The same for a UNet with a pooled embedding."""
 
 
 _OFFLINE = threading.RLock()
-"""Held while the environment of the process says that there is no network."""
+"""Held while the environment variables of the process switch the libraries to offline mode."""
 LARGEST = 2.0**14
 """No trained weight is larger."""
 _SHORTEST = 4
-"""Tokens of the shortest text that is read: its begin, two words and its end."""
+"""Least maximum length of a text in tokens: begin, two words and end."""
 
 
 class Networks:
     """UNet and decoder of one folder, in evaluation mode, without gradients.
 
-    Thread contract: `unet` and `vae` may be asked for from any thread; the first to ask loads both and the others
-    wait. Raises EngineError then, with one line, for weights that cannot be loaded.
+    Thread contract: any thread may call `load`; the first call loads both, and other threads wait meanwhile. It raises
+    EngineError, one line, for weights that cannot be loaded.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class Networks:
         loras: list[LoraFile],
         inputs: tuple[UnetInputs, Layout] | None = None,
     ) -> None:
-        """vae_class: of engine.DECODERS. inputs: what the UNet is given beside its latent, and its rows. loras: merged
-        into the UNet when it is loaded; the live ones can be moved from then on, by `live`."""
+        """vae_class: one of engine.DECODERS. loras: merged into the UNet at loading; `live` can change the live ones
+        then. inputs: the UNet's extra inputs, and the layout of its tokens; None for a UNet without."""
         self.folder, self.vae_class, self.device, self._loras = folder, vae_class, device, loras
         self._inputs = inputs
         self.dtype = torch.float16 if device.type == "cuda" else torch.float32
@@ -72,7 +72,7 @@ class Networks:
 
     @property
     def known(self) -> bool:
-        """Whether the files of configuration say all that must be known of the modules before they are loaded."""
+        """Whether the configuration files have all values that are needed before the modules are loaded."""
         unet = self.configs["unet"]
         added = unet.get("addition_embed_type") != ADDED or all(fact in unet for fact in _ADDED_FACTS)
         facts = all(fact in self.configs[part] for part, facts in _FACTS.items() for fact in facts)
@@ -80,7 +80,7 @@ class Networks:
 
     @property
     def _blocks(self) -> list[int]:
-        """Channels of the decoder's blocks, empty where its configuration does not say."""
+        """Channels of the decoder's blocks; empty where its configuration lacks them."""
         config = self.configs["vae"]
         return list(config.get("decoder_block_out_channels") or config.get("block_out_channels") or [])
 
@@ -89,32 +89,36 @@ class Networks:
         """Pixels along one side of a latent pixel."""
         if (downscale := self.configs["vae"].get("downscale")) is not None:
             return int(downscale)
-        assert self._blocks  # else the modules were loaded, and their configuration is whole
+        assert self._blocks  # else the modules are loaded, and their configuration is complete
         return int(2 ** (len(self._blocks) - 1))
 
     @property
     def pooled(self) -> int:
-        """Length of the pooled embedding that the UNet finds in the first row of its tokens; 0 = there is none."""
+        """Length of the pooled embedding in the first row of the UNet's tokens; 0 = there is none."""
         return pooled_width(self.configs["unet"])
 
     @property
     def decoder_overflows(self) -> bool:
-        """Whether the decoder gives infinities in half precision: Stable Diffusion XL's own does, tiny ones do not."""
+        """Whether the decoder overflows in half precision: Stable Diffusion XL's own does, tiny ones do not."""
         return bool(self.pooled and self.configs["vae"].get("force_upcast"))
 
     def load(self, text_encoders: Mapping[str, torch.nn.Module] | None = None) -> Mapping[str, Any]:
-        """The modules by name. text_encoders: by name too, get their share of the LoRAs, also of the live ones, and for
-        good: texts are encoded once and kept."""
+        """The modules by name. text_encoders: by name; all LoRAs, also live ones, are merged into them permanently,
+        because texts are encoded once and cached."""
         with self._loading:
             if self._modules:
                 return self._modules
-            # Imported before the libraries are made quiet: importing sets their loggers up anew.
+            # Imported before `quiet`, because importing sets the levels of the libraries' loggers.
             classes = {"unet": _class_of("UNet2DConditionModel"), "vae": _class_of(self.vae_class)}
             with offline(), quiet():
                 modules = {part: load_part(self.folder, part, cls) for part, cls in classes.items()}
                 parts = {"unet": modules["unet"], **(text_encoders or {})}
                 live = self._merge(parts)
-                modules["vae"].encoder = torch.nn.Identity()  # images are never encoded; a third of its memory
+                modules[
+                    "vae"
+                ].encoder = (
+                    torch.nn.Identity()
+                )  # `load_encoder` loads it where it is needed; saves a third of the memory
                 self.configs = {part: dict(module.config) for part, module in modules.items()}
                 for part, module in modules.items():
                     dtype = torch.float32 if part == "vae" and self.decoder_overflows else self.dtype
@@ -133,7 +137,7 @@ class Networks:
             return modules
 
     def _merge(self, parts: Mapping[str, torch.nn.Module]) -> list[tuple[list[Change], float]]:
-        """Merge the LoRAs, but for what is to be live: that is returned, with its weight in the description."""
+        """Merge the LoRAs, except the live changes of the UNet. Returns these, with their weights in the metadata."""
         live = []
         for lora in self._loras:
             changes = read_lora(parts, self.folder / lora.file)
@@ -148,10 +152,10 @@ class Networks:
 
 
 def load_encoder(networks: Networks) -> Any:
-    """The autoencoder of an engine's folder once more, for `encode` alone: in evaluation mode, its decoder empty.
+    """A second autoencoder of an engine's folder, with the encoder only, in evaluation mode.
 
-    `Networks` leaves the encoder out, for most shows never encode an image. Any thread may call it, which takes up to
-    seconds. Raises EngineError if the folder has no encoder.
+    `Networks` leaves the encoder out, because most shows never encode an image. Any thread may call this; it takes up
+    to seconds. Raises EngineError if the folder has no encoder.
     """
     folder = networks.folder / "vae"
     dtype = torch.float32 if networks.decoder_overflows else networks.dtype
@@ -161,15 +165,15 @@ def load_encoder(networks: Networks) -> Any:
         with offline(), quiet():
             vae = load_part(networks.folder, "vae", _class_of(networks.vae_class), unused=())
             vae.decoder = torch.nn.Identity()
-    torch.nn.Module.to(vae, device=networks.device, dtype=dtype)  # the class's own `to` warns of what is meant
+    torch.nn.Module.to(vae, device=networks.device, dtype=dtype)  # diffusers' own `to` would warn
     vae.eval().requires_grad_(False)
     check_weights(folder, vae)
     return vae
 
 
 def check_weights(where: Path, module: torch.nn.Module) -> None:
-    """Raise EngineError for weights that are not finite or larger than any that was trained: a bit has flipped, or a
-    training has failed. One look at each number."""
+    """Raise EngineError for weights that are not finite or are larger than LARGEST, after a flipped bit or a failed
+    training. Reads each value once."""
     with torch.no_grad():
         for name, weight in module.named_parameters():
             if not float(weight.abs().max() if weight.numel() else 0.0) < LARGEST:
@@ -177,8 +181,8 @@ def check_weights(where: Path, module: torch.nn.Module) -> None:
 
 
 def check_reader(where: Path, longest: int, words: int, rows: int) -> None:
-    """Raise EngineError for a tokenizer that does not fit its text encoder. longest: tokens of a text at most. words:
-    that the tokenizer knows. rows: of the text encoder, one for each."""
+    """Raise EngineError for a tokenizer that does not fit its text encoder. longest: most tokens of a text. words: size
+    of the tokenizer's vocabulary. rows: size of the text encoder's embedding table."""
     if longest < _SHORTEST:
         raise EngineError(f"{where}: texts have {longest} tokens at most, too few; fetch or install the engine again")
     if words > rows:
@@ -187,7 +191,7 @@ def check_reader(where: Path, longest: int, words: int, rows: int) -> None:
 
 
 def _class_of(name: str) -> Any:
-    # From their own modules: the package's lazy index costs a second more.
+    # Imported from their own modules, because the package's lazy index takes one second more.
     if name == "UNet2DConditionModel":
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
@@ -207,7 +211,7 @@ def _class_of(name: str) -> Any:
 
 @contextlib.contextmanager
 def offline() -> Iterator[None]:
-    """No library asks the network while an engine loads; one thread at a time."""
+    """Switch the libraries to offline mode while an engine loads; one thread at a time."""
     names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     with _OFFLINE:
         before = {name: os.environ.get(name) for name in names}
@@ -224,7 +228,7 @@ def offline() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Libraries' progress bars and notices stay off the performer's terminal."""
+    """Keep the libraries' progress bars and notices off the performer's terminal."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""The files of one part of an engine, looked at before a library loads them."""
+"""Checks the files of one part of an engine before a library loads them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _COUNTS = (
     "layers_per_block", "transformer_layers_per_block", "num_encoder_blocks", "num_decoder_blocks", "decoder_blocks",
     "num_hidden_layers",
 )  # fmt: skip
-"""Values, or lists of them, that say how many layers a library makes."""
+"""Entries, numbers or lists, that determine how many layers a library creates."""
 _LENGTHS = (
     "block_out_channels", "decoder_block_out_channels", "decoder_channels",
     "cross_attention_dim", "hidden_size", "intermediate_size",
 )  # fmt: skip
-"""Values, or lists of them, that are a side of some weight."""
+"""Entries, numbers or lists, that are a dimension of some weight."""
 
 
 def check_files(part: Path) -> None:
-    """Refuse pickles, and find damage before a library stumbles over it. Raises EngineError."""
+    """Raise EngineError for pickles, damaged files, and a configuration that does not fit the weights."""
     from safetensors import SafetensorError, safe_open
 
     files = sorted(part.glob("*.safetensors"))
@@ -44,8 +44,8 @@ def check_files(part: Path) -> None:
 
 
 def _check_counts(part: Path, config: Mapping[str, Any], tensors: int, longest: int) -> None:
-    """Refuse more layers than there are weights, and larger ones: a library would make them for minutes, and only then
-    find that their weights are missing. tensors: in the files. longest: their longest side."""
+    """Refuse a configuration with more layers than tensors, or larger dimensions: a library would create the layers for
+    minutes before it finds that weights are missing. tensors: number in the files. longest: their largest dimension."""
     for names, most, what in ((_COUNTS, tensors, "layers"), (_LENGTHS, longest, "numbers")):
         for name in names:
             largest = max((abs(value) for value in _numbers(config.get(name))), default=0)
@@ -57,7 +57,7 @@ def _check_counts(part: Path, config: Mapping[str, Any], tensors: int, longest: 
 
 
 def _numbers(value: object) -> list[float]:
-    """All that are in a value or a list of lists."""
+    """All numbers in a value or in nested lists."""
     if isinstance(value, list):
         return [number for item in value for number in _numbers(item)]
     return [value] if isinstance(value, int | float) else []

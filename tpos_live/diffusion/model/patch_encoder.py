@@ -1,6 +1,6 @@
-"""The encoder of an AutoencoderPixelShuffle, one matrix, without its library.
+"""The encoder of an AutoencoderPixelShuffle, a single matrix, without diffusers.
 
-Where a compiled engine draws, diffusers is not in memory, and importing it beside a show holds the interpreter for
+With a compiled backend diffusers is not imported. Importing it during a show holds Python's interpreter lock for
 seconds: frames took up to ten times as long.
 """
 
@@ -28,8 +28,8 @@ class PatchEncoder(torch.nn.Module):
 
     @classmethod
     def read(cls, part: Path, channels: int, patch: int) -> PatchEncoder:
-        """From an engine's folder `vae`. channels: of a latent. patch: pixels along one side of a position. Raises
-        EngineError where the weights are missing, damaged, or of another shape."""
+        """Read the encoder from an engine's folder `vae`. channels: of the latent. patch: pixels along one side of a
+        position. Raises EngineError where the weights are missing, damaged, or of another shape."""
         from safetensors import SafetensorError, safe_open
 
         found: dict[str, torch.Tensor] = {}

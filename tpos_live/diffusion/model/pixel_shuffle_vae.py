@@ -1,13 +1,13 @@
-"""A small autoencoder for CPUs: one matrix in, pixel shuffle out, few layers at full size.
+"""A small autoencoder for CPUs: one matrix encodes, a decoder with pixel shuffle has few layers at full resolution.
 
-Convolutions on many channels and few positions reach a CPU's peak; the reverse, which decoders that end at full
-resolution are made of, reaches a tenth of it. So the decoder's last layers write 4 by 4 and 16 by 16 pixels at once.
-(Pixel shuffle: Shi et al., CVPR 2016, "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
-Convolutional Neural Network".)
+Convolutions with many channels and few positions reach a CPU's peak performance. With few channels and many positions,
+as in decoders that end at full resolution, they reach a tenth of it. So the decoder's last layers write 4x4 and 16x16
+pixels at once. (Pixel shuffle: Shi et al., CVPR 2016, "Real-Time Single Image and Video Super-Resolution Using an
+Efficient Sub-Pixel Convolutional Neural Network".)
 
-Where patches meet, what a matrix writes has a step, and a regular grid of steps is seen where the image is smooth. A
-deblocking filter takes the steps off (List et al. 2003, "Adaptive Deblocking Filter"): as in a video decoder, small
-steps are ramped, large ones are taken for edges of the image and stay.
+The output of a matrix has steps between patches, which show as a regular grid where the image is smooth. A deblocking
+filter removes them (List et al. 2003, "Adaptive Deblocking Filter"): as in a video decoder, small steps are smoothed,
+while large ones count as edges of the image and stay.
 
 The encoder is a matrix: the principal components of patches, each scaled to unit variance. On rendered scenes 16 of
 them keep 31.2 dB and 32 keep 34.3; a trained encoder of 16 channels stood at 26 after 2,000 steps.
@@ -29,15 +29,15 @@ SHUFFLE = 4
 
 
 ALONG = 5
-"""Pixels along a border over which its step is averaged: steps of patches are longer than those of detail."""
+"""Pixels along a border over which its step is averaged: steps between patches are longer than edges of detail."""
 
 
 class Deblocking(nn.Module):
-    """Takes the small steps off images [batch, 3, h, w] where patches meet.
+    """Removes small steps between patches from images [batch, 3, h, w].
 
-    The step between two patches is what goes beyond the slopes beside it. Half of it is taken from each side, falling
-    to nothing within half a patch. With s the step and t the threshold, s / (1 + (s / t) ** 4) of it is taken: all of
-    what is far below t, nothing of what is far above.
+    The step between two patches is the part of the difference that exceeds the slopes beside the border. Half of the
+    correction is applied on each side, and falls to 0 within half a patch. For a step s and the threshold t, the
+    correction is s / (1 + (s / t) ** 4): all of a step far below t, almost nothing of one far above.
     """
 
     def __init__(self, patch: int, threshold: float) -> None:
@@ -46,7 +46,7 @@ class Deblocking(nn.Module):
         self.ramp: torch.Tensor
         self.patch, self.threshold = patch, threshold
         half = patch // 2
-        # By name of the device: no file has these numbers, so that they are made also where weights are left out.
+        # On the CPU explicitly: no file has these values, so they must exist also on a default device "meta".
         fall = (1 - (torch.arange(half, device="cpu") + 0.5) / half) / 2
         self.register_buffer("ramp", torch.cat([fall.flip(0), -fall]), persistent=False)
 
@@ -55,7 +55,7 @@ class Deblocking(nn.Module):
         patch, half = self.patch, self.patch // 2
         if min(height, width) < 2 * patch:
             return x
-        # The two last rows, or columns, of each patch but the last one, and the two first of the next.
+        # The last two rows (or columns) of each patch except the last one, and the first two of the next patch.
         rows = x.unflatten(2, (height // patch, patch))
         upper, lower = rows[:, :, :-1, -2:], rows[:, :, 1:, :2]
         step = self._kept(upper[:, :, :, 0], upper[:, :, :, 1], lower[:, :, :, 0], lower[:, :, :, 1], (1, ALONG))
@@ -69,7 +69,7 @@ class Deblocking(nn.Module):
     def _kept(
         self, before: torch.Tensor, last: torch.Tensor, first: torch.Tensor, after: torch.Tensor, along: tuple[int, int]
     ) -> torch.Tensor:
-        """What is taken off, from the pixels on both sides of a border. along: of the mean, (rows, columns)."""
+        """The correction of a border, from two pixels on each side. along: size of the mean, (rows, columns)."""
         step = 1.5 * (first - last) - 0.5 * (after - before)
         step = F.avg_pool2d(step, along, 1, (along[0] // 2, along[1] // 2), count_include_pad=False)
         return step / (1 + (step / self.threshold) ** 4)
@@ -88,9 +88,9 @@ class ResBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents to images in [-1, 1]: the matrix back, and a network that adds what no matrix can.
+    """From latents to images in [-1, 1]: the sum of a matrix and of a network that adds details.
 
-    Each stage of the network but the last doubles the size, the end is a shuffle by SHUFFLE.
+    Each stage of the network except the last doubles the size; the end is a pixel shuffle by SHUFFLE.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Decoder(nn.Module):
 
 
 class AutoencoderPixelShuffle(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """Loads and saves as diffusers' own autoencoders do; `encode` and `decode` give plain tensors and tuples of one."""
+    """Loads and saves like diffusers' autoencoders. `encode` returns a tensor, `decode` a tuple of length 1."""
 
     @register_to_config
     def __init__(
@@ -126,9 +126,9 @@ class AutoencoderPixelShuffle(ModelMixin, ConfigMixin):  # type: ignore[misc]
         scaling_factor: float = 1.0,
         deblocking: float = 0.0,
     ) -> None:
-        """downscale: pixels along one side of a position; it follows from the number of stages, and stands here for
-        who reads the configuration alone. Channels and blocks are listed from the latent's side. deblocking: threshold
-        of `Deblocking`, 0 = none."""
+        """downscale: pixels along one side of a position; it follows from the number of stages, but programs that read
+        only the configuration need it. Channels and blocks are listed from the latent's side. deblocking: threshold of
+        `Deblocking`, 0 = none."""
         super().__init__()
         if downscale != SHUFFLE * 2 ** (len(decoder_channels) - 1):
             raise ValueError(f"downscale {downscale} does not fit {len(decoder_channels)} stages")
@@ -141,7 +141,7 @@ class AutoencoderPixelShuffle(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return found
 
     def decode(self, latents: torch.Tensor, return_dict: bool = False) -> tuple[torch.Tensor]:
-        """Images about [-1, 1], as a tuple of one, whatever `return_dict` says."""
+        """Images [batch, 3, H, W] in about [-1, 1], in a tuple of length 1, whatever `return_dict` is."""
         return (self.decoder(latents),)
 
     def forward(self, image: torch.Tensor) -> Any:

@@ -1,8 +1,7 @@
-"""Scalars as tokens: global facts that do not survive as averages of the noise.
+"""Scalars as tokens, for global values of the image that cannot be derived from the noise.
 
-A palette, a horizon or the sound's intensity is one number for the whole image. Each becomes one
-cross-attention token by fixed sines and cosines, so the same lines serve training and stage, and no
-weights are needed.
+The palette, the horizon or the sound's intensity is one number for the whole image. Each becomes one cross-attention
+token by fixed sines and cosines, without weights, and with the same code in training and in a show.
 """
 
 from __future__ import annotations
@@ -13,17 +12,17 @@ import torch
 
 HARMONICS = 4
 WIDTH = 2 * HARMONICS + 1
-"""Coordinates that one scalar takes of the token's dimension."""
+"""Coordinates of the token that one scalar uses."""
 GAIN = 3.0
-"""Brings a token's length near that of a layer-normed text token."""
+"""Scales a token to about the length of a layer-normalised text token."""
 
 
 def scalar_tokens(values: torch.Tensor, cyclic: torch.Tensor, dim: int) -> torch.Tensor:
     """Turn scalars in [0, 1] into tokens.
 
     values: float [batch, n]; cyclic: bool [n]; returns float [batch, n, dim].
-    Scalar j lives in coordinates j*WIDTH to (j+1)*WIDTH: a one that says which it is, then
-    sin(k*a), cos(k*a) for k = 1..HARMONICS, with a = 2*pi*v where it is cyclic, else pi*v.
+    Scalar j uses coordinates j*WIDTH to (j+1)*WIDTH: a 1 that identifies it, then sin(k*a) and cos(k*a) for
+    k = 1..HARMONICS, with a = 2*pi*v where it is cyclic, else pi*v.
     Raises ValueError if dim is too small for n scalars.
     """
     batch, n = values.shape

@@ -1,12 +1,12 @@
-"""A diffusion schedule as a few numbers a step, computed before the show.
+"""A diffusion schedule as a few coefficients for each step, computed in advance.
 
 Every scheduler that few-step engines use is, for one step, the same linear update of three tensors:
 
-    x0   = c_skip * x + c_out * model(x, timestep)        what the frame would be
+    x0   = c_skip * x + c_out * model(x, timestep)        the predicted image
     x    = correct[0] * x_before + correct[1] * x0_before + correct[2] * x0     (UniC corrector, if any)
     next = x_coef * x + x0_coef * x0 + noise_coef * noise
 
-so the loop that draws knows nothing of schedulers. Latents are kept variance-preserving (for a flow,
+so the sampling loop is independent of the scheduler. Latents are kept variance-preserving (for a flow,
 alpha = 1 - sigma); Euler's x/sqrt(sigma^2 + 1) is this very latent, which is why Euler equals DDIM
 here (Song et al. 2021, eq. 12 with eta = 0, and Karras et al. 2022, section 3).
 """
@@ -28,17 +28,17 @@ PREDICTIONS = ("epsilon", "v_prediction", "flow_prediction", "sample")
 FLOW_ONLY = "flow_prediction"
 FLOW_PREDICTIONS = (FLOW_ONLY, "sample")
 MAX_STEPS = 8
-"""A show draws in four at most; eight are what measurements compare one with."""
+"""Upper limit of steps. A show uses four at most; measurements compare with eight."""
 NUMBERS = 9
-"""Of a step in `SamplingSchedule.rows`: timestep, five coefficients, and the corrector's three."""
+"""Numbers of a step in `SamplingSchedule.rows`: timestep, five coefficients, and the corrector's three."""
 _MOST_TRAIN_STEPS = 100_000
 _ALMOST_ONE = 0.999
-"""From this strength on, nothing of the last latent is kept."""
+"""Strength from which nothing of the last latent is kept."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """The numbers of one step (see the module's equations); correct is None without a corrector."""
+    """The coefficients of one step (see the module's equations); correct is None without a corrector."""
 
     timestep: float
     c_skip: float
@@ -48,25 +48,25 @@ class Step:
     noise_coef: float = 0.0
     correct: tuple[float, float, float] | None = None
     prior: float = 0.0
-    """x0 / x for a model that knows nothing: the mean of an image of unit variance, given x."""
+    """x0 / x of an uninformed model: the expected image of unit variance, given x."""
 
 
 @dataclass(frozen=True)
 class SamplingSchedule:
-    """How one frame is drawn: start = last * latent + noise * field, then the steps."""
+    """The steps of one frame. It starts at last * (last latent) + noise * (noise field)."""
 
     last: float
     noise: float
     steps: tuple[Step, ...]
 
     def with_rcfg(self, scale: float) -> SamplingSchedule:
-        """The same plan with residual guidance: no pass of the model more, whatever the scale (1 = off).
+        """The same schedule with residual guidance, without a further pass of the model. scale: 1 = off.
 
-        After StreamDiffusion's self-negative RCFG (Kodaira et al. 2023, section 3.2), which leads away from a virtual
-        residual instead of a prediction without prompt. What it is in theirs, the noise that a reference image
-        would leave, is here what images of unit variance leave: the same at pure noise, and no reference is needed.
-        Led away from prior * x, x0 = scale * (c_skip * x + c_out * model) + (1 - scale) * prior * x: a step with other
-        numbers.
+        After StreamDiffusion's self-negative RCFG (Kodaira et al. 2023, section 3.2), which guides away from a virtual
+        residual instead of a prediction without a prompt. Their residual is the noise that a reference image would
+        leave; here it is that of images of unit variance, which is the same at pure noise and needs no reference.
+        Guidance away from prior * x gives x0 = scale * (c_skip * x + c_out * model) + (1 - scale) * prior * x: a step
+        with other coefficients.
         """
         if scale == 1.0:
             return self
@@ -77,8 +77,8 @@ class SamplingSchedule:
         return SamplingSchedule(self.last, self.noise, tuple(steps))
 
     def rows(self) -> list[list[float]]:
-        """The plan's numbers, a row of NUMBERS a step."""
-        # Without a corrector the step goes on from x itself, which is what (0, 0, 0) stands for.
+        """The coefficients as rows, one for each step, of NUMBERS values each."""
+        # (0, 0, 0) stands for a step without a corrector, which keeps x.
         return [
             [s.timestep, s.c_skip, s.c_out, s.x_coef, s.x0_coef, s.noise_coef, *(s.correct or (0.0, 0.0, 0.0))]
             for s in self.steps
@@ -87,7 +87,7 @@ class SamplingSchedule:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The schedule of one engine. `plan` is deterministic and remembers what it has computed."""
+    """The schedule of one engine. `plan` is deterministic, and cached."""
 
     kind: str
     prediction: str
@@ -105,7 +105,8 @@ class Schedule:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
-        """Read a `scheduler_config.json`. Raises EngineError for one that cannot be drawn in 1 to 4 steps."""
+        """The schedule of a `scheduler_config.json`. Raises EngineError for one that is not supported in 1 to 4
+        steps."""
         kind = str(config.get("_class_name"))[:60]
         if kind not in SCHEDULERS:
             raise EngineError(
@@ -146,10 +147,10 @@ class Schedule:
         return schedule
 
     def plan(self, steps: int, strength: float = 1.0) -> SamplingSchedule:
-        """The plan for `steps` (1 to MAX_STEPS) steps.
+        """The coefficients for `steps` (1 to MAX_STEPS) steps.
 
-        strength: 1 draws from noise alone, exactly as the stock scheduler would. Below 1, it starts at
-        that share of the schedule, from the last latent mixed with noise; continuous down to 0.
+        strength: 1 draws from noise alone, exactly as the stock scheduler. Below 1, sampling starts at that share of
+        the schedule, from the last latent mixed with noise; continuous down to 0.01.
         """
         if not 1 <= steps <= MAX_STEPS:
             raise ValueError(f"steps must be 1 to {MAX_STEPS}, not {steps}")
@@ -157,7 +158,7 @@ class Schedule:
         return _plan(self, steps, strength)
 
     def timesteps(self, steps: int) -> list[float]:
-        """The stock timesteps for text to image, largest first."""
+        """The stock scheduler's timesteps for text to image, largest first."""
         total = self.train_steps
         if self.kind == "LCMScheduler":
             stride = total // self.original_steps
@@ -165,7 +166,7 @@ class Schedule:
             return [float(origin[len(origin) * n // steps]) for n in range(steps)]
         if self.flow:
             return [float(int(sigma * total)) for sigma in self._flow_sigmas(steps)]
-        unipc = self.kind == "UniPCMultistepScheduler"  # spreads over one step more and leaves out the last
+        unipc = self.kind == "UniPCMultistepScheduler"  # UniPC spreads over one more step and omits the last
         count = steps + unipc
         if self.spacing == "trailing":
             times = np.round(np.arange(total, 0, -total / steps))[:steps] - 1
@@ -195,7 +196,7 @@ class Schedule:
         return 1 / math.hypot(1, ratio), ratio / math.hypot(1, ratio)
 
 
-@lru_cache(maxsize=64)  # a strength that the sound moves passes a thousand values
+@lru_cache(maxsize=64)  # a strength that follows the sound has a thousand values
 def _plan(schedule: Schedule, steps: int, strength: float) -> SamplingSchedule:
     s = schedule
     if strength == 1.0:

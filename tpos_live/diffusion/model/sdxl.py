@@ -1,11 +1,11 @@
-"""The pooled row: how a UNet that wants more than tokens is fed by tokens alone.
+"""The pooled row: passes Stable Diffusion XL's pooled embedding as one more row of the tokens.
 
-Stable Diffusion XL's UNet takes, beside the states of two text encoders, one pooled embedding of the whole text and six
-numbers: the image's size, where it was cropped, and the size again (Podell et al. 2023, section 2.2). The pooled
-embedding travels as one row before the text's own, filled up with zeros, and the six numbers follow from the latent. So
-fades, guidance, audio tokens, recordings and converted engines all see one UNet of (sample, timestep, tokens).
+Stable Diffusion XL's UNet takes, besides the states of two text encoders, one pooled embedding of the whole text and
+six numbers: the image's size, the crop's offset, and the size again (Podell et al. 2023, section 2.2). The pooled
+embedding becomes one row before the text's rows, padded with zeros, and the six numbers follow from the latent. So for
+fades, guidance, audio tokens, captured graphs and converted engines there is only a UNet of (sample, timestep, tokens).
 
-The row comes first because what is appended to a text, and what is repeated of its end, goes by its last rows.
+The row comes first, because audio tokens are appended at the end, and other code repeats the last rows of a text.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ import torch.nn.functional as F
 from tpos_live.diffusion.model.unet_wrapper import UnetWrapper
 
 ADDED = "text_time"
-"""`addition_embed_type` of a UNet that wants a pooled embedding and the six numbers."""
+"""`addition_embed_type` of a UNet with a pooled embedding and the six numbers."""
 _NUMBERS = 6
 
 
 def pooled_width(config: Mapping[str, Any]) -> int:
-    """Length of the pooled embedding that a UNet's configuration asks for; 0 where it asks for none."""
+    """Length of the pooled embedding, by a UNet's configuration; 0 where it has none."""
     if config.get("addition_embed_type") != ADDED:
         return 0
     return int(config["projection_class_embeddings_input_dim"]) - _NUMBERS * int(config["addition_time_embed_dim"])
 
 
 def pack(states: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
-    """States [n, words, dim] behind their pooled embeddings [n, width], width <= dim: [n, 1 + words, dim]."""
+    """Rows [n, 1 + words, dim]: first the pooled embeddings [n, width], width <= dim, then states [n, words, dim]."""
     row = F.pad(pooled, (0, states.shape[-1] - pooled.shape[-1]))
     return torch.cat([row[:, None], states], dim=1)
 
 
 class PooledUnet(UnetWrapper):
-    """A UNet that finds its pooled embedding in the first row of its tokens."""
+    """A UNet that takes its pooled embedding from the first row of its tokens."""
 
     def __init__(self, unet: torch.nn.Module, width: int, factor: int) -> None:
         """width: of the pooled embedding. factor: pixels along one side of a latent pixel."""
@@ -45,7 +45,7 @@ class PooledUnet(UnetWrapper):
         self.width, self.factor = width, factor
 
     def inputs(self, sample: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, dict[str, object]]:
-        # In float32, as the numbers' embedding is: what joins the two in an exported network wants one type.
+        # In float32, as the embedding of the numbers: an exported network must concatenate tensors of one type.
         pooled = tokens[:, 0, : self.width].float()
         added = {"text_embeds": pooled, "time_ids": self._numbers(sample)}
         return sample, {"encoder_hidden_states": tokens[:, 1:], "added_cond_kwargs": added}
@@ -53,7 +53,7 @@ class PooledUnet(UnetWrapper):
     def _numbers(self, sample: torch.Tensor) -> torch.Tensor:
         """Height and width in pixels, no crop, height and width: float32 [B, 6].
 
-        Each is filled in on the device: a CUDA graph cannot hold a copy from the host.
+        They are filled in on the device, because a CUDA graph cannot contain this copy from the host.
         """
         height, width = (float(int(side) * self.factor) for side in sample.shape[-2:])
         rows = sample.shape[:1]

@@ -1,7 +1,7 @@
-"""The names that Stability's own code gives the layers of a UNet, which many LoRA files and checkpoints use.
+"""The names of a UNet's layers in Stability's own code, which many LoRA files and checkpoints use.
 
-There, all blocks of the way down are one list ("input_blocks"), and those of the way up another ("output_blocks"); each
-entry holds a residual block, an attention and a change of size, by number. diffusers' classes group them by resolution.
+There, all blocks of the down path are one list ("input_blocks"), and those of the up path another ("output_blocks").
+Each entry has a residual block, an attention and a resampling layer, by number. diffusers groups them by resolution.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ _ENDS = {
 
 
 def stability_names(unet: torch.nn.Module) -> dict[str, str]:
-    """Stability's name of each layer of a UNet, and diffusers' name of the same. {} for a network that is no UNet of
-    Stable Diffusion's kind."""
+    """diffusers' names of a UNet's layers, by Stability's names; empty for other kinds of networks."""
     if not all(hasattr(unet, part) for part in ("down_blocks", "mid_block", "up_blocks")):
         return {}
     blocks = {ours: theirs for theirs, ours in _blocks(unet)}
@@ -39,7 +38,7 @@ def stability_names(unet: torch.nn.Module) -> dict[str, str]:
 
 
 def _blocks(unet: torch.nn.Module) -> Iterator[tuple[str, str]]:
-    """Stability's name and diffusers' name of each residual block, attention and change of size."""
+    """Stability's name and diffusers' name of each residual block, attention and resampling layer."""
     at = 1  # the first convolution is block 0
     for number, block in enumerate(_children(unet, "down_blocks")):
         ours = f"down_blocks.{number}"

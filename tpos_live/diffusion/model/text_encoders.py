@@ -1,7 +1,7 @@
-"""What an engine reads: a text becomes the rows of tokens that its UNet attends to.
+"""The text encoders of an engine: from a text to the rows of states that its UNet attends to.
 
-An engine has one text encoder, or two, as Stable Diffusion XL. Two read the same text: their states stand side by side
-in each row, and a row before them holds the second's pooled embedding (see `pooled`).
+An engine has one text encoder, or two, as Stable Diffusion XL. Two encode the same text: each row concatenates their
+states, and a first row holds the second encoder's pooled embedding (see `sdxl`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tpos_live.diffusion.model.textual_inversion import add_inversions
 _ALONE = ("CLIPTextModel", "BertModel")
 _PAIR = (("CLIPTextModel",), ("CLIPTextModelWithProjection",))
 _MOST = 20_000
-"""Characters of a text that are looked at."""
+"""Characters after which a text is cut before tokenizing."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A tokenizer, and the text encoder that reads its tokens. expand: replaces words that name an embedding."""
+    """A tokenizer and its text encoder. expand: replaces words that name a textual inversion."""
 
     encoder: Any
     tokenizer: Any
@@ -38,7 +38,7 @@ class Reader:
 
     @property
     def words(self) -> int:
-        """Number of tokens of a text; longer texts are cut."""
+        """Most tokens of a text; longer texts are cut."""
         return min(int(self.tokenizer.model_max_length), int(self.encoder.config.max_position_embeddings))
 
     def read(self, texts: list[str], padding: str, words: int, device: torch.device, **options: bool) -> Any:
@@ -52,10 +52,10 @@ class Reader:
 
 
 class Texts:
-    """Reads texts with one encoder or two. Immutable, but for `to`: any thread may call it."""
+    """Encodes texts with one encoder or two. Immutable, except for `to`: any thread may call it."""
 
     def __init__(self, readers: Sequence[Reader | BertReader], device: torch.device, blank: bool = False) -> None:
-        """readers: one, or two. blank: for guidance, no text is zeros, and not the states of an empty text."""
+        """readers: one or two. blank: an empty negative prompt is zeros, not the states of an empty text."""
         self.readers, self.device, self.blank = tuple(readers), device, blank
 
     @property
@@ -70,17 +70,17 @@ class Texts:
 
     @cached_property
     def words(self) -> int:
-        """Number of tokens of a text; longer texts are cut."""
+        """Most tokens of a text; longer texts are cut."""
         return min(reader.words for reader in self.readers)
 
     @property
     def first_word(self) -> int:
-        """The row of a text's first word: behind that which begins the text, and the pooled one."""
+        """The row of a text's first word, behind the pooled row, if any, and the beginning-of-text token."""
         return 2 if self.pooled else 1
 
     @property
     def rows(self) -> int:
-        """Rows of a text, the pooled one among them."""
+        """Rows of a text, including the pooled row."""
         return self.words + self.first_word - 1
 
     @property
@@ -89,7 +89,7 @@ class Texts:
         return {name: reader.encoder for (name, _), reader in zip((ONE, SECOND), self.readers, strict=False)}
 
     def to(self, dtype: torch.dtype) -> None:
-        """Put the encoders on the device, for reading alone."""
+        """Move the encoders to the device, in evaluation mode without gradients."""
         for reader in self.readers:
             reader.encoder.to(device=self.device, dtype=dtype).eval().requires_grad_(False)
 
@@ -99,27 +99,27 @@ class Texts:
             found: torch.Tensor = self._read(self.readers[0], texts, "max_length")[0]
             return found
         outputs = [self._read(reader, texts, "max_length", output_hidden_states=True) for reader in self.readers]
-        # Of each the last layer but one, which SDXL was trained on.
+        # The second last layer of each encoder, as in the training of SDXL.
         beside = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
         return pack(beside, outputs[1].text_embeds)
 
     def sentences(self, texts: Sequence[str]) -> torch.Tensor:
-        """One vector a text, [texts, dim]: the first row, which is a Bert's sentence or the pooled embedding."""
+        """One vector for each text, [texts, dim]: the first row, which is BERT's sentence vector or the pooled row."""
         if len(self.readers) == 1:
             found: torch.Tensor = self._read(self.readers[0], texts, "longest")[0]
             return found[:, 0]
         return self.states(texts)[:, 0]
 
     def _read(self, reader: Reader | BertReader, texts: Sequence[str], padding: str, **options: bool) -> Any:
-        # Half of a surrogate pair, which a command line or a damaged file may bring, is no text for a tokenizer.
+        # Tokenizers refuse half of a surrogate pair, which a command line or a damaged file may contain.
         texts = [text[:_MOST].encode("utf-8", "replace").decode("utf-8") for text in texts]
         return reader.read(texts, padding, self.words, self.device, **options)
 
 
 def load_texts(folder: Path, index: Mapping[str, Any], two: bool, device: torch.device) -> Texts:
-    """Load what an engine reads with. index: its `model_index.json`. two: its UNet wants two text encoders.
+    """Load an engine's text encoders. index: its `model_index.json`. two: whether its UNet needs two text encoders.
 
-    Raises EngineError, one line. Call `Texts.to` when the weights are final.
+    Raises EngineError, one line. Call `Texts.to` after all LoRAs are merged.
     """
     pairs = (ONE, SECOND) if two else (ONE,)
     allowed = _PAIR if two else (_ALONE,)

@@ -1,8 +1,8 @@
-"""Textual inversions: words of a prompt that stand for learned rows of the text encoder's input (Gal et al. 2022).
+"""Textual inversions: words of a prompt that stand for learned input embeddings of the text encoder (Gal et al. 2022).
 
-Every `.safetensors` file in the folder `embeddings` of an engine is read when the engine is loaded. A prompt names it
-by the file's name, or by the token that is written in it; upper and lower case are the same. It becomes as many tokens
-of the text as it has rows. A file that cannot be used is reported in one line and left out.
+Every `.safetensors` file in the folder `embeddings` of an engine is read when the engine is loaded. A prompt refers to
+it by the file's name, or by the token in the file, in upper or lower case. Each row of it becomes one token of the
+text. A file that cannot be used is logged in one line and ignored.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ log = logging.getLogger(__name__)
 
 _PICKLES = (".pt", ".bin", ".ckpt", ".pth")
 _ALONE = ("emb_params", "*", "string_to_param.*")
-"""Names of the tensor in files of other programs that hold one embedding for one text encoder."""
+"""Names of the tensor in other programs' files with one embedding for one text encoder."""
 _PAIRS = (("clip_l", "clip_g"), ("text_encoders_0", "text_encoders_1"))
 """Names of the two tensors in files for Stable Diffusion XL."""
 _WIDTHS = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 1280: "Stable Diffusion XL"}
 _LARGEST = 100.0
-"""No learned row has a larger number; the encoder's own are below 1."""
+"""No learned row has larger values; the encoder's own rows are below 1."""
 
 
 @dataclass(frozen=True)
 class Inversion:
-    """name: what a prompt calls it. rows: for each text encoder, [tokens, its width]."""
+    """name: the word in a prompt. rows: for each text encoder, [tokens, width of the encoder]."""
 
     name: str
     rows: tuple[torch.Tensor, ...]
@@ -41,7 +41,7 @@ class Inversion:
 
 @dataclass(frozen=True)
 class Expansion:
-    """Which words of a text become which tokens. tokens: by word in lower case, tokens in a row with spaces between."""
+    """Replaces words of a text by tokens. tokens: by word in lower case, its tokens separated by spaces."""
 
     tokens: Mapping[str, str]
 
@@ -50,16 +50,16 @@ class Expansion:
         if not self.tokens:
             return text
         words = sorted(self.tokens, key=len, reverse=True)
-        # A name may begin or end with a character that is none of a word, as in "<cat-toy>". Which one was found is
-        # its group's number: what "ignoring case" finds need not be the name in lower case, as with a dotless i.
+        # A name may begin or end with a character that is not \w, as in "<cat-toy>". The group's number identifies the
+        # word, because a match that ignores case may differ from the name in lower case, as with a dotless i.
         pattern = rf"(?<!\w)(?:{'|'.join(f'({re.escape(word)})' for word in words)})(?!\w)"
         return re.sub(pattern, lambda found: f" {self.tokens[words[(found.lastindex or 0) - 1]]} ", text, flags=re.I)
 
 
 def add_inversions(folder: Path, encoders: Sequence[Any], tokenizers: Sequence[Any]) -> Expansion:
-    """Add the embeddings of an engine's folder to its text encoders and tokenizers; what their words become.
+    """Add the embeddings of an engine's folder to its text encoders and tokenizers. Returns their words' expansion.
 
-    encoders, tokenizers: CLIP's, in the same order. Never fails: a file that cannot be used is a line in the log.
+    encoders, tokenizers: CLIP's, in the same order. Never fails: a file that cannot be used is logged.
     """
     tokens: dict[str, str] = {}
     widths = [int(encoder.config.hidden_size) for encoder in encoders]
@@ -120,7 +120,7 @@ def _checked(path: Path, rows: tuple[torch.Tensor, ...], widths: Sequence[int]) 
 
 
 def _add(number: int, inversion: Inversion, encoders: Sequence[Any], tokenizers: Sequence[Any]) -> str:
-    """Add one embedding; its tokens, with spaces between."""
+    """Add one embedding. Returns its tokens, separated by spaces."""
     tokens = [f"<|embedding-{number}-{row}|>" for row in range(len(inversion.rows[0]))]
     for encoder, tokenizer, rows in zip(encoders, tokenizers, inversion.rows, strict=True):
         tokenizer.add_tokens(tokens)
@@ -130,7 +130,7 @@ def _add(number: int, inversion: Inversion, encoders: Sequence[Any], tokenizers:
         weight[: before.num_embeddings] = before.weight.detach()
         weight[at] = rows
         encoder.set_input_embeddings(torch.nn.Embedding.from_pretrained(weight.to(before.weight.dtype)))
-        for module in encoder.modules():  # published configurations have a number that means "the largest of all"
+        for module in encoder.modules():  # the value 2 in published configurations means "the largest id"
             if getattr(module, "eos_token_id", None) == 2:
                 module.eos_token_id = int(tokenizer.eos_token_id)
     return " ".join(tokens)

@@ -1,11 +1,10 @@
-"""Extra input channels of a UNet: low-passes of the noise, and where in the image a position lies.
+"""Extra input channels of a UNet: low-passes of the noise, and coordinates of each position.
 
-A convolution sees a few positions and looks the same everywhere. A small UNet so spends most of its layers and hours
-of its training on two things that can be computed: wide averages of its noise, of which scenes are made, and the
-place of a position, which it can only derive from the zeros beyond the border (Islam et al., ICLR 2020, "How Much
-Position Information Do Convolutional Neural Networks Encode?"; coordinates as channels: Liu et al., NeurIPS 2018,
-"An Intriguing Failing of Convolutional Neural Networks and the CoordConv Solution"; as Fourier features: Tancik et al.,
-NeurIPS 2020).
+A convolution sees few positions and is the same everywhere. So a small UNet spends most of its layers and training on
+two things that can be computed: wide averages of its noise, which scenes are made of, and the coordinates of a
+position, which it can only derive from the zero padding (Islam et al., ICLR 2020, "How Much Position Information Do
+Convolutional Neural Networks Encode?"; coordinates as channels: Liu et al., NeurIPS 2018, "An Intriguing Failing of
+Convolutional Neural Networks and the CoordConv Solution"; as Fourier features: Tancik et al., NeurIPS 2020).
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ import torch.nn.functional as F
 from tpos_live.diffusion.model.unet_wrapper import UnetWrapper
 
 ALONG = (1, 2, 4, 8)
-"""Waves along x and y, in quarter turns from the middle to the border."""
+"""Frequencies of waves along x and y, in quarter periods from the middle to the border."""
 AROUND = (1, 2, 4, 6)
-"""Waves around the middle, in turns."""
+"""Frequencies of waves around the middle, in periods per turn."""
 RINGS = (1.0, 2.5, 5.0, 8.0)
-"""Waves along the logarithm of the radius, as a tunnel has them."""
+"""Frequencies of waves along the logarithm of the radius, as in a tunnel."""
 WAVES = 4 * len(ALONG) + 2 * len(AROUND) + 2 * len(RINGS) + 4
 """Channels of `positions`."""
 
 
 Blur = float | tuple[float, float]
-"""Standard deviation of a low-pass in positions, or that along y and that along x."""
+"""Standard deviation of a low-pass in positions, or (along y, along x)."""
 
 
 def extra_channels(fields: int, blurs: Sequence[Blur]) -> int:
@@ -41,14 +40,14 @@ def extra_channels(fields: int, blurs: Sequence[Blur]) -> int:
 
 
 def pack(noise: torch.Tensor, packing: int) -> torch.Tensor:
-    """Noise [batch, c, h * packing, w * packing] as [batch, c * packing**2, h, w]: the same numbers, still white."""
+    """Noise [batch, c, h * packing, w * packing] as [batch, c * packing**2, h, w]: the same values, still white."""
     return F.pixel_unshuffle(noise, packing) if packing > 1 else noise
 
 
 def positions(h: int, w: int) -> np.ndarray:
-    """Where a position lies, float32 [1, WAVES, h, w], about [-1, 1].
+    """Coordinates of each position and waves of them, float32 [1, WAVES, h, w], in about [-1, 1].
 
-    y runs from -1 to 1, x as wide as the image is.
+    y runs from -1 to 1, x from -w / h to w / h.
     """
     y, x = np.meshgrid((np.arange(h) + 0.5) / h * 2 - 1, ((np.arange(w) + 0.5) / w * 2 - 1) * (w / h), indexing="ij")
     radius = np.sqrt(x * x + y * y)
@@ -72,8 +71,8 @@ def blur_matrix(length: int, sigma: float) -> np.ndarray:
 def _constant(
     make: Callable[..., np.ndarray], arguments: tuple[float, ...], device: torch.device, dtype: torch.dtype
 ) -> torch.Tensor:
-    """What `make` gives, kept for the sizes in use; not to be written."""
-    # A tracer compares two runs, and a tensor that is kept looks to it like another one in the second.
+    """The result of `make` as a tensor, cached for the sizes in use; do not write to it."""
+    # Not cached while tracing: the tracer compares two runs, and a cached tensor would differ in the second.
     found = _made if torch.jit.is_tracing() else _kept
     return found(make, arguments, device, dtype)
 
@@ -93,8 +92,8 @@ class ExtraInputs(torch.nn.Module):
     """Appends low-passes and positions to a latent. Has no weights."""
 
     def __init__(self, packing: int, fields: int, blurs: Sequence[Blur]) -> None:
-        """packing: of the noise (see `pack`). fields: channels of the unpacked noise that are low-passed, from the
-        first."""
+        """packing: of the noise (see `pack`). fields: number of channels of the unpacked noise, from the first, that
+        are low-passed. blurs: of the low-passes."""
         super().__init__()
         self.packing, self.fields = packing, fields
         self.blurs = tuple((sigma, sigma) if isinstance(sigma, float) else tuple(sigma) for sigma in blurs)
@@ -115,7 +114,7 @@ class ExtraInputs(torch.nn.Module):
 
 @dataclass(frozen=True)
 class Layout:
-    """Rows of the conditioning of an ExtendedUnet, in this order: a prompt, what is heard, scalars, a second prompt."""
+    """Numbers of rows in the conditioning of an ExtendedUnet, in order: prompt, audio, scalars, second prompt."""
 
     text: int
     audio: int
@@ -136,10 +135,10 @@ VECTORS = 6
 
 
 def summary(tokens: torch.Tensor, layout: Layout) -> torch.Tensor:
-    """What a whole image is to be, [batch, VECTORS * dim]: sentence and mean of both prompts, mean of what is heard,
-    all scalars.
+    """A summary of the conditioning, [batch, VECTORS * dim]: sentence vector and mean of both prompts, mean of the
+    audio tokens, sum of the scalars.
 
-    Layers take it beside the time, as scale and shift: attention alone learns facts of the whole image slowly.
+    Layers use it with the time embedding, as scale and shift, because attention alone learns global facts slowly.
     tokens: [batch, layout.rows, dim].
     """
     text, at = layout.text, layout.second
@@ -149,7 +148,7 @@ def summary(tokens: torch.Tensor, layout: Layout) -> torch.Tensor:
 
 
 class ExtendedUnet(UnetWrapper):
-    """A UNet that is given the extra inputs beside its latent, and the summary of its tokens as its class."""
+    """A UNet with extra input channels, and with the summary of its tokens as class embedding."""
 
     def __init__(self, unet: torch.nn.Module, extra: ExtraInputs, layout: Layout) -> None:
         super().__init__(unet)

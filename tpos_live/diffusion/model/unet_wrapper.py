@@ -1,4 +1,4 @@
-"""A module around a UNet that finds more in its latent and tokens than the UNet itself."""
+"""Base of modules around a UNet that derive further inputs of it from latent and tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 class UnetWrapper(torch.nn.Module, ABC):
-    """Called as a UNet of (sample, timestep, tokens): backends, guidance and conversion need not know what is inside.
+    """Has the interface (sample, timestep, tokens), so backends, guidance and conversion work as with a plain UNet.
 
     unet: the UNet of diffusers.
     """
@@ -19,7 +19,7 @@ class UnetWrapper(torch.nn.Module, ABC):
 
     @abstractmethod
     def inputs(self, sample: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, dict[str, object]]:
-        """The UNet's own sample, and what it is given by name, `encoder_hidden_states` among it.
+        """The sample for the inner UNet, and its keyword arguments, including `encoder_hidden_states`.
 
         sample: [B, C, h, w]. tokens: [B, rows, dim].
         """
@@ -31,7 +31,8 @@ class UnetWrapper(torch.nn.Module, ABC):
         encoder_hidden_states: torch.Tensor,
         return_dict: bool = False,
     ) -> tuple[torch.Tensor]:
-        """The prediction [B, C, h, w], as a tuple of one, whatever `return_dict` says. timestep: [B] or one number."""
+        """The prediction [B, C, h, w] in a tuple of length 1, whatever `return_dict` is. timestep: [B] or one
+        number."""
         sample, named = self.inputs(sample, encoder_hidden_states)
         found: tuple[torch.Tensor] = self.unet(sample, timestep, return_dict=False, **named)
         return found
