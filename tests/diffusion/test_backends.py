@@ -212,13 +212,13 @@ def test_a_property_that_openvino_does_not_know_is_left_out() -> None:
 
 
 class OnACard:
-    """As much of an engine on a card as the ladder asks for."""
+    """The attributes of an engine on a card that `choose` reads."""
 
     device = torch.device("cuda")
 
 
 def on_a_card(engine: Engine) -> Any:
-    """The same engine, on a card by its own account."""
+    """The same engine, which claims to be on a card."""
     return SimpleNamespace(device=torch.device("cuda"), networks=engine.networks)
 
 

@@ -1,4 +1,4 @@
-"""The whole picture on fixed addresses draws what the loop and the generator draw, and moves nothing."""
+"""The captured pipeline draws the same as the sampling loop and the generator, and its buffers keep their addresses."""
 
 from __future__ import annotations
 

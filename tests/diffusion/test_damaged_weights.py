@@ -1,4 +1,4 @@
-"""Weights with missing tensors, with numbers that are none, and frames made of them."""
+"""Weights with missing tensors or NaN, and frames with such values."""
 
 from __future__ import annotations
 

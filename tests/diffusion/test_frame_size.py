@@ -1,4 +1,4 @@
-"""A size far above the engine's own: said before the work, refused without the memory, and not taken by a show."""
+"""A size far above the engine's own: its cost is logged, it is refused without memory, and shows ignore it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A UNet of joined products predicts what it did, and live LoRAs still reach its weights."""
+"""A UNet with fused projections predicts the same as before, and live LoRAs still change its weights."""
 
 from __future__ import annotations
 

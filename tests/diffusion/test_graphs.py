@@ -13,7 +13,7 @@ from tpos_live.diffusion.cuda.graphs import WARM_UPS, GraphCache
 
 
 class Card:
-    """In the place of CUDA: knows on which stream and into which memory work went. What is recorded does not run."""
+    """Replaces CUDA: records the stream and the memory pool of all work. Captured work does not run."""
 
     def __init__(self) -> None:
         self.log: list[tuple[str, object, object]] = []

@@ -60,7 +60,7 @@ def test_the_same_or_empty_latents_are_no_trouble() -> None:
 
 
 def test_different_scenes_change_place_by_place() -> None:
-    """At half of the way most places are of one scene or the other."""
+    """At half of the path most positions show one of the two scenes."""
     one, other = latents(2)
     half = Morph(one, other).at(0.5)
     own = [
@@ -97,7 +97,7 @@ def steps_of(shown: list[torch.Tensor]) -> np.ndarray:
 
 @pytest.mark.parametrize("late", [0.0, 0.4, 2.0])
 def test_nothing_jumps_when_a_keyframe_comes(late: float) -> None:
-    """Also where it comes late: the motion slows down, and goes on from where it is."""
+    """Also where the keyframe is late: the motion slows down, and continues from there."""
     between, shown, due = Inbetweens(), [], 0.0
     frames = iter(latents(30))
     for n in range(8 * FPS):
@@ -127,7 +127,7 @@ def test_a_push_of_the_sound_moves_the_image() -> None:
 
 
 def test_a_pause_slows_the_way_and_does_not_end_it() -> None:
-    """The noise stands still, so keyframes hardly differ; another prompt must come all the same."""
+    """The noise does not move, so keyframes hardly differ; a new prompt must still appear."""
     between = Inbetweens()
     one, other = latents(2)
     between.take(keyframe(one), moment(0.0))
@@ -164,7 +164,7 @@ def test_an_engine_of_another_size_takes_over_at_once() -> None:
 
 
 def test_a_drift_is_motion() -> None:
-    """Of two keyframes that differ by a drift alone, what is between is the same image, moved."""
+    """Between two keyframes that differ by a pan only, the in-between is the same image, shifted."""
     between = Inbetweens()
     y, x = torch.meshgrid(torch.arange(16) / 16, torch.arange(16) / 16, indexing="ij")
 
@@ -220,7 +220,7 @@ def test_keyframes_follow_the_trajectory_by_steps_that_have_something_in_common(
 
 
 def test_a_keyframe_is_the_latent_of_the_frame(flow: Engine) -> None:
-    """Decoded, it is the very frame that the engine draws; and it stays when the next one is drawn."""
+    """Decoded, it equals the frame that the engine draws; the next keyframe does not overwrite it."""
     generator = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
     snapshot, prompt = ParameterStore({"seed": 1}).snapshot(), prompt_of(generator, "blue sea")
     request = FrameRequest(FrameParams(noise_position=1.0), prompt, snapshot)

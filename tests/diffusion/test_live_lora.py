@@ -1,4 +1,4 @@
-"""LoRAs whose weight moves in a show: exact in every bit, bounded in a picture, and told where they cannot."""
+"""Live LoRAs: bit-exact weights, a limited amount of work per frame, and a log line where they have no effect."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def engine(folder: Path) -> Engine:
 
 
 def merged(folder: Path, *weights: float) -> Engine:
-    """The same without anything live: those files that have a weight are merged, the others not there at all."""
+    """The same engine without live LoRAs: files with a weight are merged, the others are left out."""
     (folder / "tpos_live.json").unlink(missing_ok=True)
     engine = load_engine(folder, "cpu")
     for file, weight in zip(FILES, weights, strict=True):
@@ -241,7 +241,7 @@ def test_texts_are_read_once_with_the_engines_own_weight(engine: Engine, folder:
 
 
 def test_a_captured_pipeline_sees_the_new_weights(engine: Engine) -> None:
-    """What holds the networks by their addresses, as a recording on a card does."""
+    """A pipeline that uses the networks by their addresses, as a captured graph does."""
     generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
     backends = {"eager": generator.backend, "cuda-graph": cuda_graph.load("cuda-graph", generator.request)}
     check_backends(generator, backends)

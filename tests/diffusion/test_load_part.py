@@ -1,4 +1,4 @@
-"""Networks are made without a change to PyTorch that another thread would see, from files in every known form."""
+"""Networks are loaded without changes to PyTorch's global state, from files of every known form."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def edit(path: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch
 def test_what_another_thread_makes_while_a_network_is_made_is_whole(
     copy: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    """The load stands still inside the network's constructor, where the libraries' loaders have PyTorch changed."""
+    """The load is stopped inside the network's constructor, where the libraries' loaders have changed PyTorch."""
     import transformers
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel

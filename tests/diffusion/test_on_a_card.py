@@ -1,4 +1,4 @@
-"""What is recorded on a card draws what plain eager code draws on a CPU; without a card the same lines run unrecorded.
+"""Captured graphs on a card draw the same as eager code on a CPU; without a card the same code runs without graphs.
 
 `python -m pytest tests/diffusion/test_on_a_card.py` is the first thing to run on a new kind of card.
 """

@@ -1,4 +1,4 @@
-"""Numbers for a card: the array stays where it is, and no put disturbs those before it."""
+"""Scalars for a card: the array keeps its address, and an upload does not change earlier ones in the queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts that share a picture: their masks, their ends, and that every road draws the same."""
+"""Prompts that share a frame: their masks, weights near 0 and 1, and equal results of all samplers."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_later_steps_keep_the_masks_of_the_first() -> None:
 
 
 def test_it_is_the_same_for_flow_and_noise_predictions() -> None:
-    """A prediction is judged by the picture that it leads to, however the model says it."""
+    """Masks depend on the predicted image, whatever the model's prediction type."""
     latent, goal = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1)), images(2)
     growth = RegionBlender(SHAPE, CPU)
     growth.prepare((0.5, 0.5))
@@ -186,7 +186,7 @@ def test_rows_one_by_one_draw_the_same(engine: Engine, messages: list[str]) -> N
 
 def test_room_for_one_scene_more_is_made_before_it_comes(engine: Engine) -> None:
     class Asked(EagerBackend):
-        """A backend that keeps what it was asked to be ready for."""
+        """A backend that records the batch sizes it was asked to prepare."""
 
         rows: ClassVar[list[int]] = []
 

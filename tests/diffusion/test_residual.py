@@ -1,4 +1,4 @@
-"""Residual guidance: a plan with other numbers, away from what a model that knows nothing would predict."""
+"""Residual guidance: a schedule with other coefficients, away from the prediction of an uninformed model."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_prior_is_the_mean_of_frames_of_unit_variance(tmp_path: Path) -> Non
 
 
 def test_at_pure_noise_it_leads_away_from_nothing(tmp_path: Path) -> None:
-    """There a model that knows nothing predicts the mean of all pictures: 0, as StreamDiffusion's residual does."""
+    """There an uninformed model predicts the mean of all images: 0, like StreamDiffusion's residual."""
     assert schedule(tmp_path, "flow").plan(2).steps[0].prior == pytest.approx(0.0, abs=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""A live show on a CPU: of several rows of the UNet each frame draws one, and takes the others from those before."""
+"""A live show on a CPU: each frame computes one row of the UNet's batch, and reuses the others of earlier frames."""
 
 from __future__ import annotations
 

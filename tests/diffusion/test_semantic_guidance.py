@@ -1,4 +1,4 @@
-"""Semantic guidance: its mask, its momentum, its cuts, and that it draws the same on every road."""
+"""Semantic guidance: its mask, its momentum, its cuts, and equal results of all samplers."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class Turns:
 
 @pytest.mark.parametrize(("name", "strength", "steps"), [("flow", 0.6, 2), ("turbo", 1.0, 1)])
 def test_frames_leave_nothing_behind(request: pytest.FixtureRequest, name: str, strength: float, steps: int) -> None:
-    """Everything that the render thread does for a frame, but for the networks."""
+    """Everything that the render thread does for a frame, except the networks."""
     turns = Turns(request.getfixturevalue(name), strength, steps)
     turns.draw(0)
     addresses = turns.addresses()

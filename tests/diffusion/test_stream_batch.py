@@ -1,4 +1,4 @@
-"""Pictures in flight: the sequential loop's pictures once the pipe is full, the newest conditioning in all of them."""
+"""The stream batch: the frames of the sequential loop once the pipeline is full, with the newest conditioning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of the device the pictures take, with and without a cap, on a clock that the test owns."""
+"""The share of time for which frames keep the device busy, with and without a cap, on the test's own clock."""
 
 from __future__ import annotations
 

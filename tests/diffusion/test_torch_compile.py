@@ -1,4 +1,4 @@
-"""torch.compile: really compiled where there is a C++ compiler, in a child process; equal to eager, never a stall."""
+"""torch.compile: compiles in a child process if there is a C++ compiler; equals eager; never compiles in a show."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_what_is_traced_once_serves_a_whole_show(small: Engine, cache: Path, mon
 
 @pytest.fixture
 def live(small: Engine, tmp_path: Path) -> Engine:
-    """The least engine with a LoRA whose weight moves in a show, for one compilation to prove all that is proven."""
+    """The smallest engine with a live LoRA, so that one compilation is enough for all checks."""
     folder = Path(shutil.copytree(small.folder, tmp_path / "engine"))
     write_lora(small, folder / "lora" / "0.safetensors", 0, lambda name: attention(name) or convolution(name))
     description = json.loads((folder / "tpos_live.json").read_text())

@@ -1,4 +1,4 @@
-"""A UNet with extra inputs: what it is given, and two prompts in one pass."""
+"""A UNet with extra inputs: their values, and two prompts in one pass."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_summary_takes_each_part_from_its_rows() -> None:
 
 
 def _draw(engine: Engine, scenes: Regions | None, tokens: torch.Tensor) -> tuple[np.ndarray, int]:
-    """The picture, and how many rows the UNet was given for it."""
+    """The image, and the UNet's batch size for it."""
     generator = FrameGenerator(engine, backend="eager", options=GeneratorOptions(threads=1))
     rows = 0
     predict = generator.backend.predict

@@ -1,1 +1,1 @@
-"""The scene families that Ember is trained on, drawn from noise."""
+"""Procedural scene families, drawn from noise: Ember's training data, and a source of images (`scene:NAME`)."""

@@ -1,4 +1,4 @@
-"""What every scene gets and gives back."""
+"""The inputs and outputs of a scene function, and the description of a scene family."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import torch
 from tpos_live.scenes.palettes import HUES, Palette, Stops, dominant_hue
 
 HUE_RATE, PHASE_RATE = 0.02, 0.4
-"""Rounds of a scene's hue and phase per unit of the walk, which is about a second of normal motion."""
+"""Turns of a scene's hue and phase per unit of the noise trajectory, which is about one second of normal motion."""
 
 
 @dataclass
 class SceneParameters:
-    """Global facts of a batch of images of one family, each float [batch, 1, 1, 1].
+    """Global parameters of a batch of images of one family, each float [batch, 1, 1, 1].
 
-    intensity in [0, 1]; centre_x, centre_y in [-1, 1] (right, down); phase, turn: angles in radians,
-    one round of the scalar.
+    intensity in [0, 1]; centre_x, centre_y in [-1, 1] (right, down); phase, turn: angles in radians, 2 pi for a full
+    range of the scalar.
     """
 
     intensity: torch.Tensor
@@ -32,7 +32,7 @@ class SceneParameters:
 
 @dataclass
 class Light:
-    """Linear light [batch, 3, h, w]; `emit` is the part that glows, and is not in `base`."""
+    """Linear light [batch, 3, h, w]. emit: the part that gets bloom; not included in `base`."""
 
     base: torch.Tensor
     emit: torch.Tensor
@@ -43,12 +43,11 @@ Scene = Callable[..., Light]
 
 @dataclass(frozen=True)
 class Family:
-    """A scene family: how it is drawn, coloured and called.
+    """A scene family: its drawing function, its palette and its names.
 
-    main: the palette whose dominant hue a colour word replaces. drift: degrees that the hue scalar turns the
-    palettes either way; 180 is the whole circle. phrases: its names in captions, the plainest first.
-    held_out: names that are never in a caption: they show whether the text encoder carries meaning to words it
-    was not taught.
+    main: the palette whose dominant hue a colour word replaces. drift: degrees by which the hue scalar rotates the
+    palettes to either side; 180 is the whole circle. phrases: its names in captions, the plainest first. held_out:
+    names that are in no caption, to test whether the text encoder generalises to untrained words.
     """
 
     scene: Scene
@@ -63,18 +62,18 @@ class Family:
         return dominant_hue(self.main)
 
     def drifted(self, hue: torch.Tensor) -> torch.Tensor:
-        """Degrees that the hue scalar [batch] in [0, 1) turns the palettes."""
+        """Rotation of the palettes in degrees, for the hue scalar [batch] in [0, 1)."""
         return 360 * hue if self.drift >= 180 else self.drift * torch.sin(2 * math.pi * hue)
 
     def turned(self, hue: torch.Tensor, colour: str | None) -> torch.Tensor:
-        """The same where a colour is named, one of `HUES`: the palettes stay near it."""
+        """As `drifted`. With a named colour, one of `HUES`, the palettes stay within 10 degrees of it."""
         if colour is None:
             return self.drifted(hue)
         return HUES[colour] - self.dominant + 10 * torch.sin(2 * math.pi * hue)
 
     def parameters(self, intensity: torch.Tensor, phase: torch.Tensor, turns: torch.Tensor) -> SceneParameters:
-        """What the scene is drawn with, in the middle of the image. All float [batch]: intensity in [0, 1], phase in
-        rounds, turns of the palettes in degrees."""
+        """The parameters of a scene in the middle of the image. All arguments are float [batch]: intensity in [0, 1],
+        phase in turns, turns: rotation of the palettes in degrees."""
         intensity, phase = intensity.view(-1, 1, 1, 1), phase.view(-1, 1, 1, 1)
         still = torch.zeros_like(intensity)
         return SceneParameters(intensity, still, still, 2 * math.pi * phase, still, Palette(turns))

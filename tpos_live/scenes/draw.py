@@ -1,4 +1,4 @@
-"""One finished image of a scene, or of several that share it."""
+"""Draws a finished image of one scene, or of several scenes that share it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from tpos_live.scenes.noise_fields import SHARE_CELLS, SHARE_CHANNEL, Fields, st
 
 
 class SceneShare(NamedTuple):
-    """A scene in an image. weight: of it, above zero. colour: one of `palettes.HUES`. style: of `finishing`. mood: as
-    in `finishing.MOODS`. apart: it has a part of the image's area to itself; scenes that are not apart lie over each
-    other."""
+    """A scene in an image. weight: above zero. colour: one of `palettes.HUES`. style: one of `finishing.STYLES`. mood:
+    as in `finishing.MOODS`. apart: the scene has an area of its own; the light of other scenes is mixed."""
 
     family: Family
     weight: float = 1.0
@@ -27,9 +26,9 @@ class SceneShare(NamedTuple):
 
 
 def share_mask(fields: Fields, shares: Sequence[float], rows: Sequence[int] = (0,)) -> torch.Tensor:
-    """Where the second of two scenes is in the images `rows`, float [rows, 1, 8h, 8w] in [0, 1].
+    """Mask of the second of two scenes in the images `rows` of the batch, float [rows, 1, 8h, 8w] in [0, 1].
 
-    shares: of the area, in [0, 1], one for each row.
+    shares: the second scene's area, in [0, 1], one for each row.
     """
     cuts = [NormalDist().inv_cdf(min(max(1 - share, 1e-3), 1 - 1e-3)) for share in shares]
     cut = torch.tensor(cuts).to(fields.noise).view(-1, 1, 1, 1)
@@ -39,11 +38,11 @@ def share_mask(fields: Fields, shares: Sequence[float], rows: Sequence[int] = (0
 def draw_scenes(
     scenes: Sequence[SceneShare], noise: torch.Tensor, intensity: float, hue: float, phase: float
 ) -> torch.Tensor:
-    """The image of `scenes`, at least one, at one moment, uint8 [8h, 8w, 3] sRGB, as Ember was shown it in training.
+    """The image of `scenes`, at least one, uint8 [8h, 8w, 3] sRGB, as in Ember's training data.
 
-    noise: float [1, 4, h, w], white, unit variance. intensity in [0, 1]; hue, phase: rounds. Scenes that are apart get
-    the area of their weights; of the others each has its weight in the light of what is left. The image has the styles
-    of those, too: what lies apart is drawn in the style of what it lies beside.
+    noise: float [1, 4, h, w], white, unit variance. intensity in [0, 1]; hue, phase: in turns. Scenes with `apart`
+    share an area in proportion to their weights. In the rest of the image the light of the other scenes is mixed by
+    weight. The whole image gets the styles of these other scenes.
     """
     fields = Fields(noise)
     under, over = ([scene for scene in scenes if scene.apart is apart] for apart in (False, True))
@@ -60,7 +59,7 @@ def draw_scenes(
 
 
 def _mixed(scenes: Sequence[SceneShare], fields: Fields, intensity: float, hue: float, phase: float) -> torch.Tensor:
-    """Linear light [1, 3, 8h, 8w] of scenes that lie over each other."""
+    """Linear light [1, 3, 8h, 8w] of scenes, mixed by their weights."""
     total = sum(scene.weight for scene in scenes)
     mixed = fields.noise.new_zeros(1, 3, *fields.size)
     values = fields.noise.new_tensor([[intensity, phase, hue]])

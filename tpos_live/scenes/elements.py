@@ -1,4 +1,4 @@
-"""Fire, water and ink: scenes that flow."""
+"""Scene families of flowing matter: fire, ocean, underwater, ink in water."""
 
 from __future__ import annotations
 

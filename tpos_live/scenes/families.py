@@ -1,4 +1,4 @@
-"""The scene families: each a function of noise fields and parameters to light, with its names."""
+"""The table of all scene families."""
 
 from __future__ import annotations
 
@@ -32,4 +32,4 @@ FAMILIES: dict[str, Family] = {
     **signal.FAMILIES,
     **material.FAMILIES,
 }
-"""Names are lower case with underscores and are a contract (`engines/ember/families.toml`)."""
+"""Names are lower case with underscores. Do not change them: `engines/ember/families.toml` and show files use them."""

@@ -1,6 +1,6 @@
-"""From light to a finished image: bloom, film, mood and style.
+"""From a scene's light to a finished image: bloom, mood, tone mapping and style.
 
-Everything is in linear light until `film`; styles act on the finished image.
+All steps up to `film` use linear light; styles act on the finished image.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _THERMAL = torch.tensor(
 
 
 def blur(light: torch.Tensor, *radii: tuple[float, float]) -> torch.Tensor:
-    """Sum of wide soft blurs, each a (radius in parts of the width, weight). light: float [batch, c, h, w], h and w
-    multiples of 8. Works on small copies, which bloom forgives."""
+    """Weighted sum of wide blurs. light: float [batch, c, h, w], h and w multiples of 8. radii: for each blur (radius
+    as a share of the width, weight). Works on images shrunk by 4 or 8, which is invisible in bloom."""
     (h, w), kind = light.shape[-2:], (light.device, light.dtype)
     total = torch.zeros_like(light)
     for shrink in (4, 8):
@@ -52,17 +52,17 @@ def blur(light: torch.Tensor, *radii: tuple[float, float]) -> torch.Tensor:
 
 
 def bloom(emitters: torch.Tensor) -> torch.Tensor:
-    """Light that emitters spill: three radii of 1, 4 and 12 percent of the width."""
+    """Bloom of emitters, with three radii of 1.2, 4 and 12 % of the width."""
     return blur(emitters, (0.012, 0.30), (0.04, 0.22), (0.12, 0.14))
 
 
 def glowing(light: Light) -> torch.Tensor:
-    """Linear light [batch, 3, h, w] of a scene, with what its emitters spill."""
+    """Linear light [batch, 3, h, w] of a scene with its bloom."""
     return light.base + light.emit + bloom(light.emit)
 
 
 def film(light: torch.Tensor) -> torch.Tensor:
-    """Linear light to display values in [0, 1]: a soft shoulder, highlights lose saturation."""
+    """Tone mapping from linear light to display values in [0, 1], with a soft shoulder and desaturated highlights."""
     grey = light.mean(1, keepdim=True)
     mixed = torch.lerp(light, grey, (grey / (grey + 3.0)) * 0.75)
     toned = mixed * (1 + mixed / 16) / (1 + mixed)
@@ -80,7 +80,7 @@ def decode(image: torch.Tensor) -> torch.Tensor:
 
 
 def apply_mood(light: torch.Tensor, mood: torch.Tensor) -> torch.Tensor:
-    """Expose, saturate and contrast linear light; mood: float [batch, 3] as in MOODS."""
+    """Change exposure, saturation and contrast of linear light. mood: float [batch, 3], as in MOODS."""
     exposure, saturation, contrast = (mood[:, i].view(-1, 1, 1, 1) for i in range(3))
     grey = light.mean(1, keepdim=True)
     coloured = (grey + (light - grey) * saturation).clamp(min=0)
@@ -88,7 +88,7 @@ def apply_mood(light: torch.Tensor, mood: torch.Tensor) -> torch.Tensor:
 
 
 def apply_style(image: torch.Tensor, style: str) -> torch.Tensor:
-    """Give a finished image [batch, 3, h, w] in [0, 1] the style of that name."""
+    """Apply one of STYLES to a finished image [batch, 3, h, w] in [0, 1]. Raises ValueError for an unknown style."""
     if style == "natural":
         return image
     lab = linear_to_oklab(decode(image))
@@ -103,7 +103,7 @@ def apply_style(image: torch.Tensor, style: str) -> torch.Tensor:
         size = chroma.square().sum(1, keepdim=True).sqrt()
         lab = torch.cat([depth, chroma * (0.6 + 1.1 * torch.exp(-size / 0.12)) * (lightness * 2.2).clamp(0, 1)], 1)
     elif style == "watercolour":
-        # Light becomes pigment on paper: the brighter the scene, the denser the wash.
+        # Light becomes pigment on paper: brighter parts of the scene get more pigment.
         wash = (lightness * 1.05).clamp(0, 1)
         edge = (wash - blur(wash, (0.02, 1.0))).abs() * 0.5
         lab = torch.cat([0.965 - 0.42 * wash**1.4 - edge, chroma * 0.95 + 0.012], 1)

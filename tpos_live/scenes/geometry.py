@@ -1,4 +1,4 @@
-"""Figures drawn with compasses and rulers: kaleidoscope, mandala, fractal, honeycomb."""
+"""Scene families of geometric figures: kaleidoscope, mandala, fractal, honeycomb."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def mandala(f: Fields, k: SceneParameters) -> Light:
 
 
 def fractal(f: Fields, k: SceneParameters) -> Light:
-    """A Julia set with glowing orbit traps; its seed circles with `phase` and drifts with the noise.
+    """A Julia set with glowing orbit traps; its parameter c moves on a circle with `phase` and drifts with the noise.
 
     z -> z^2 + c (Julia, 1918), coloured by how near the orbit of z comes to a cross and a circle.
     """
@@ -144,7 +144,7 @@ def fractal(f: Fields, k: SceneParameters) -> Light:
 
 
 def _hexagon(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """How far out x, y is in a hexagon with its points up: 1 on the sides of the one of inner radius 1."""
+    """Hexagonal distance of x, y from 0 (hexagon with a corner on top): 1 on the sides at inner radius 1."""
     return torch.maximum(x.abs(), 0.5 * x.abs() + 0.8660254 * y.abs())
 
 
@@ -168,7 +168,7 @@ def honeycomb(f: Fields, k: SceneParameters) -> Light:
     level = f.at(2, 2.0, mid_x, mid_y)
     pulse = 0.3 * torch.sin(k.phase - 4 * away)
     full = torch.sigmoid(2.2 * (level + pulse + 3.4 * k.intensity - 1.3 * away - 1.1))
-    # The floor lies deeper: it is smaller and moves towards the vanishing point.
+    # The floor of a cell lies deeper, so it is drawn smaller and shifted towards the vanishing point.
     dx, dy = x - mid_x, y - mid_y
     deep = 0.16 * (1 - 0.6 * full)
     floor = _hexagon(dx + deep * (mid_x - focus_x), dy + deep * (mid_y - focus_y)) / (size * 0.8)

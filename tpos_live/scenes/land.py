@@ -1,4 +1,4 @@
-"""Land: sunset over the savanna, desert dunes, forest, lava."""
+"""Scene families of landscapes: sunset over the savanna, desert dunes, forest, lava."""
 
 from __future__ import annotations
 

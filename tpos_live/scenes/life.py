@@ -1,4 +1,4 @@
-"""Flowers and feathers."""
+"""Scene families of living things: flowers, feathers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Light shows of the night: neon grid, fireworks, laser beams."""
+"""Scene families of light shows: neon grid, fireworks, laser beams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BEAM = [(0.6, 0.2, 150), (0.75, 0.15, 190), (0.62, 0.17, 250), (0.6, 0.24, 320),
 
 
 def neon_grid(f: Fields, k: SceneParameters) -> Light:
-    """A striped sun over glowing lines that run at us with `phase`; dusk at 0, full sun and heaving hills at 1."""
+    """A striped sun over glowing lines that approach with `phase`; dusk at 0, full sun and high hills at 1."""
     horizon = 0.06 + 0.15 * k.centre_y
     sun_x = -0.22 + 0.4 * k.centre_x
     floor = step(-0.004, 0.008, f.y - horizon)
@@ -29,7 +29,7 @@ def neon_grid(f: Fields, k: SceneParameters) -> Light:
     hill = f.soft(0, (1.6, 2.4)) * step(0.05, 0.5, below) * step(0.1, 0.9, aside.abs() / (0.3 + below))
     ground = (below * (1 + (0.06 + 0.2 * k.intensity) * hill)).clamp(min=0)
     far = 1 / (ground + 0.06)
-    # Lines in the plain, their width measured on the screen: distance in the plain over its slope there.
+    # Lines in the plain with a constant width on the screen: the distance in the plain, divided by its slope.
     near = 1 / (1.2 * far**2)
     along = ((1.2 * far + k.phase / math.tau + 0.5) % 1 - 0.5).abs() * 0.83 / far**2
     across = ((2.2 * aside * far + 0.5) % 1 - 0.5).abs() * 0.45 / far
@@ -77,7 +77,7 @@ def neon_grid(f: Fields, k: SceneParameters) -> Light:
 
 
 def fireworks(f: Fields, k: SceneParameters) -> Light:
-    """Shells that open, hang and fall over a dark lake as `phase` goes round; one at 0, a finale at 1."""
+    """Shells that open, hang and fall over a dark lake with `phase`; one at 0, many at 1."""
     shore = 0.62 + 0.1 * k.centre_y
     smoke = f.rough(2, (2.6, 3.4), 0.58)
     water = step(0.0, 0.015, f.y - shore)
@@ -182,7 +182,7 @@ def laser_beams(f: Fields, k: SceneParameters) -> Light:
 
 
 def _crowd(f: Fields, channel: int, x: torch.Tensor, y: torch.Tensor, size: float) -> torch.Tensor:
-    """How deep x, y is inside a row of people whose heads have the radius `size`; noise makes some taller."""
+    """Signed distance of x, y inside a row of people whose heads have the radius `size`; noise varies their heights."""
     pitch = 2.7 * size
     best = torch.full_like(x, -9.0)
     for beside in (-1, 0, 1):

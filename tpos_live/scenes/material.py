@@ -1,4 +1,4 @@
-"""Matter seen closely: plasma, crystal, liquid metal, cells."""
+"""Scene families of matter in close view: plasma, crystal, liquid metal, cells."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ _CLUSTER = (
     (0.02, -0.08, 0.72, 0.15, 0.22),
     (0.55, 0.95, 0.7, 0.13, 0.18),
 )
-"""The crystals, back to front: foot, lean in radians, length, half width, tone."""
+"""The crystals, from back to front: foot (x, y), lean in radians, length, half width, tone."""
 
 
 def crystal(f: Fields, k: SceneParameters) -> Light:
@@ -117,7 +117,7 @@ def crystal(f: Fields, k: SceneParameters) -> Light:
         top = length - 1.5 * half * (across - ridge).abs()
         inside = torch.minimum((1 - across.abs()) * half, (top - along) * 0.6)
         body = step(-0.004, 0.006, inside)
-        # Two long faces meet at the ridge; above the shoulder the point has its own.
+        # Two long faces meet at the ridge; the point above the shoulder has faces of its own.
         shoulder = along - (length - 2.1 * half) - 0.5 * half * (across - ridge)
         right = step(-0.05, 0.05, across - ridge)
         point = step(-0.01, 0.01, shoulder)
@@ -156,7 +156,7 @@ def liquid_metal(f: Fields, k: SceneParameters) -> Light:
     rings = torch.cos(6 * r - k.phase) * torch.exp(-1.2 * r)
     level = 0.8 * swell + 0.25 * rings + 2.1 * k.intensity - 0.5 - 0.3 * r
     metal = step(-0.04, 0.04, level)
-    # A drop's profile is round at its rim and flat on top, and the flood keeps its waves.
+    # A drop is round at its rim and flat on top; the flood keeps its waves.
     wave = (
         torch.sqrt((level.clamp(min=0) + 0.03) / (1 + 0.35 * level.clamp(min=0)))
         + 0.1 * swell
@@ -169,7 +169,7 @@ def liquid_metal(f: Fields, k: SceneParameters) -> Light:
     steep = 4.2
     nz = torch.rsqrt(1 + (steep * east) ** 2 + (steep * south) ** 2)
     nx, ny = steep * east * nz, steep * south * nz
-    # Where a ray from the eye goes after the mirror, and what hangs in the room there.
+    # The direction of a reflected ray, and the light of the room in that direction.
     to_x, to_y = 2 * nz * nx, 2 * nz * ny
     room = 0.42 - 0.36 * to_y + 0.12 * to_x - 0.34 * torch.exp(-(((to_y - 0.22 - 0.2 * to_x) / 0.17) ** 2))
     room = room + 0.07 * torch.sin(4 * to_x + 3 * to_y + torch.sin(k.phase))
@@ -225,7 +225,7 @@ def cells(f: Fields, k: SceneParameters) -> Light:
     flesh = 0.14 + (0.12 + 0.34 * awake) * (0.7 + 0.3 * grains) * torch.exp(-3.0 * inside.clamp(min=0))
     plasm = k.palette.ramp(DYE, (0.1 + flesh).clamp(0, 1)) * (0.6 + 0.9 * awake)
     light = torch.lerp(light, plasm, body * 0.9)
-    # The nucleus parts in two as the cell wakes.
+    # The nucleus divides in two as the cell becomes active.
     split = 0.1 * step(0.55, 1.0, awake)
     lean = 0.8 * life
     along = at_x * torch.cos(lean) + at_y * torch.sin(lean)

@@ -1,4 +1,4 @@
-"""Smoke, marble and bubbles."""
+"""Scene families of smoke, marble and bubbles."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def smoke(f: Fields, k: SceneParameters) -> Light:
     billow = f.rough(0, (4.6, 2.8), 0.5, 2)
     curl = f.rough(1, (4.0, 2.2), 0.5, 2)
     veil: torch.Tensor | float = 0.0
-    # Sheets of smoke seen edge on: bright along their folds, thin between them.
+    # Sheets of smoke seen from the edge: bright along their folds, thin between them.
     for turns, weight, slow in ((1.0, 0.4, 1.0), (1.9, 0.35, -1.0), (3.3, 0.25, 1.0)):
         wave = torch.sin(turns * (0.9 * billow + 2.2 * across.clamp(-2, 2)) + 0.9 * curl + slow * k.phase)
         veil = veil + weight * (0.5 + 0.5 * wave) ** 3

@@ -1,4 +1,4 @@
-"""The sky with nothing before it: starfield, eclipse."""
+"""Scene families of the night sky: starfield, eclipse."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def eclipse(f: Fields, k: SceneParameters) -> Light:
         torch.exp(-((star.radius / 0.02) ** 2)) * step(1.8, 2.5, star.height) * disc * (1 - dusk) * step(0.0, 0.3, out)
     )
     emit = white + diamond * k.palette.flat(0.96, 0.03, 85) + flare * k.palette.flat(0.62, 0.2, 0) * (0.5 + k.intensity)
-    # Half of the corona does not bloom, or it would spill over the black disc.
+    # Half of the corona gets no bloom, which would cover the black disc.
     return Light(light + 0.6 * white * (1 - land), (emit - 0.6 * white + stars * 0.7) * (1 - land))
 
 

@@ -1,9 +1,9 @@
-"""Random fields that the model can see: every one is a filter of the noise it starts from.
+"""Random fields as filters of the noise, which is also the model's input.
 
-A scene drawn from these fields is a function of the noise, so one step from noise to image is a
-regression and stays sharp; moving the noise moves the scene. Filters stop at the border (they are
-weighted by what is there), because a convolution cannot see round the edge either; away from the
-border a shift of the noise is an exact shift of the field.
+A scene drawn from these fields is a function of the noise. So the step from noise to image is a regression, which
+stays sharp, and moving the noise moves the scene. At the border a filter is normalised over the cells inside, because a
+convolution of the model cannot see beyond the border either. Away from the border, a shift of the noise is an exact
+shift of the field.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tpos_live.scenes import separable
 PIXELS = 8
 """Pixels of the image per cell of the noise, on each axis."""
 SHARE_CHANNEL, SHARE_CELLS = 2, 4.0
-"""The field that parts two scenes in one image: the channel of the noise, and the width of its low-pass in cells."""
+"""The field that separates two scenes in one image: channel of the noise, and sigma of its low-pass in cells."""
 
 Sigma = float | tuple[float, float]
 
@@ -26,8 +26,8 @@ Sigma = float | tuple[float, float]
 def smooth(noise: torch.Tensor, sigma: Sigma, factor: int = 1) -> torch.Tensor:
     """Gaussian low-pass with unit variance everywhere, also at the border, enlarged by `factor`.
 
-    noise: float [batch, 1, h, w], white, unit variance; sigma: cells, or (down, across).
-    Returns [batch, 1, factor * h, factor * w].
+    noise: float [batch, 1, h, w], white, unit variance. sigma: in cells, one number or (down, across). Returns
+    [batch, 1, factor * h, factor * w].
     """
     sigmas = sigma if isinstance(sigma, tuple) else (sigma, sigma)
     places, kind = noise.shape[-2:], (noise.device, noise.dtype)
@@ -62,7 +62,7 @@ class Fields:
         return self._cache[key]
 
     def rough(self, channel: int, sigma: Sigma, gain: float = 0.5, octaves: int = 3) -> torch.Tensor:
-        """Fractal sum of smooth fields of one channel, each octave half as wide; about unit variance."""
+        """Fractal sum of smooth fields of one channel, each octave with half the sigma; about unit variance."""
         down, across = sigma if isinstance(sigma, tuple) else (sigma, sigma)
         total: torch.Tensor | float = 0.0
         power = 0.0
@@ -74,7 +74,7 @@ class Fields:
         return total / (0.8 * power)
 
     def columns(self, channel: int, block: int) -> torch.Tensor:
-        """A field that is constant across columns of `block` cells: skylines without slopes."""
+        """A field that is constant in columns of `block` cells, for skylines without slopes."""
         w = self.noise.shape[-1]
         tall = smooth(self.noise[:, channel : channel + 1], (5.0, 0.5))
         mean = F.avg_pool2d(tall, (1, block), ceil_mode=True) * math.sqrt(block) * 0.85
@@ -84,37 +84,37 @@ class Fields:
         )
 
     def at(self, channel: int, sigma: Sigma, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """The smooth field at other places x, y [batch or 1, 1, h, w]: one value for a whole facet or cell."""
+        """The smooth field sampled at x, y [batch or 1, 1, h, w], to give one value to a whole facet or cell."""
         batch = len(self.noise)
         grid = torch.stack([(x / self.aspect).squeeze(1), y.squeeze(1)], -1).expand(batch, -1, -1, -1)
         return F.grid_sample(self.soft(channel, sigma), grid, padding_mode="border", align_corners=False)
 
     def cells(self, channel: int) -> torch.Tensor:
-        """The raw noise, one square of 8 by 8 pixels per cell."""
+        """The raw noise, each cell as a square of 8x8 pixels."""
         return F.interpolate(self.noise[:, channel : channel + 1], size=self.size, mode="nearest")
 
 
 def step(low: float | torch.Tensor, high: float | torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """Smooth step from 0 at `low` to 1 at `high` (also downwards when low > high)."""
+    """Smooth step from 0 at `low` to 1 at `high`; low > high gives a falling step."""
     t = ((value - low) / (high - low)).clamp(0, 1)
     return t * t * (3 - 2 * t)
 
 
 def line(distance: torch.Tensor, width: float | torch.Tensor) -> torch.Tensor:
-    """A soft bright line where distance is 0: a Lorentz profile, width at half height."""
+    """A soft line where `distance` is 0, with a Lorentz profile. width: half width at half maximum."""
     return 1 / (1 + (distance / width) ** 2)
 
 
 def peaks(field: torch.Tensor, above: float, sharp: float = 9.0) -> torch.Tensor:
-    """Round soft discs on the summits of a field: stars, sparks, lamps; 1 on a summit of `above`, at most 1.2.
+    """Round soft discs on the maxima of a field, for stars, sparks and lamps: 1 at the value `above`, at most 1.2.
 
-    Near its summit a field is a paraboloid, so the exponential of it is a round Gaussian spot.
+    Near a maximum a field is a paraboloid, so its exponential is a round Gaussian spot.
     """
     return torch.exp(sharp * (field - above)).clamp(max=1.2)
 
 
 def slope(field: torch.Tensor, down: int, across: int) -> torch.Tensor:
-    """Field minus its neighbour (down, across) pixels away: relief lit from that side."""
+    """Field minus its value (down, across) pixels away: a relief lit from that side."""
     pad = (abs(across), abs(across), abs(down), abs(down))
     wide = F.pad(field, pad, mode="replicate")
     h, w = field.shape[-2:]

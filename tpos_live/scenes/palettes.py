@@ -1,4 +1,4 @@
-"""Colour in OKLCH: ramps that turn a value in [0, 1] into linear light.
+"""Colour ramps in OKLCH, which map a value in [0, 1] to linear light.
 
 OKLab by Bjorn Ottosson (2020), "A perceptual color space for image processing".
 """
@@ -22,12 +22,12 @@ HUES = {
 
 
 def power(base: torch.Tensor, exponent: float) -> torch.Tensor:
-    """base ** exponent of values above zero, in a third of the time."""
+    """base ** exponent for values above zero, in a third of the time of torch's `**`."""
     return torch.log2(base).mul_(exponent).exp2_()
 
 
 def oklab_to_linear(lab: torch.Tensor) -> torch.Tensor:
-    """OKLab [batch, 3, ...] to linear sRGB, negative light cut off."""
+    """OKLab [batch, 3, ...] to linear sRGB, with negative values clamped to 0."""
     lightness, a, b = lab[:, 0], lab[:, 1], lab[:, 2]
     l_ = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     m_ = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
@@ -55,7 +55,7 @@ def linear_to_oklab(light: torch.Tensor) -> torch.Tensor:
 
 
 class Palette:
-    """Ramps of one batch, turned together in hue.
+    """Colour ramps of one batch, with a common rotation of the hue.
 
     turn: float [batch], degrees added to every hue.
     """
@@ -91,5 +91,5 @@ class Palette:
 
 
 def dominant_hue(stops: Stops) -> float:
-    """Hue in degrees of the stop with the greatest chroma: the one a colour word speaks of."""
+    """Hue in degrees of the stop with the greatest chroma, which counts as the colour of the palette."""
     return max(stops, key=lambda stop: stop[1])[2]

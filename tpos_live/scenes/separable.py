@@ -1,8 +1,7 @@
-"""Filters that work on each axis by itself, as one matrix for each axis: `down` @ image @ `across`.T.
+"""Separable filters as one matrix for each axis: `down` @ image @ `across`.T.
 
-A low-pass, a shrinking and an enlargement after each other are one product of matrices, which a processor computes
-in a part of the time that three passes over the pixels take. Matrices are cached: a scene uses the same few for
-every image of a size.
+A sequence of low-pass, shrinking and enlargement is a single matrix product, which is faster than three passes over the
+pixels. Matrices are cached, because a scene uses the same few for every image of a size.
 """
 
 from __future__ import annotations
@@ -14,18 +13,18 @@ import torch
 import torch.nn.functional as F
 
 Side = torch.Tensor
-"""A filter of one axis: float [places after, places before]."""
+"""A filter of one axis: float [samples after, samples before]."""
 
 
 def apply(image: torch.Tensor, down: Side, across: Side) -> torch.Tensor:
-    """Filter both axes: float [..., h, w] to [..., places of `down`, places of `across`]."""
+    """Filter both axes: float [..., h, w] to [..., rows of `down`, rows of `across`]."""
     return down @ (image @ across.T)
 
 
 @lru_cache(maxsize=192)  # 147 for all scenes in one size
 def low_pass(places: int, sigma: float, factor: int, device: torch.device, dtype: torch.dtype) -> Side:
-    """Gaussian low-pass that keeps the variance of white noise, also at the border, where it is weighted by what is
-    there; then "bicubic" `enlarge`. sigma: places."""
+    """Gaussian low-pass that keeps the variance of white noise, also at the border, where it is normalised over the
+    samples inside; then "bicubic" `enlarge`. places: samples before. sigma: in samples."""
     with torch.inference_mode(False):
         at = torch.arange(places, dtype=torch.float64)
         apart = (at[:, None] - at[None, :]).abs()
@@ -36,7 +35,7 @@ def low_pass(places: int, sigma: float, factor: int, device: torch.device, dtype
 
 @lru_cache(maxsize=64)
 def enlarge(places: int, factor: int, mode: str, device: torch.device, dtype: torch.dtype) -> Side:
-    """Enlargement as `torch.nn.functional.interpolate` does it, "bilinear" or "bicubic", by a whole factor."""
+    """Enlargement as by `torch.nn.functional.interpolate`, "bilinear" or "bicubic", by an integer factor."""
     with torch.inference_mode(False):
         unit = torch.eye(places, dtype=torch.float64)[None, None]
         larger = F.interpolate(unit, size=(places * factor, places), mode=mode, align_corners=False)
@@ -45,7 +44,8 @@ def enlarge(places: int, factor: int, mode: str, device: torch.device, dtype: to
 
 @lru_cache(maxsize=64)
 def soft_shrink(places: int, sigma: float, factor: int, device: torch.device, dtype: torch.dtype) -> Side:
-    """Mean of each `factor` places, then a Gaussian low-pass of sum 1 that repeats the border. sigma: shrunk places."""
+    """Mean of each `factor` samples, then a Gaussian low-pass of sum 1 that repeats the border. sigma: in samples after
+    shrinking."""
     with torch.inference_mode(False):
         small = places // factor
         mean = torch.eye(small, dtype=torch.float64).repeat_interleave(factor, 1) / factor

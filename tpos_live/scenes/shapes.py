@@ -1,8 +1,7 @@
-"""Shapes that follow the noise: round things on summits (flakes, stars, bubbles), slanted streaks, even lines.
+"""Shapes that follow the noise: objects at the maxima of a field (flakes, stars, bubbles), slanted streaks, contours.
 
-A smooth field has summits here and there, and they drift, grow and sink as the noise walks. Every pixel is
-told where it stands beside the nearest one; so a scene can draw a thing of any shape around each summit, and
-the thing travels with the noise.
+The local maxima ("summits") of a smooth field drift, grow and sink as the noise moves. Every pixel gets its offset from
+the nearest summit, so a scene can draw an object of any shape at each summit, and the object moves with the noise.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from tpos_live.scenes.noise_fields import PIXELS, Fields, smooth, step
 
 @dataclass
 class Summits:
-    """Where every pixel stands beside the nearest summit, each float [batch, 1, h, w].
+    """The offset of every pixel from the nearest summit, each float [batch, 1, h, w].
 
-    x, y: from the summit to the pixel, right and down, in half heights of the image (as Fields.x and y).
-    height: of the summit itself, about 1.3 on average, seldom above 3; very low where no summit is near.
+    x, y: from the summit to the pixel, right and down, in half heights of the image (as Fields.x and y). height: the
+    field's value at the summit, about 1.3 on average, seldom above 3. Where no summit is near, x and y are very large.
     """
 
     x: torch.Tensor
@@ -34,19 +33,19 @@ class Summits:
         return torch.sqrt(self.x**2 + self.y**2 + 1e-8)
 
     def disc(self, radius: float | torch.Tensor, edge: float = 0.25) -> torch.Tensor:
-        """A round disc on every summit, its border soft over `edge` of the radius."""
+        """A round disc at every summit, with a soft border of `edge` times the radius."""
         return step(1.0, 1.0 - edge, self.radius / radius)
 
 
 NOWHERE = 1e3
-"""Cells: how far away a summit is where there is none."""
+"""Distance in cells that stands for "no summit"."""
 
 
 def summits(f: Fields, channel: int, sigma: float) -> Summits:
-    """Summits of a smooth field of one channel; sigma in cells, at least 0.7. Roughly 60 / sigma^2 in 32 x 32 cells.
+    """Summits of a smooth field of one channel; sigma in cells, at least 0.7. Roughly 60 / sigma^2 in 32x32 cells.
 
-    Summits are cells above their eight neighbours, placed between cells by a parabola along each axis. Things
-    may be up to 2 sigma in radius; of things that overlap each pixel sees the nearest.
+    Summits are cells above their eight neighbours; a parabola along each axis gives their subcell position. Objects may
+    have a radius of up to 2 sigma; where objects overlap, each pixel belongs to the nearest.
     """
     small = smooth(f.noise[:, channel : channel + 1], sigma)
     batch, _, h, w = small.shape
@@ -62,7 +61,7 @@ def summits(f: Fields, channel: int, sigma: float) -> Summits:
     rows = torch.arange(h, device=small.device, dtype=small.dtype).view(1, 1, h, 1)
     columns = torch.arange(w, device=small.device, dtype=small.dtype).view(1, 1, 1, w)
     best = torch.cat([torch.where(top, columns + dx, -NOWHERE), torch.where(top, rows + dy, -NOWHERE), height], 1)
-    # From neighbour to neighbour the nearest summit spreads over the cells, ever smaller jumps at a time.
+    # Jump flooding: each cell takes the nearest summit of its neighbours, at smaller and smaller distances.
     here = torch.cat([columns.expand(batch, 1, h, w), rows.expand(batch, 1, h, w)], 1)
     jump = 1
     while jump < 2 * sigma:
@@ -74,8 +73,8 @@ def summits(f: Fields, channel: int, sigma: float) -> Summits:
 
 
 def _nearest_of_four(best: torch.Tensor) -> Summits:
-    """For every pixel the nearest of the summits (x, y, height in cells) [batch, 3, h, w] that its cell and the three
-    cells beside its quarter of the cell know. Exact where `best` is."""
+    """For every pixel the nearest summit of the four cells nearest to it. best: each cell's nearest summit (x and y in
+    cells, height), [batch, 3, h, w]. Exact where `best` is exact."""
     h, w = best.shape[-2:]
     wide = F.pad(best, (1, 1, 1, 1), value=-NOWHERE)
     rows, columns = ((torch.arange(2 * n, device=best.device) + 1) // 2 for n in (h, w))
@@ -101,8 +100,8 @@ def _nearest_of_four(best: torch.Tensor) -> Summits:
 
 
 def _nearest(best: torch.Tensor, here: torch.Tensor, jump: int) -> torch.Tensor:
-    """Of the summits (x, y, height) known here and `jump` to the eight sides: the nearest. One round of jump
-    flooding (Rong and Tan 2006, "Jump Flooding in GPU with Applications to Voronoi Diagram")."""
+    """One round of jump flooding (Rong and Tan 2006, "Jump Flooding in GPU with Applications to Voronoi Diagram"): for
+    each cell the nearest summit (x, y, height) of its own and of the eight cells at distance `jump`."""
     h, w = best.shape[-2:]
     wide = F.pad(best, (jump, jump, jump, jump), value=-NOWHERE)
     least = ((best[:, :2] - here) ** 2).sum(1, keepdim=True)
@@ -116,9 +115,10 @@ def _nearest(best: torch.Tensor, here: torch.Tensor, jump: int) -> torch.Tensor:
 
 
 def slanted(f: Fields, channel: int, along: float, across: float, angle: float) -> torch.Tensor:
-    """A smooth field of long streaks: sigma `along` and `across` in cells, `angle` from upright in radians.
+    """A smooth field of long streaks, [batch, 1, 8h, 8w], unit variance.
 
-    Positive angles fall to the right. Unit variance; [batch, 1, 8h, 8w].
+    along, across: sigma in cells along and across the streaks. angle: from the vertical in radians; streaks with a
+    positive angle fall to the right.
     """
     reach = math.ceil(2.5 * along)
     at = torch.arange(-reach, reach + 1, device=f.noise.device, dtype=f.noise.dtype)
@@ -133,10 +133,10 @@ def slanted(f: Fields, channel: int, along: float, across: float, angle: float) 
 
 
 def contour(field: torch.Tensor, width: float | torch.Tensor) -> torch.Tensor:
-    """A soft bright line of even width where a field is 0; width in pixels at half height.
+    """A soft line of constant width where a field is 0. width: in pixels at half maximum.
 
-    The distance to the zero is the field over its gradient, to first order; where the field is flat the line
-    may spread to a blot of a few widths.
+    To first order, the distance to the zero is the field divided by its gradient. Where the field is flat, the line may
+    widen to a blot of a few widths.
     """
     down = torch.gradient(field, dim=2)[0]
     across = torch.gradient(field, dim=3)[0]
@@ -145,6 +145,6 @@ def contour(field: torch.Tensor, width: float | torch.Tensor) -> torch.Tensor:
 
 
 def ridge(field: torch.Tensor, width: float | torch.Tensor) -> torch.Tensor:
-    """A line of even width along the crests of a field of upright streaks; width in pixels at half height."""
+    """A line of constant width along the crests of a field of vertical streaks. width: in pixels at half maximum."""
     bend = field[..., 2:] - field[..., :-2]
     return contour(6 * F.pad(bend, (1, 1, 0, 0), mode="replicate"), width) * step(0.1, 1.1, field)

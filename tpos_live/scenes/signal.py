@@ -1,4 +1,4 @@
-"""Light that carries a signal: circuit, waveform, glitch."""
+"""Scene families of electronic signals: circuit, waveform, glitch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ SCREEN = [(0.03, 0.02, 280), (0.16, 0.1, 285), (0.34, 0.17, 300), (0.55, 0.2, 34
 
 
 def circuit(f: Fields, k: SceneParameters) -> Light:
-    """A board of traces round a chip; the noise closes and opens the traces, pulses run out with `phase`."""
+    """A circuit board with traces around a chip; the noise closes and opens the traces, pulses move outwards with
+    `phase`."""
     chip_x, chip_y = -0.2 + 0.4 * k.centre_x, 0.1 + 0.3 * k.centre_y
     x, y = f.x - chip_x, f.y - chip_y
     out = torch.maximum(x.abs(), y.abs())
@@ -42,7 +43,7 @@ def circuit(f: Fields, k: SceneParameters) -> Light:
 def _traces(
     f: Fields, k: SceneParameters, chip_x: torch.Tensor, chip_y: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two grids of traces and pads: where copper lies, 0 to 1, and where a pulse runs on it."""
+    """Two grids of traces and pads: masks of the copper and of the pulses on it, 0 to 1."""
     x, y = f.x - chip_x, f.y - chip_y
     out = torch.maximum(x.abs(), y.abs())
     away = torch.sqrt(x * x + y * y)
@@ -83,7 +84,7 @@ def _traces(
 def _chip(
     k: SceneParameters, x: torch.Tensor, y: torch.Tensor, light: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The chip over the board's light, a dark slab with pins and a lit edge, and the heat of its burning die."""
+    """The board's light with the chip on it, a dark slab with pins and a lit edge, and the glow of its die."""
     out = torch.maximum(x.abs(), y.abs())
     side = torch.minimum(x.abs(), y.abs())
     pins = (
@@ -106,7 +107,7 @@ def _chip(
 
 
 def waveform(f: Fields, k: SceneParameters) -> Light:
-    """A sound drawn in strands of light over its mirror image; a whisper at 0, a scream at 1."""
+    """A waveform in strands of light above its mirror image; small at 0, large at 1."""
     axis = -0.12 + 0.3 * k.centre_y
     x = f.x - 0.3 * k.centre_x
     envelope = torch.exp(-((x / (0.55 + 0.45 * k.intensity)) ** 2) * 1.2)
@@ -143,7 +144,7 @@ def waveform(f: Fields, k: SceneParameters) -> Light:
 
 
 def glitch(f: Fields, k: SceneParameters) -> Light:
-    """A broken broadcast of a moon: bands slip sideways, colours part, blocks freeze; a flicker at 0, a crash at 1."""
+    """A broken broadcast of a moon: bands shift sideways, colours separate, blocks freeze; few at 0, many at 1."""
     tear = f.at(0, (0.5, 9.0), torch.zeros_like(f.x), _stairs(f.y, 16))
     slip = f.at(1, (1.2, 9.0), torch.zeros_like(f.x), _stairs(f.y, 5))
     calm = step(0.9 - 1.1 * k.intensity, 1.9 - 1.1 * k.intensity, tear.abs()) * torch.sign(tear)
@@ -172,12 +173,12 @@ def glitch(f: Fields, k: SceneParameters) -> Light:
 
 
 def _stairs(value: torch.Tensor, steps: int) -> torch.Tensor:
-    """The middle of the stair that each value stands on, `steps` of them to a unit."""
+    """Each value quantised to the middle of its step, with `steps` steps per unit."""
     return (torch.floor(value * steps) + 0.5) / steps
 
 
 def _broadcast(f: Fields, k: SceneParameters, x: torch.Tensor) -> torch.Tensor:
-    """What the broken set shows: a banded moon over a sea of noise."""
+    """The image before the glitches: a banded moon over a sea of noise."""
     away = torch.sqrt((x + 0.18 - 0.4 * k.centre_x) ** 2 + (f.y + 0.12 - 0.3 * k.centre_y) ** 2)
     moon = step(0.52, 0.505, away)
     cloud = f.rough(2, (1.6, 3.6), 0.6)

@@ -1,4 +1,4 @@
-"""Weather and land under the sky: aurora, storm, clouds, mountains."""
+"""Scene families of the sky: aurora, storm, clouds, mountains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Space and signal: nebula, galaxy, tunnel, city at night."""
+"""Scene families: nebula, galaxy, tunnel, city at night."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ DARK = [(0.02, 0.012, 270), (0.08, 0.035, 275), (0.18, 0.06, 285), (0.34, 0.09, 
 
 
 STOREY = 16
-"""Pixels between two windows, at every height of the image: the width of one position of Ember's latents.
-
-Windows nearer to each other than one position come out as a grey blur.
-"""
+"""Pixels between two windows, for every image size: the width of one position of Ember's latents. Ember draws windows
+with a smaller distance as a grey blur."""
 
 
 def every(pixels: int, distance: torch.Tensor, f: Fields) -> torch.Tensor:
-    """A cosine that is 1 at every `pixels` pixels of the distance from the left or upper edge (in units of f.y)."""
+    """A cosine with a period of `pixels` pixels. distance: from the left or upper edge, in units of f.y."""
     return torch.cos(distance * (math.pi * f.size[0] / pixels))
 
 
@@ -47,7 +45,7 @@ def nebula(f: Fields, k: SceneParameters) -> Light:
 
 
 def galaxy(f: Fields, k: SceneParameters) -> Light:
-    """A spiral seen at an angle, two arms, a warm core; it turns with `turn`."""
+    """A spiral with two arms and a warm core, seen at an angle; it rotates with `turn`."""
     x = f.x - 0.3 * k.centre_x
     y = f.y - 0.2 * k.centre_y
     tilt = 0.5
@@ -75,7 +73,7 @@ def galaxy(f: Fields, k: SceneParameters) -> Light:
 
 
 def tunnel(f: Fields, k: SceneParameters) -> Light:
-    """A flight down a glowing tube: `phase` travels, `turn` rolls."""
+    """A flight through a glowing tube: `phase` moves forward, `turn` rotates."""
     x = f.x - 0.4 * k.centre_x
     y = f.y - 0.3 * k.centre_y
     r = torch.sqrt(x * x + y * y + 1e-4)

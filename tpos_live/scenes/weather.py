@@ -1,4 +1,4 @@
-"""Rain, snow and fog: weather that falls, drifts and hides."""
+"""Scene families of weather: rain, snow, fog."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MIST = [(0.14, 0.04, 235), (0.28, 0.05, 232), (0.46, 0.05, 228), (0.64, 0.035, 2
 
 
 def rain(f: Fields, k: SceneParameters) -> Light:
-    """A wet street at night: lamps out of focus, slanting rain, rings in the puddles; a drizzle to a downpour."""
+    """A wet street at night: lamps out of focus, slanted rain, rings in puddles; a drizzle at 0, a downpour at 1."""
     shore = 0.34
     ground = step(-0.06, 0.16, f.y - shore)
     deep = (f.y - shore).clamp(min=0)
