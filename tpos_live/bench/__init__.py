@@ -1,1 +1,1 @@
-"""`tpos-live bench`: what this machine does, in figures."""
+"""`tpos-live bench` and `tpos-live doctor --show`: measure the speed of this machine, and try a show."""

@@ -1,11 +1,11 @@
-"""The loops that ours is compared with, written from public descriptions; on the same weights, size, steps and tokens.
+"""Baseline loops for `bench engine`, written from public descriptions, with the same weights, size, steps and tokens.
 
-- stock: diffusers' StableDiffusionPipeline (or that of Stable Diffusion XL), prompt embeddings given, guidance off,
-  output_type="np". Not for an engine whose UNet has inputs of its own (`unet_inputs`), as Ember.
-- apart: the same backend as ours for UNet and decoder apart, noise from the CPU, a wait for the device and an
-  image object each frame, no graph over the whole; how StreamDiffusion (Kodaira et al. 2023) runs.
-- apart, recorded: the same with a CUDA graph of the UNet and one of the decoder, as an engine of TensorRT may have:
-  a harder comparison than StreamDiffusion, which has none.
+- stock: diffusers' StableDiffusionPipeline (or the one of Stable Diffusion XL), with prompt embeddings, guidance off,
+  and output_type="np". Not for an engine whose UNet has extra inputs (`unet_inputs`), such as Ember.
+- apart: our backend with separate calls of UNet and decoder, noise from the CPU, and one device synchronisation and one
+  PIL image per frame; no graph of the whole frame. This is how StreamDiffusion (Kodaira et al. 2023) runs.
+- apart, recorded: the same with one CUDA graph for the UNet and one for the decoder, as a TensorRT engine may have. It
+  is a stronger baseline than StreamDiffusion, which has none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from tpos_live.diffusion.sampling.captured import CapturedBackend
 
 
 def stream_diffusion_like(generator: FrameGenerator, steps: int, recorded: bool = False) -> Callable[[int], object]:
-    """The StreamDiffusion-shaped loop on our backend. recorded: with a CUDA graph for each network."""
+    """The StreamDiffusion-like loop on our backend, as a function of the frame number. recorded: with a CUDA graph for
+    each network."""
     from PIL import Image
 
     engine = generator.engine
@@ -53,37 +54,37 @@ def stream_diffusion_like(generator: FrameGenerator, steps: int, recorded: bool 
 
 
 class GraphedNetworks:
-    """UNet and decoder of a generator's backend, each as a CUDA graph of its own."""
+    """UNet and decoder of a generator's backend, each in its own CUDA graph."""
 
     def __init__(self, generator: FrameGenerator, shape: tuple[int, ...], tokens: torch.Tensor) -> None:
         assert isinstance(generator.backend, CapturedBackend)
         self._networks = generator.backend.networks
         device = generator.engine.device
         self._latent, self._x0, self._timestep = (torch.zeros(sides, device=device) for sides in (shape, shape, (1,)))
-        self._found, self._tokens = torch.zeros_like(self._latent), tokens
+        self._prediction, self._tokens = torch.zeros_like(self._latent), tokens
         self._image = torch.zeros(1, 3, *generator.size[::-1], device=device)
-        self._recordings = GraphCache(device)
+        self._graphs = GraphCache(device)
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, _tokens: torch.Tensor) -> torch.Tensor:
         self._latent.copy_(latent)
         self._timestep.copy_(timestep)
-        self._recordings.run("unet", self._predict)
-        return self._found
+        self._graphs.run("unet", self._predict)
+        return self._prediction
 
     def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
         self._x0.copy_(latent)
-        self._recordings.run("decoder", self._decode)
+        self._graphs.run("decoder", self._decode)
         write_pixels(self._image, out)
 
     def _predict(self) -> None:
-        self._found.copy_(self._networks[0](self._latent, self._timestep, self._tokens))
+        self._prediction.copy_(self._networks[0](self._latent, self._timestep, self._tokens))
 
     def _decode(self) -> None:
         self._image.copy_(self._networks[1](self._x0))
 
 
 def stock(path: Path, generator: FrameGenerator, steps: int) -> Callable[[int], object]:
-    """The stock pipeline on a second copy of the same weights."""
+    """The stock pipeline on a second copy of the weights in `path`, as a function of the frame number."""
     import diffusers
 
     engine = load_engine(path)
@@ -93,7 +94,7 @@ def stock(path: Path, generator: FrameGenerator, steps: int) -> Callable[[int], 
         1, generator.request.sequence_length, engine.token_dim, device=engine.device, dtype=engine.dtype
     )
     parts = {"vae": engine.vae, "scheduler": scheduler, "feature_extractor": None}
-    parts |= {"text_encoder": None, "tokenizer": None}  # what is said comes as embeddings
+    parts |= {"text_encoder": None, "tokenizer": None}  # prompts are given as embeddings
     if len(engine.texts.readers) > 1:
         pipe = diffusers.StableDiffusionXLPipeline(
             **parts,
@@ -102,18 +103,18 @@ def stock(path: Path, generator: FrameGenerator, steps: int) -> Callable[[int], 
             unet=engine.unet.unet,
             add_watermarker=False,
         )
-        said = {"prompt_embeds": tokens[:, 1:], "pooled_prompt_embeds": tokens[:, 0, : engine.texts.pooled]}
+        prompt = {"prompt_embeds": tokens[:, 1:], "pooled_prompt_embeds": tokens[:, 0, : engine.texts.pooled]}
     else:
         pipe = diffusers.StableDiffusionPipeline(
             **parts, unet=engine.unet, safety_checker=None, requires_safety_checker=False
         )
-        said = {"prompt_embeds": tokens}
+        prompt = {"prompt_embeds": tokens}
     pipe.set_progress_bar_config(disable=True)
     width, height = generator.size
 
     def draw(_n: int) -> object:
         return pipe(
-            **said,
+            **prompt,
             num_inference_steps=steps,
             guidance_scale=1.0,
             width=width,

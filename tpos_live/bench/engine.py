@@ -1,10 +1,10 @@
-"""`tpos-live bench engine`: our loop, the stock pipeline and a StreamDiffusion-shaped loop, in one run.
+"""`tpos-live bench engine`: compares our loop with the stock pipeline and a StreamDiffusion-like loop in one run.
 
-All three draw with the same weights, size, steps and tokens, one frame after the other, each finished before the
-next begins, none skipped (see `baselines` for the other two).
+All three use the same weights, size, steps and tokens. Each frame is finished before the next one begins, and none is
+skipped (`baselines` has the other two loops).
 
-With more than one step our loop is measured a second time with all steps in flight ("stream batch"): more frames a
-second, each of them shown `pictures_late` frames after it was begun.
+With more than one step, our loop is measured a second time as a stream batch: more frames per second, each shown
+`pictures_late` frames later.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from tpos_live.diffusion.sampling.captured import CapturedBackend
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 WARM_UP = 5
-"""Frames that do not count."""
+"""Frames before a measurement."""
 COUNTED = 200
-"""Frames of the baselines, and of what is measured beside the time of a frame, at most."""
+"""Most frames of the baselines, and of host times and device counts."""
 PROMPT = "aurora over black mountains"
 
 
@@ -54,7 +54,7 @@ def bench_engine(
 ) -> int:
     """Measure, print a table or JSON lines, and append to a file of results if one is given.
 
-    offscreen: of the show, drawn as in a window, into none.
+    offscreen: render the show with OpenGL as in a window, but without one.
     """
     if append is not None:
         check_results(append)
@@ -64,7 +64,7 @@ def bench_engine(
     _print(rows, as_json)
     if show_seconds:
         from tpos_live.bench.session import (
-            measure_show,  # brings sound, window and control, which the engine alone needs not
+            measure_show,  # imports sound, window and control, which the engine alone does not need
         )
 
         show = _over_bare(rows[0], measure_show(_same_frame(settings, rows[0]), show_seconds, offscreen)[1])
@@ -75,8 +75,8 @@ def bench_engine(
 
 
 def _same_frame(settings: Settings, bare: dict[str, Any]) -> Settings:
-    """The show draws what the bare engine did, of the same size and in as many steps, and as fast as it can; the sound
-    enters in the way that costs no row of its own."""
+    """Settings of a show that does the same work per frame as the engine alone: same size and steps, no limit of fps,
+    and the audio mode that adds no row to the batch."""
     size = "{}x{}".format(*bare["size"])
     engine = settings.engine.model_copy(update={"fps_cap": 0.0, "size": size})
     values = {**settings.parameters, "steps": bare["steps"], "audio.mode": "append"}
@@ -84,9 +84,9 @@ def _same_frame(settings: Settings, bare: dict[str, Any]) -> Settings:
 
 
 def _over_bare(bare: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
-    """The row of a whole show (kind "show"), from ours of the bare engine and the show's summary.
+    """The row of a whole show (kind "show"). bare: our row of the engine alone. summary: of the show.
 
-    Raises EngineError where the two drew different things.
+    Raises EngineError if backend, size or steps of the two differ.
     """
     same = {key: bare[key] for key in ("engine", "accelerator", "size", "steps")}
     there = {key: summary[key] for key in ("accelerator", "size", "steps")}
@@ -99,7 +99,7 @@ def _over_bare(bare: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
 
 @torch.inference_mode()
 def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = True) -> list[dict[str, Any]]:
-    """One row a loop (kind "loop"), ours first. frames: frames measured of each. Raises EngineError."""
+    """One row per loop (kind "loop"), ours first. frames: measured frames of each loop. Raises EngineError."""
     chosen = settings.engine
     path, _reason = resolve_engine(chosen.name)
     engine = load_engine(path)
@@ -118,7 +118,7 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
     steps = min(engine.metadata.steps, key=lambda allowed: abs(allowed - steps))
     work, peak = flops(load_engine(path), generator, steps), matrix_peak(engine.device, engine.dtype)
     if engine.device.type == "cuda":
-        torch.cuda.empty_cache()  # of what these two have left
+        torch.cuda.empty_cache()  # memory that these two calls have left
     common = {
         "kind": "loop",
         "engine": engine.name,
@@ -134,11 +134,11 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
         return generator.generate(FrameRequest(params, Conditioning(tokens), snapshot))
 
     rows = [_row("tpos-live", _measure(draw, frames, engine.device, lambda: generator.busy_s), common, work)]
-    few = min(frames, COUNTED)
-    rows[0] |= host_times(generator, draw, few)
+    counted = min(frames, COUNTED)
+    rows[0] |= host_times(generator, draw, counted)
     if engine.device.type == "cuda":
-        rows[0] |= device_counts(draw, few)
-    rows[0] |= changes(generator, tokens, snapshot, max(few, 3))
+        rows[0] |= device_counts(draw, counted)
+    rows[0] |= changes(generator, tokens, snapshot, max(counted, 3))
     if steps > 1:
         generator.keep_in_flight(True)
         streamed = _measure(draw, frames, engine.device)
@@ -147,7 +147,7 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
             rows.append(_row("stream batch", streamed, common | {"pictures_late": steps - 1}, work))
         generator.keep_in_flight(False)
     if baselines:
-        theirs = _baselines(generator, path, chosen.threads or threads, steps, few, common, work)
+        theirs = _baselines(generator, path, chosen.threads or threads, steps, counted, common, work)
         for row in theirs:
             row["ours_is_times_faster"] = round(row["p50_ms"] / rows[0]["p50_ms"], 3)
         rows += theirs
@@ -157,14 +157,15 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
 def _baselines(
     generator: FrameGenerator, path: Path, threads: int, steps: int, frames: int, common: dict[str, Any], work: float
 ) -> list[dict[str, Any]]:
-    """Rows of other loops on the engine in `path`. threads: of the CPU, for diffusers' own pipeline."""
+    """Rows of the baseline loops on the engine in `path`. threads: CPU threads of diffusers' pipeline. work: FLOP per
+    frame."""
     engine, device = generator.engine, generator.engine.device
     rows = [_row("apart", _measure(stream_diffusion_like(generator, steps), frames, device), common, work)]
     if device.type == "cuda" and isinstance(generator.backend, CapturedBackend):
         recorded = _measure(stream_diffusion_like(generator, steps, recorded=True), frames, device)
         rows.append(_row("apart, recorded", recorded, common, work))
     if engine.metadata.unet_inputs is None:
-        torch.set_num_threads(threads)  # all that ours had, whatever runs its networks
+        torch.set_num_threads(threads)  # as many as our loop may use
         theirs = _measure(stock(path, generator, steps), frames, device)
         rows.append(_row("stock", theirs, common | {"accelerator": "eager"}, work))
     else:
@@ -175,9 +176,9 @@ def _baselines(
 def _measure(
     draw: Callable[[int], object], frames: int, device: torch.device, kept: Callable[[], float] = lambda: 0.0
 ) -> tuple[np.ndarray, float, float]:
-    """Seconds of each frame, float64 [frames], the most memory on the card in GB (0 without one; with what PyTorch
-    holds for recordings and keeps for later), and the share of the time in which the device was kept, as `kept` says
-    after each frame."""
+    """Seconds of each frame, float64 [frames]; peak memory on the card in GB (0 without one), with PyTorch's cache and
+    graph pools; and the share of the time in which the device was busy. kept: returns the busy seconds of the last
+    frame."""
     for n in range(WARM_UP):
         draw(n)
     cuda = device.type == "cuda"
@@ -216,7 +217,7 @@ def _row(name: str, measured: tuple[np.ndarray, float, float], common: dict[str,
 
 @torch.inference_mode()
 def flops(engine: Engine, generator: FrameGenerator, steps: int) -> float:
-    """Floating point operations of one frame, by torch's counter: a multiplication and an addition are two."""
+    """FLOP of one frame by torch's counter: a multiplication and an addition are two operations."""
     from torch.utils.flop_counter import FlopCounterMode
 
     latent = torch.zeros(engine.latent_shape(generator.size), device=engine.device, dtype=engine.dtype)
@@ -235,7 +236,7 @@ def flops(engine: Engine, generator: FrameGenerator, steps: int) -> float:
 
 
 def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of a large matrix product, the best of several: what the machine can do at most."""
+    """FLOP per second of a large matrix product, the best of 8 runs: the practical peak of the machine."""
     side = 8192 if device.type == "cuda" else 1024
     left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     best = float("inf")

@@ -1,4 +1,4 @@
-"""What a check found, and how it is printed."""
+"""Results of checks, and how they are printed. Used by `doctor`, `setup` and the rehearsal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import click
 
 @dataclass(frozen=True)
 class Finding:
-    """ok: True works, False the main job does not work without it, None optional and absent, or a risk."""
+    """The result of one check. ok: True = works, False = the main job does not work without it, None = optional and
+    missing, or a risk."""
 
     topic: str
     ok: bool | None

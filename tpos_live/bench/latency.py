@@ -1,8 +1,8 @@
-"""`tpos-live bench latency`: from a click in the sound to the first changed pixel.
+"""`tpos-live bench latency`: measures the latency from a click in the sound to the first changed pixel.
 
-The click goes in where a sound device hands over its blocks, and the frame is read back after it was
-drawn. The scene stands still, so that whatever changes is the click's doing. What the device itself buffers
-comes on top: here a block of 10 ms, whose share is measured and named.
+The click enters where a sound device delivers its blocks, and the frame is read back after it was rendered. The scene
+is static, so only the click changes pixels. The buffering of a real device adds to this latency; here it is one block
+of 10 ms, which is measured separately.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from tpos_live.runtime.waiting import run_until_first_frame
 BLOCK = 480
 CLICK_SECONDS = 0.012
 GAP = (0.7, 1.2)
-"""Seconds from one click to the next, drawn at random so that nothing can lock to them."""
+"""Range of the random seconds between two clicks, so that no beat tracker can lock to them."""
 CHANGED = 4
-"""A pixel has changed if it differs by more than this (of 255): more than dither can do."""
+"""A pixel has changed if it differs by more than this (of 255), which is more than dither."""
 GIVE_UP = 0.6
-"""Seconds after which a click counts as unseen."""
+"""Seconds after which a click counts as missed."""
 STILL = {
     "seed.walk": 0.0,
     "motion.pan_y": 0.0,
@@ -40,20 +40,20 @@ STILL = {
     **{f"map.{feature}.{target}": 0.0 for feature in ("loudness", "beat", "buildup", "drop") for target in TARGETS},
     **{f"map.silence.{target}": 0.0 for target in TARGETS},
 }
-"""Parameters that make the scene stand still but for hits."""
+"""Parameters that keep the scene static except for hits."""
 
 
 @dataclass
 class ClickSound:
-    """A Sound that gives blocks of 10 ms in real time: quiet noise, and clicks at random moments.
+    """An AudioSource that gives blocks of 10 ms in real time: quiet noise, and clicks at random times.
 
-    Thread contract: `pull` on one thread; `happened` may be read from anywhere. A block is handed over
-    at the end of its 10 ms, as a sound device does.
+    Thread contract: `pull` on one thread; `happened` may be read from anywhere. A block is delivered at the end of its
+    10 ms, as by a sound device.
     """
 
     seed: int = 0
     happened: list[tuple[float, float]] = field(default_factory=list)
-    """(moment of the click's first sample, moment its block was handed over), perf_counter."""
+    """(time of the click's first sample, time its block was delivered), perf_counter."""
     clicking: bool = False
 
     def __enter__(self) -> Self:
@@ -67,7 +67,7 @@ class ClickSound:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        """Nothing is open."""
+        """There is nothing to close."""
 
     def pull(self, now: float) -> Chunk | None:
         due = int((now - self._start) * RATE / BLOCK) - self._blocks
@@ -103,13 +103,13 @@ class ClickSound:
         return 0.0
 
     def reopen(self, device: str | int) -> None:
-        """There is no other."""
+        """There is no other input."""
 
 
 def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: bool = False) -> int:
-    """Measure `clicks` clicks, print p50 and p95 of each part in milliseconds.
+    """Measure `clicks` clicks, and print p50, p95 and p99 of each part in milliseconds.
 
-    offscreen: draw as a window does, into none.
+    offscreen: render with OpenGL as in a window, but without one. Returns 1 if half of the clicks or more were missed.
     """
     where, headless = shown_on(offscreen)
     settings = without_sound_and_osc(settings, headless)
@@ -143,7 +143,7 @@ def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: boo
 
 
 class ClickWatcher:
-    """Looks at every frame that is shown and notes when a click is first seen in it."""
+    """Reads back every shown frame, and records when a click first changes it."""
 
     def __init__(self, session: LiveSession, sound: ClickSound, clicks: int) -> None:
         self._session, self._sound, self._clicks = session, sound, clicks
@@ -157,7 +157,7 @@ class ClickWatcher:
         self.missed = 0
 
     def check(self) -> bool:
-        """Called before each frame; True when all clicks were seen or given up."""
+        """Call it before each frame; returns True when all clicks were seen or missed."""
         if self._session.display.meter.count == self._shown:
             return False
         self._shown = self._session.display.meter.count
@@ -184,7 +184,8 @@ class ClickWatcher:
         return self._seen >= self._clicks
 
     def rows(self) -> list[dict[str, Any]]:
-        """Input buffering, click to first changed pixel, click to the engine's answer shown."""
+        """Percentiles: input buffering, click to first changed pixel, click to the first engine frame that contains
+        it."""
         named = {"input_block": self.buffering, "first_pixel": self.pixel, "engine_picture": self.engine}
         rows = []
         for name, values in named.items():
@@ -194,5 +195,5 @@ class ClickWatcher:
 
 
 def downsampled(image: np.ndarray) -> np.ndarray:
-    """Every fourth pixel each way, as int16, for differences."""
+    """Every fourth pixel in both directions, as int16, for differences."""
     return image[::4, ::4].astype(np.int16)

@@ -1,8 +1,8 @@
-"""The cost of a frame without the networks: Python's time, allocations and waits on a card.
+"""Measures the overhead of a frame: Python's time, allocations, and hidden waits on a card.
 
-Host time of a frame is what Python needs for it, the wait for the device left out: the bar for a card that must never
-wait for Python. A backend that knows how long it has waited for its card (`waited`) is measured as it is; any
-other is replaced by one without networks.
+The host time of a frame is the time of Python without the wait for the device: it must be shorter than the card's time,
+so that the card never waits for Python. If a backend measures how long it waited for its card (`waited`), this time is
+subtracted; any other backend is replaced by one without networks.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 WARM_UP = 5
-"""Frames that do not count."""
+"""Frames before a measurement."""
 
 
 class NullBackend(Backend):
-    """A backend without networks: what is left of a frame is our own Python."""
+    """A backend without networks, so that only our Python code is measured."""
 
     name = "hollow"
 
@@ -50,8 +50,8 @@ def host_times(
 ) -> dict[str, Any]:
     """Host time of a frame: median and 99th percentile of `frames`, in milliseconds.
 
-    draw(n): draws the nth frame with `generator`. host_by: "waiting" where the wait was taken off, "hollow" where the
-    networks were left out.
+    draw(n): generates frame n with `generator`. host_by: "waiting" if the wait was subtracted, "hollow" if the backend
+    was replaced.
     """
     backend = generator.backend
     waits = backend.waited is not None and generator.engine.device.type == "cuda"
@@ -73,10 +73,10 @@ def host_times(
 
 
 def changes(generator: FrameGenerator, tokens: torch.Tensor, snapshot: Snapshot, frames: int) -> dict[str, Any]:
-    """A show in which everything changes: other tokens in every frame, guidance on, a prompt that fades to another.
+    """Frame times while everything changes: other tokens in every frame, guidance on, a fade between two prompts.
 
-    A third of the frames are of the fade, in which two prompts share a frame. tokens: [token_rows, token_dim].
-    changes_ms: median; changes_slowest, changes_p99: the slowest frame and the 99th percentile over it.
+    The fade, in which two prompts share a frame, is a third of the frames. tokens: [token_rows, token_dim].
+    changes_ms: median. changes_slowest, changes_p99: the slowest frame and the 99th percentile, relative to the median.
     """
     other = tokens.roll(1, 0)
     conditioner = generator.conditioner
@@ -86,10 +86,10 @@ def changes(generator: FrameGenerator, tokens: torch.Tensor, snapshot: Snapshot,
         for n in range(-2 * WARM_UP, frames):
             share = 3.0 * n / frames - 1.0 if n >= 0 else 0.5
             fading = Regions(torch.stack([tokens, other]), (1.0 - share, share)) if 0.0 < share < 1.0 else None
-            said = torch.lerp(tokens, other, 0.5 + 0.5 * math.sin(n))
+            mixed = torch.lerp(tokens, other, 0.5 + 0.5 * math.sin(n))
             began = time.perf_counter()
             params = FrameParams(time=n / 60, noise_position=n / 60, guidance=1.3)
-            generator.generate(FrameRequest(params, Conditioning(said, regions=fading), snapshot))
+            generator.generate(FrameRequest(params, Conditioning(mixed, regions=fading), snapshot))
             if n >= 0:
                 took[n] = time.perf_counter() - began
     finally:
@@ -100,10 +100,10 @@ def changes(generator: FrameGenerator, tokens: torch.Tensor, snapshot: Snapshot,
 
 
 def device_counts(draw: Callable[[int], object], frames: int) -> dict[str, Any]:
-    """Of one frame on a card: blocks asked of torch's allocator, calls of the driver's, and hidden waits.
+    """Per frame on a card: blocks from torch's allocator, allocations by the driver, and hidden synchronisations.
 
-    syncs: what torch's sync-debug mode reports, which are copies and readings that make the host wait; the one wait for
-    the finished frame is asked for and not among them. Empty without a card.
+    syncs: reports of torch's sync-debug mode, that is, copies and reads that make the host wait. The explicit wait for
+    the finished frame does not count. Empty without a card.
     """
     if not torch.cuda.is_available():
         return {}
@@ -125,12 +125,12 @@ def device_counts(draw: Callable[[int], object], frames: int) -> dict[str, Any]:
 
 
 def _hidden(warning: warnings.WarningMessage) -> bool:
-    """Whether nobody asked for a wait: one that is asked for is called in PyTorch's own module of streams."""
+    """Whether a synchronisation is implicit: explicit ones are called in PyTorch's module of streams."""
     return not warning.filename.endswith("streams.py")
 
 
 def counted(before: dict[str, Any], after: dict[str, Any], syncs: int, frames: int) -> dict[str, Any]:
-    """The fields of a result, from torch.cuda.memory_stats before and after `frames` frames."""
+    """The counts per frame, from torch.cuda.memory_stats before and after `frames` frames."""
 
     def each(name: str) -> float:
         return round((after.get(name, 0) - before.get(name, 0)) / frames, 3)

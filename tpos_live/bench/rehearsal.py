@@ -1,6 +1,7 @@
-"""`tpos-live doctor --show`: tries tonight's settings for a minute and says what would go wrong.
+"""`tpos-live doctor --show`: runs a show with tonight's settings for a minute, and reports problems.
 
-`observe` runs the show as `tpos-live` does, and keeps a Moment twice a second; `check_moments` reads the moments alone.
+`observe` runs the show as `tpos-live` does, and records a Moment twice per second; `check_moments` is a pure function
+of the moments.
 """
 
 from __future__ import annotations
@@ -30,22 +31,23 @@ from tpos_live.runtime.stop_signals import stop_signals
 from tpos_live.runtime.waiting import run_until_fastest_backend, run_until_first_frame
 
 EVERY = 0.5
-"""Seconds between two moments."""
+"""Seconds between two recorded moments."""
 SETTLING = 5.0
-"""Seconds after the engine's last change of backend that do not count."""
+"""Seconds after the last change of backend before the first moment."""
 SLOW_FPS, LATE_MS, KEPT_RATE = 12.0, 150.0, 0.97
-"""Engine frames per second below which motion is not smooth; latency above which a kick is seen late; the encoder's
-least seconds of sound per second."""
+"""Limits: engine frames per second for smooth motion; latency above which kicks look late; seconds of sound per second
+that the audio encoder must process."""
 BLACK, STILL = 2.0, 0.02
-"""Mean level (of 255) below which an image is black, and mean change in EVERY seconds below which it stands still."""
+"""Mean level (of 255) below which an image is black, and mean change between two moments below which it is static."""
 GROWTH_MB_H = 100.0
 _MOST_LINES = 5
 
 
 @dataclass(frozen=True)
 class Moment:
-    """time: seconds of the clock. encoded: seconds of sound that the encoder has taken. image: float [18, 32], mean
-    light of the newest frame, 0 to 255; None before the first."""
+    """State of the show at one time. time: perf_counter. encoded: seconds of sound that the audio encoder has
+    processed. image: float32 [18, 32], mean of the channels of the newest frame, 0 to 255; None before the first
+    frame."""
 
     time: float
     status: Status
@@ -55,8 +57,8 @@ class Moment:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """moments: after SETTLING. first_frame: seconds from the start. warnings: lines that the performer was shown.
-    osc_port, web_port: in use, 0 for none. screens: names of those connected, () without a display."""
+    """Record of a trial. moments: after SETTLING. first_frame: seconds from the start. warnings: lines that the
+    performer saw. osc_port, web_port: ports in use, 0 for none. screens: connected ones, () without a display."""
 
     moments: Sequence[Moment]
     first_frame: float
@@ -67,26 +69,26 @@ class Rehearsal:
 
 
 def rehearse(settings: Settings, seconds: float, hours: float) -> int:
-    """Try the settings for `seconds` of a show, and print a line each; 0 if a show of `hours` would work, else 1."""
+    """Run a show for `seconds`, and print one line per check. Returns 0 if a show of `hours` would work, else 1."""
     findings = [_cache(cache_dir())]
     try:
         check_show(settings, demo=False)
         with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=_folder(settings)) as folder:
-            findings += check_moments(observe(_on_trial(settings, Path(folder)), seconds), settings, hours)
+            findings += check_moments(observe(_trial_settings(settings, Path(folder)), seconds), settings, hours)
     except click.exceptions.Abort:
         raise
-    except Exception as error:  # what prevents a show is the finding
+    except Exception as error:  # an error that prevents the show is the finding
         findings.append(Finding("show", False, first_line(error, 300)))
     return 0 if print_findings(findings) else 1
 
 
 def _folder(settings: Settings) -> Path:
-    """Where tonight's recording will be written."""
+    """The folder of tonight's recording."""
     return Path(settings.record.file).parent if settings.record.file else Path(settings.record.folder or ".")
 
 
-def _on_trial(settings: Settings, folder: Path) -> Settings:
-    """The same settings, but that the recording goes to a folder of its own, and the show has no end."""
+def _trial_settings(settings: Settings, folder: Path) -> Settings:
+    """The settings for the trial: the recording goes to `folder`, and the show has no time limit."""
     record = settings.record
     if record.file:
         record = record.model_copy(update={"file": str(folder / "rehearsal.mp4")})
@@ -96,7 +98,8 @@ def _on_trial(settings: Settings, folder: Path) -> Settings:
 
 
 def observe(settings: Settings, seconds: float) -> Rehearsal:
-    """Run a show until `seconds` after its fastest backend is active and has settled. Raises what prevents it."""
+    """Run a show for `seconds` after its fastest backend has settled. Raises EngineError, and other errors that prevent
+    it."""
     warnings: list[str] = []
     moments: list[Moment] = []
     keep = LineHandler(lambda line: warnings.append(line) if line not in warnings else None, logging.WARNING)
@@ -142,36 +145,36 @@ def _screens() -> tuple[str, ...]:
     return tuple(str(screen) for screen in Screens(get_display()).all)
 
 
-def check_moments(seen: Rehearsal, settings: Settings, hours: float) -> list[Finding]:
-    """What the moments say of a show of `hours` with these settings."""
-    if len(seen.moments) < 2:
-        return [Finding("show", False, "nothing was seen: the show ended at once")]
+def check_moments(trial: Rehearsal, settings: Settings, hours: float) -> list[Finding]:
+    """Check the recorded moments for a show of `hours` with these settings."""
+    if len(trial.moments) < 2:
+        return [Finding("show", False, "nothing was recorded: the show ended at once")]
     checks = (_engine, _image, _sound, _encoder, _memory)
-    findings = [finding for check in checks for finding in check(seen)]
-    findings += [*_recording(seen, settings, hours), *_ports(seen, settings), *_screen(seen, settings)]
-    findings += [Finding("message", None, line) for line in seen.warnings[:_MOST_LINES]]
+    findings = [finding for check in checks for finding in check(trial)]
+    findings += [*_recording(trial, settings, hours), *_ports(trial, settings), *_screen(trial, settings)]
+    findings += [Finding("message", None, line) for line in trial.warnings[:_MOST_LINES]]
     return findings
 
 
-def _median(seen: Rehearsal, field: str) -> float:
-    return float(np.median([getattr(moment.status, field) for moment in seen.moments]))
+def _median(trial: Rehearsal, field: str) -> float:
+    return float(np.median([getattr(moment.status, field) for moment in trial.moments]))
 
 
-def _engine(seen: Rehearsal) -> Iterator[Finding]:
-    last = seen.moments[-1].status
-    fps, late = _median(seen, "engine_fps"), _median(seen, "latency_ms")
+def _engine(trial: Rehearsal) -> Iterator[Finding]:
+    last = trial.moments[-1].status
+    fps, late = _median(trial, "engine_fps"), _median(trial, "latency_ms")
     what = f"{last.engine} on {last.backend}, {last.size[0]}x{last.size[1]}: {fps:.0f} frames per second"
     why = f" ({last.fallback_reason})" if last.fallback_reason else ""
     if fps < SLOW_FPS:
         yield Finding("engine", None, f"{what}; motion is smooth from {SLOW_FPS:g}: take a smaller --size{why}")
     else:
-        yield Finding("engine", True, f"{what}, the first after {seen.first_frame:.0f} s{why}")
-    advice = "" if late <= LATE_MS else f"; kicks are seen late above {LATE_MS:g}: take a smaller --size"
+        yield Finding("engine", True, f"{what}, the first after {trial.first_frame:.0f} s{why}")
+    advice = "" if late <= LATE_MS else f"; kicks look late above {LATE_MS:g}: take a smaller --size"
     yield Finding("latency", True if late <= LATE_MS else None, f"{late:.0f} ms from sound to image{advice}")
 
 
-def _image(seen: Rehearsal) -> Iterator[Finding]:
-    images = [moment.image for moment in seen.moments if moment.image is not None]
+def _image(trial: Rehearsal) -> Iterator[Finding]:
+    images = [moment.image for moment in trial.moments if moment.image is not None]
     if not images:
         yield Finding("image", False, "the engine made no frame")
     elif max(image.mean() for image in images) < BLACK:
@@ -182,25 +185,25 @@ def _image(seen: Rehearsal) -> Iterator[Finding]:
         yield Finding("image", True, f"moves, mean level {np.mean([image.mean() for image in images]):.0f} of 255")
 
 
-def _sound(seen: Rehearsal) -> Iterator[Finding]:
-    last = seen.moments[-1].status
-    broken = sum(moment.status.sound_state not in ("running", "ended") for moment in seen.moments)
-    lost = last.samples_lost - seen.moments[0].status.samples_lost
+def _sound(trial: Rehearsal) -> Iterator[Finding]:
+    last = trial.moments[-1].status
+    broken = sum(moment.status.sound_state not in ("running", "ended") for moment in trial.moments)
+    lost = last.samples_lost - trial.moments[0].status.samples_lost
     if last.sound_state not in ("running", "ended"):
         yield Finding("sound", False, f"{last.sound_name}: {last.sound_state}; connect it, or choose with --device")
     elif broken or lost:
-        share = broken / len(seen.moments)
+        share = broken / len(trial.moments)
         text = f"{last.sound_name}: away {share:.0%} of the time, {lost} samples lost; check the cable and its driver"
         yield Finding("sound", None, text)
-    elif not any(moment.status.gate for moment in seen.moments):
+    elif not any(moment.status.gate for moment in trial.moments):
         yield Finding("sound", None, f"{last.sound_name}: silence; play something, or choose another with --device")
     else:
-        level = max(moment.status.level for moment in seen.moments)
+        level = max(moment.status.level for moment in trial.moments)
         yield Finding("sound", True, f"{last.sound_name}: heard, level up to {level:.2f} of 1")
 
 
-def _encoder(seen: Rehearsal) -> Iterator[Finding]:
-    first, last = seen.moments[0], seen.moments[-1]
+def _encoder(trial: Rehearsal) -> Iterator[Finding]:
+    first, last = trial.moments[0], trial.moments[-1]
     rate = (last.encoded - first.encoded) / max(last.time - first.time, 1e-6)
     text = f"{first.status.encoder} takes {rate:.2f} seconds of sound per second"
     kept = rate >= KEPT_RATE or last.status.sound_state == "ended"
@@ -211,8 +214,8 @@ def _encoder(seen: Rehearsal) -> Iterator[Finding]:
     )
 
 
-def _memory(seen: Rehearsal) -> Iterator[Finding]:
-    half = seen.moments[len(seen.moments) // 2 :]
+def _memory(trial: Rehearsal) -> Iterator[Finding]:
+    half = trial.moments[len(trial.moments) // 2 :]
     took = max(half[-1].time - half[0].time, 1e-6)
     growth = (half[-1].status.memory_mb - half[0].status.memory_mb) / took * 3600
     text = f"{half[-1].status.memory_mb:.0f} MB"
@@ -222,8 +225,8 @@ def _memory(seen: Rehearsal) -> Iterator[Finding]:
         yield Finding("memory", True, text)
 
 
-def _recording(seen: Rehearsal, settings: Settings, hours: float) -> Iterator[Finding]:
-    last = seen.moments[-1].status
+def _recording(trial: Rehearsal, settings: Settings, hours: float) -> Iterator[Finding]:
+    last = trial.moments[-1].status
     if not settings.record.file:
         return
     if last.record_error or not last.recording:
@@ -234,14 +237,14 @@ def _recording(seen: Rehearsal, settings: Settings, hours: float) -> Iterator[Fi
     if last.record_minutes_left and left < hours:
         yield Finding("recording", False, f"{text}: {hours:g} are wanted; free some, or record elsewhere")
     else:
-        dropped = last.record_dropped - seen.moments[0].status.record_dropped
+        dropped = last.record_dropped - trial.moments[0].status.record_dropped
         yield Finding("recording", None if dropped else True, text + (f", {dropped} frames lost" if dropped else ""))
 
 
-def _ports(seen: Rehearsal, settings: Settings) -> Iterator[Finding]:
+def _ports(trial: Rehearsal, settings: Settings) -> Iterator[Finding]:
     doors = (
-        ("osc", settings.osc.port, seen.osc_port, "--osc-port"),
-        ("page", 0 if settings.web.off else settings.web.port, seen.web_port, "--web-port"),
+        ("osc", settings.osc.port, trial.osc_port, "--osc-port"),
+        ("page", 0 if settings.web.off else settings.web.port, trial.web_port, "--web-port"),
     )
     for topic, wanted, port, option in doors:
         if wanted and not port:
@@ -252,12 +255,12 @@ def _ports(seen: Rehearsal, settings: Settings) -> Iterator[Finding]:
             yield Finding(topic, True, f"port {port}")
 
 
-def _screen(seen: Rehearsal, settings: Settings) -> Iterator[Finding]:
+def _screen(trial: Rehearsal, settings: Settings) -> Iterator[Finding]:
     wanted = str(settings.window.screen)
-    if settings.window.headless or not seen.screens:
+    if settings.window.headless or not trial.screens:
         return
-    text = ", ".join(seen.screens)
-    known = not wanted or any(wanted in name.split() for name in seen.screens)
+    text = ", ".join(trial.screens)
+    known = not wanted or any(wanted in name.split() for name in trial.screens)
     if known:
         yield Finding("screens", True, text)
     else:
@@ -265,7 +268,8 @@ def _screen(seen: Rehearsal, settings: Settings) -> Iterator[Finding]:
 
 
 def _cache(folder: Path) -> Finding:
-    """Converted engines are kept in the cache; without it every start takes as long as the first."""
+    """Check that the cache folder, which keeps converted engines, can be written: else every start is as slow as the
+    first."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=folder)

@@ -1,4 +1,4 @@
-"""Results of measurements as JSON lines, with the commit and the machine that they are of."""
+"""Results of measurements as JSON lines, with the commit and the machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tpos_live.core.cores import usable_cores
 
 
 def processor() -> str:
-    """The processor's name as its maker gives it; its architecture where the system does not tell."""
+    """The model name of the processor, or its architecture if the system does not give the name."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
@@ -35,7 +35,7 @@ def processor() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What ran: processor, its vector instructions (a figure of one CPU says little of another), memory, torch, GPU."""
+    """Description of the machine: processor and its vector instructions, memory, torch, GPU and versions."""
     import torch
 
     from tpos_live.diffusion.backends.cpu_features import bfloat16_is_native
@@ -55,7 +55,7 @@ def machine() -> dict[str, Any]:
 
 
 def check_results(path: Path) -> None:
-    """Raise OSError now, and not after minutes of work, where rows cannot be added to a file."""
+    """Raise OSError before a measurement of minutes, if rows cannot be added to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.open("a", encoding="utf-8").close()
 
@@ -74,7 +74,7 @@ def append_results(path: Path, rows: Iterable[dict[str, Any]], machine: dict[str
 
 
 def commit() -> str:
-    """The checkout's commit, with "+" where files differ from it; "" outside a checkout."""
+    """The commit of the checkout, with "+" if files differ from it; "" outside a checkout."""
     here = Path(__file__).resolve().parent
     try:
         found = subprocess.run(

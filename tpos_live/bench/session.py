@@ -1,4 +1,4 @@
-"""`tpos-live bench`: a show with the built-in track, measured."""
+"""`tpos-live bench`: measures a show with the built-in track."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tpos_live.runtime.stop_signals import stop_signals
 from tpos_live.runtime.waiting import run_until_fastest_backend, run_until_first_frame
 
 WARM_UP = 3.0
-"""Seconds after the first frame that do not count."""
+"""Seconds between the fastest backend and the measurement."""
 
 
 def bench_show(
     settings: Settings, seconds: float, as_json: bool, append: Path | None = None, offscreen: bool = False
 ) -> int:
-    """Run the demo for `seconds`, print p50, p95 and p99 of every stage in milliseconds, rates and losses.
+    """Run the demo for `seconds`; print p50, p95 and p99 of every stage in milliseconds, rates and losses.
 
-    append: a file of results to add to (see `results`). offscreen: draw as a window does, into none.
+    append: a file of results to add to (see `results`). offscreen: render with OpenGL as in a window, but without one.
     """
     if append is not None:
         check_results(append)
@@ -42,7 +42,7 @@ def bench_show(
 def measure_show(
     settings: Settings, seconds: float, offscreen: bool = False
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows of stages and a summary of `seconds` of the demo. offscreen: draw as a window does, into none."""
+    """Rows of stages, and a summary, of `seconds` of the demo. offscreen: as in `bench_show`."""
     where, headless = shown_on(offscreen)
     settings = without_sound_and_osc(settings, headless)
     click.echo(f"measuring {seconds:g} s with {where} …", err=True)
@@ -78,7 +78,7 @@ def measure_show(
             "seconds": round(took, 2),
             "engine_fps": round((renderer.drawn - drawn) / took, 2),
             "fps_cap": settings.engine.fps_cap,
-            # A frame that began before the count is in it whole.
+            # The frame in progress at the start counts as a whole.
             "engine_busy": round(min((renderer.busy - drawing) / took, 1.0), 3),
             "shown_fps": round((session.display.meter.count - shown) / took, 2),
             "latency_ms": round(status.latency_ms, 1),
@@ -95,7 +95,7 @@ def measure_show(
 
 
 def shown_on(offscreen: bool) -> tuple[str, bool]:
-    """What the frames are shown on, for a person, and whether that is no OpenGL at all."""
+    """The kind of display as text, and whether the session must be headless (without OpenGL)."""
     if offscreen:
         return "OpenGL and no window", False
     return ("a window", False) if has_display() else ("no window", True)
@@ -108,7 +108,7 @@ def run_for(session: LiveSession, seconds: float, stopped: Callable[[], bool]) -
 
 
 def without_sound_and_osc(settings: Settings, headless: bool) -> Settings:
-    """The same settings without sound on the loudspeakers and without OSC."""
+    """The settings with muted playback and without OSC."""
     return settings.model_copy(
         update={
             "sound": settings.sound.model_copy(update={"mute": True, "audio": "", "device": "mic"}),
@@ -120,14 +120,14 @@ def without_sound_and_osc(settings: Settings, headless: bool) -> Settings:
 
 
 def stage_rows(times: StageTimes) -> Iterable[dict[str, Any]]:
-    """One row a stage: name, count, and percentiles in milliseconds."""
+    """One row per stage: name, count, and percentiles in milliseconds."""
     for stage in times.stages:
         p50, p95, p99 = (round(1000 * value, 3) for value in times.percentiles(stage))
         yield {"kind": "stage", "stage": stage, "n": times.count(stage), "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
 
 
 def print_rows(rows: list[dict[str, Any]], summary: dict[str, Any], as_json: bool) -> None:
-    """JSON lines, or the same as a table for a person."""
+    """Print JSON lines, or a table."""
     if as_json:
         for row in [*rows, summary]:
             click.echo(json.dumps(row))

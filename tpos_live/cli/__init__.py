@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line `tpos-live`: one module per group of commands."""

@@ -1,4 +1,4 @@
-"""`tpos-live bench ...`: how fast this machine is."""
+"""`tpos-live bench ...`: measures the speed of this machine."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tpos_live.cli.option_types import Number
 from tpos_live.cli.options import FILE, FPS_CAP, IMAGE, settings_from, with_options
 
 _OFFSCREEN = click.option(
-    "--offscreen", is_flag=True, help="Draw with OpenGL as a window does, without a display (EGL)."
+    "--offscreen", is_flag=True, help="Render with OpenGL as in a window, but without a display (EGL)."
 )
 
 
 @click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
-@click.option("--seconds", type=Number(1, 3600), default=20.0, show_default=True, help="Of the measurement.")
+@click.option("--seconds", type=Number(1, 3600), default=20.0, show_default=True, help="Length of the measurement.")
 @click.option("--append", type=FILE, help="Add the result to this file of JSON lines.")
 @_OFFSCREEN
 @with_options([*IMAGE, FPS_CAP])
@@ -56,7 +56,7 @@ def latency(as_json: bool, clicks: int, offscreen: bool, **options: Any) -> int:
     "show_seconds",
     type=Number(0, 3600),
     default=0.0,
-    help="Then measure a whole session for so many seconds.",
+    help="Then measure a whole session for this many seconds.",
 )
 @click.option("--append", type=FILE, help="Add the results to this file of JSON lines.")
 @_OFFSCREEN
@@ -65,7 +65,7 @@ def bench_engine_(
     as_json: bool, frames: int, steps: int, baselines: bool, show_seconds: float, append: Path | None,
     offscreen: bool, **options: Any,
 ) -> int:  # fmt: skip
-    """Measure the engine alone, against other loops with the same weights."""
+    """Measure the engine alone, and compare it with other loops on the same weights."""
     from tpos_live.bench.engine import bench_engine
 
     return bench_engine(settings_from(options), frames, steps, baselines, show_seconds, append, as_json, offscreen)

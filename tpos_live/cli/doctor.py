@@ -1,4 +1,4 @@
-"""`tpos-live doctor` checks the installation: what works, and what to install for the rest."""
+"""`tpos-live doctor`: checks the installation, and names what to install."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tpos_live.diffusion.cuda.diagnosis import nvidia_cards, torch_build
 
 
 def run_doctor() -> int:
-    """Print one line a topic; 0 if the main job (image from sound) works, else 1."""
+    """Print one line per topic. Returns 0 if the main job (image from sound) works, else 1."""
     return 0 if print_findings(_findings()) else 1
 
 
@@ -26,12 +26,12 @@ def _findings() -> Iterator[Finding]:
     for check in CHECKS:
         try:
             yield from list(check())
-        except Exception as error:  # one check that fails must not stop the others
+        except Exception as error:  # a check that fails must not stop the others
             yield Finding(check.__name__.strip("_"), False, first_line(error, 200))
 
 
 def print_devices() -> int:
-    """List inputs and outputs as `--device` understands them."""
+    """List inputs and outputs, with the numbers and names for `--device`."""
     from tpos_live.audio.devices import list_devices
 
     rows = list_devices()

@@ -1,4 +1,4 @@
-"""`tpos-live engines`: what there is, fetching and compiling ahead of a show."""
+"""`tpos-live engines`: lists, fetches, imports, checks and compiles engines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fetch(name: str) -> int:
     """Download an engine: a preset's NAME, or a hub id (owner/name). Continues where it was stopped."""
     from tpos_live.diffusion.hub.download import fetch_engine
 
-    with terminal_messages(write=click.echo):  # on stdout: they are what the command is for
+    with terminal_messages(write=click.echo):  # on stdout: the messages are the result of the command
         fetch_engine(name)
     return 0
 
@@ -89,7 +89,7 @@ def check(name: str) -> int:
 )
 @click.option("--threads", type=click.IntRange(0, 256), default=0, help="CPU threads of the show; for compile alone.")
 def compile_(name: str, accelerator: str, size: str, card: str, threads: int) -> int:
-    """Compile an engine for a card, minutes ahead of the show. TensorRT for RTX needs no card here."""
+    """Compile an engine for a card, ahead of the show. It takes minutes. TensorRT for RTX needs no card here."""
     from tpos_live.core.setting_values import parse_size
 
     try:

@@ -1,4 +1,4 @@
-"""`tpos-live evaluate ...`: how good the networks in the box are, in figures.
+"""`tpos-live evaluate ...`: measures the quality of the included networks.
 
 Only light modules are imported here; each command imports what it needs when it runs.
 """
@@ -24,7 +24,7 @@ def evaluate() -> None:
 @click.option(
     "--captions",
     type=PathName(exists=True, dir_okay=False),
-    help="Phrases: phrase TAB family a line.",
+    help="File of phrases: one line of phrase TAB family each.",
 )
 @click.option(
     "--engine", metavar="NAME|PATH", default="ember", show_default=True, help="An engine with a scene classifier."
@@ -153,7 +153,7 @@ def look(families: str, pictures: int, size: str, seed: int, as_json: bool) -> i
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def encoder(data: Path, folds: bool, zero_shot: bool, folder: str, variants: int, as_json: bool) -> int:
-    """Measure how well the sound encoder names clips and tells how much of a sound there is."""
+    """Measure how well the sound encoder names clips and estimates the density of a sound."""
     from tpos_live.evaluation.audio_model_command import run
 
     return run(data, folder or ("runs/encoder" if folds or zero_shot else ""), folds, variants, as_json, zero_shot)
@@ -162,7 +162,7 @@ def encoder(data: Path, folds: bool, zero_shot: bool, folder: str, variants: int
 @evaluate.command()
 @click.argument("video", type=PathName(exists=True, dir_okay=False), required=False)
 @click.option("--foreign", type=PathName(exists=True, dir_okay=False), help="Other music, as a control.")
-@click.option("--clicks", type=click.IntRange(5, 2000), help="Instead of a video: the response to so many clicks.")
+@click.option("--clicks", type=click.IntRange(5, 2000), help="Instead of a video: the response to this many clicks.")
 @click.option("--prompt", default="neon jellyfish", show_default=True, help="With --clicks.")
 @SEED
 @_JSON
@@ -216,9 +216,9 @@ def retrieval(
     seed: int,
     as_json: bool,
 ) -> int:
-    """Pick the sound of silent images among eight of equal tempo, by a probe that has learnt on other music.
+    """Find the sound of silent images among eight of equal tempo, by a probe that was trained on other music.
 
-    A quarter of an hour on two cores; what has been drawn is kept, so a run that was ended goes on.
+    A quarter of an hour on two cores; rendered frames are kept, so an interrupted run continues.
     """
     from tpos_live.evaluation.retrieval_command import run
 
@@ -248,7 +248,7 @@ def show(
     seed: int,
     as_json: bool,
 ) -> int:
-    """Render AUDIO, a file or a folder of files, and measure what an audience sees.
+    """Render AUDIO, a file or a folder of files, and measure the video.
 
     Kicks from the back row, drops, similarity over time, scenes, whether the prompt is kept, and how often the flash
     limiter acts.

@@ -1,4 +1,4 @@
-"""How the process ends."""
+"""The end of the process, and which errors are printed without a traceback."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import NoReturn
 def leave(code: int) -> NoReturn:
     """End the process with this exit status.
 
-    A thread that is inside a library, such as the loader importing PyTorch when a file cannot be decoded, cannot be
-    interrupted. Python would end it while it takes itself down, and C++ code does not survive that: "FATAL: exception
-    not rethrown", status 134. So everything is cleaned up here, and then the process ends without Python's own end.
+    A thread inside a library, such as the loader that imports PyTorch, cannot be interrupted. Python's finalization
+    would kill it, and C++ code then aborts: "FATAL: exception not rethrown", status 134. So this function cleans up,
+    and ends the process without Python's finalization.
     """
     for thread in threading.enumerate():
         if not thread.daemon and thread is not threading.current_thread():
@@ -23,13 +23,13 @@ def leave(code: int) -> NoReturn:
     with suppress(Exception):
         atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):  # no such stream, or nobody reads it any more
+        with suppress(AttributeError, OSError, ValueError):  # no such stream, or its reader is gone
             stream.flush()
     os._exit(code)
 
 
 def expected(error: BaseException) -> bool:
-    """True for our own errors, whose text is written for a person: no traceback."""
+    """Whether the text of an error is meant for the user, so that no traceback is printed."""
     of_a_file = isinstance(error, OSError) and error.filename is not None  # its text names the file
     known = of_a_file or isinstance(error, FileNotFoundError | PermissionError)
     return known or type(error).__module__.startswith("tpos_live.")

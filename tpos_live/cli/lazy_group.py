@@ -1,4 +1,4 @@
-"""A group of commands whose modules are imported when they are needed."""
+"""A click group that imports the modules of its commands late."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 class LazyGroup(click.Group):
-    """`lazy`: name of a command -> "module:attribute" of the command. It is imported when it is run, and for help."""
+    """lazy: name of a command -> "module:attribute". The module is imported when the command runs, and for help."""
 
     def __init__(self, *arguments: Any, lazy: dict[str, str], **options: Any) -> None:
         super().__init__(*arguments, **options)

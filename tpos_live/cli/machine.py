@@ -1,6 +1,6 @@
-"""What this machine has: cards, torch, sound, window, engine and space on the disk.
+"""Probes this machine: cards, torch, sound, window, engine and disk space. Changes nothing.
 
-`probe_machine` looks; `machine_findings` and `setup_steps` say what follows. Nothing is changed here.
+`machine_findings` and `setup_steps` are functions of its result.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from tpos_live.core.errors import first_line
 from tpos_live.diffusion.cuda.diagnosis import Card, TorchBuild, nvidia_cards, torch_build
 
 MANAGERS = ("apt", "dnf", "pacman", "zypper")
-"""Package managers of Linux whose commands we know."""
+"""Supported package managers of Linux."""
 _VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}
 _WINDOW_LIBRARIES = ("GL", "EGL", "fontconfig", "freetype")
-"""What a window needs on Linux: OpenGL, and fonts for the status."""
+"""Libraries that a window needs on Linux: OpenGL, and fonts for the status."""
 _TORCH_PATIENCE = 120.0
-"""Seconds for a child process that imports torch from a cold disk."""
+"""Most seconds for a child process that imports torch from a cold disk."""
 
 
 @dataclass(frozen=True)
 class Sound:
-    """error: why no sound device can be used, "" = PortAudio works. inputs: their number."""
+    """Sound devices. error: why none can be used, "" = PortAudio works. inputs: number of inputs."""
 
     error: str = ""
     inputs: int = 0
@@ -38,8 +38,8 @@ class Sound:
 
 @dataclass(frozen=True)
 class Window:
-    """display: whether there is a desktop session. gl: OpenGL's driver. error: why no window opens, "" where one does,
-    or was not tried. missing: libraries of the system that were not found."""
+    """The window system. display: whether there is a desktop session. gl: OpenGL's driver. error: why no window opens,
+    "" if one opens, or was not tried. missing: system libraries that were not found."""
 
     display: bool = False
     gl: str = ""
@@ -49,8 +49,8 @@ class Window:
 
 @dataclass(frozen=True)
 class SdTurbo:
-    """The engine for a card. state: "fetched", "in part" or "". compiled: its kernels are in the cache for this card.
-    compiler: why they cannot be compiled, "" = they can. download_gb: as its preset says."""
+    """The engine for a card. state: "fetched", "in part" or "" (not fetched). compiled: its kernels are in the cache
+    for this card. compiler: why they cannot be compiled, "" = they can. download_gb: as its preset says."""
 
     state: str = ""
     compiled: bool = False
@@ -82,7 +82,7 @@ class Machine:
 
 
 def probe_machine() -> Machine:
-    """Look at this machine; takes some seconds. Never fails: what cannot be found out stays empty."""
+    """Probe this machine, which takes some seconds. Never fails: unknown values stay empty."""
     from tpos_live.core.paths import engines_dir
 
     torch, sd_turbo, openvino = _libraries_in_a_child()
@@ -105,7 +105,7 @@ def probe_machine() -> Machine:
 
 
 def probe_sound() -> Sound:
-    """Ask PortAudio for its inputs."""
+    """Count the inputs of PortAudio."""
     from tpos_live.audio.devices import list_devices
     from tpos_live.audio.source import AudioError
 
@@ -116,7 +116,7 @@ def probe_sound() -> Sound:
 
 
 def probe_window() -> Window:
-    """Open a hidden window, where there is a desktop session."""
+    """Open a hidden window, if there is a desktop session."""
     from tpos_live.display.screens import has_display
 
     missing: tuple[str, ...] = ()
@@ -133,7 +133,7 @@ def probe_window() -> Window:
 
 
 def probe_sd_turbo(torch: TorchBuild) -> SdTurbo:
-    """Whether SD-Turbo is there, and whether its kernels are compiled for this torch and card."""
+    """Check whether SD-Turbo is fetched, and compiled for this torch and card."""
     from tpos_live.diffusion.hub.fetched import find_fetched, half_fetched
     from tpos_live.diffusion.hub.presets import SD_TURBO, load_preset
 
@@ -151,7 +151,7 @@ def probe_sd_turbo(torch: TorchBuild) -> SdTurbo:
 
 
 def probe_openvino() -> list[str]:
-    """What OpenVINO can run on beside the CPU."""
+    """The devices of OpenVINO other than the CPU, as in "GPU (Intel Iris Xe)". Imports openvino."""
     import openvino
 
     from tpos_live.diffusion.backends.openvino_device import list_devices
@@ -160,7 +160,8 @@ def probe_openvino() -> list[str]:
 
 
 def _libraries_in_a_child() -> tuple[TorchBuild, SdTurbo, tuple[str, ...]]:
-    """Windows replaces no library that a process has loaded, and setup may replace torch."""
+    """Probe torch and OpenVINO in a child process: setup may replace torch, and Windows cannot replace a loaded
+    library."""
     command = [sys.executable, "-m", "tpos_live.cli.machine"]
     try:
         asked = subprocess.run(command, capture_output=True, text=True, timeout=_TORCH_PATIENCE)
@@ -174,7 +175,7 @@ def _libraries_in_a_child() -> tuple[TorchBuild, SdTurbo, tuple[str, ...]]:
 
 
 def install_command() -> tuple[str, ...]:
-    """What installs into this Python. An environment of `uv` or of `pipx` may have no pip of its own."""
+    """The words of the command that installs into this Python. Environments of `uv` and `pipx` may have no pip."""
     if importlib.util.find_spec("pip") is None:
         if shutil.which("uv"):
             return ("uv", "pip", "install", "--python", sys.executable)
@@ -184,7 +185,7 @@ def install_command() -> tuple[str, ...]:
 
 
 def _graphics() -> tuple[str, ...]:
-    """Makers of the chips that Linux lists, also of those without a driver of their own; () on other systems."""
+    """Makers of the graphics chips that Linux lists, with or without a driver; () on other systems."""
     try:
         files = sorted(Path("/sys/bus/pci/devices").glob("*/class"))
         displays = [path.parent for path in files if path.read_text().startswith("0x03")]
@@ -195,7 +196,7 @@ def _graphics() -> tuple[str, ...]:
 
 
 def free_gb(folder: Path) -> float:
-    """Free space in GB where a folder is, or will be; 0 where that cannot be found out."""
+    """Free space in GB on the disk of a folder, which need not exist; 0 if unknown."""
     there = next((path for path in (folder, *folder.parents) if os.path.exists(path)), Path("/"))  # noqa: PTH110  # Path.exists raises
     try:
         return shutil.disk_usage(there).free / 1e9
@@ -204,15 +205,15 @@ def free_gb(folder: Path) -> float:
 
 
 def main() -> None:
-    """Print what needs torch or OpenVINO as a line of JSON."""
+    """The child process: print the probes of torch and OpenVINO as one line of JSON."""
     torch = torch_build()
     try:
         sd_turbo = probe_sd_turbo(torch)
-    except Exception as error:  # an engine that cannot be read: `engines check` says what
+    except Exception as error:  # an unreadable engine, which `engines check` explains
         sd_turbo = SdTurbo("fetched", compiler=first_line(error))
     try:
         openvino = probe_openvino()
-    except Exception:  # a library that is missing, or a driver that fails: `doctor` says so
+    except Exception:  # a missing library or a failing driver, which `doctor` reports
         openvino = []
     print(json.dumps({"torch": asdict(torch), "sd_turbo": asdict(sd_turbo), "openvino": openvino}))
 

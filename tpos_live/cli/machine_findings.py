@@ -1,4 +1,4 @@
-"""What works on a machine, one line a topic: pure functions of what `machine.py` has found."""
+"""What works on a machine, one line per topic: pure functions of the result of `machine.py`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PACKAGES = {
     "Intel's compute runtime": {"apt": "intel-opencl-icd", "dnf": "intel-compute-runtime",
                                 "pacman": "intel-compute-runtime", "zypper": "intel-opencl"},
 }  # fmt: skip
-"""Packages of the system that hold a library, by package manager."""
+"""System packages of each library, by package manager."""
 _INSTALL = {"apt": "apt install", "dnf": "dnf install", "pacman": "pacman -S", "zypper": "zypper install"}
 
 
 def machine_findings(machine: Machine) -> list[Finding]:
-    """Everything that setup prints of a machine."""
+    """All lines that setup prints about a machine."""
     found = torch_findings(machine.cards, machine.torch)
     found += _graphics_findings(machine)
     found += [sound_finding(machine.sound), window_finding(machine.window), *_engine_findings(machine)]
@@ -33,7 +33,7 @@ def machine_findings(machine: Machine) -> list[Finding]:
 
 
 def torch_findings(cards: Sequence[Card], torch: TorchBuild) -> list[Finding]:
-    """torch itself, and the first card if torch does not use it."""
+    """The state of torch, and of the first card if torch does not use it."""
     if torch.error:
         found = [Finding("torch", False, f"cannot be imported ({torch.error}): install tpos-live again")]
     else:
@@ -45,7 +45,7 @@ def torch_findings(cards: Sequence[Card], torch: TorchBuild) -> list[Finding]:
 
 
 def sound_finding(sound: Sound) -> Finding:
-    """Inputs, or why there are none. Files and the demo work without one."""
+    """The number of inputs, or why there are none. Files and the demo work without inputs."""
     if sound.error:
         return Finding("sound", None, sound.error)
     text = f"{sound.inputs} inputs" if sound.inputs else "no input: connect one, or use --audio FILE"
@@ -62,7 +62,7 @@ def window_finding(window: Window) -> Finding:
 
 
 def package_line(machine: Machine, libraries: Sequence[str]) -> str:
-    """The command that installs the packages of these libraries; for a system that we do not know, what to look for."""
+    """The command that installs the packages of these libraries; on an unknown system, their names."""
     if machine.manager not in _INSTALL:
         return f"install {', '.join(libraries)} with the system's package manager"
     words = " ".join(PACKAGES[library][machine.manager] for library in libraries).split()
@@ -100,7 +100,7 @@ def _graphics_findings(machine: Machine) -> list[Finding]:
 
 
 def _engine_findings(machine: Machine) -> list[Finding]:
-    """The engine that a show takes by itself."""
+    """The engine that a show uses by default."""
     turbo = machine.sd_turbo
     if not machine.torch.device:
         return [Finding("engine", True, "Ember, which needs nothing more")]

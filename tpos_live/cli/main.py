@@ -1,6 +1,6 @@
 """The command line: arguments become Settings, each subcommand calls one function.
 
-Only light modules are imported here, so that help, errors and a first sign of life come at once.
+Only light modules are imported here, so that help and errors appear at once.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
 
 
 def supervised(settings: Settings) -> Run | int | None:
-    """Fork the show: returns a Run in each of its processes, and its exit status in this one. None where that cannot be
-    done."""
+    """Fork the show under a watchdog. Returns a Run in each show process, and the exit status in this process; None if
+    the system cannot do it."""
     from tpos_live.core.paths import state_dir
     from tpos_live.runtime.watchdog import Watchdog, is_available
 
@@ -105,7 +105,7 @@ def demo(**options: Any) -> int:
 @click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes that generate frames in parallel.")
 @with_options(IMAGE)
 def render(audio: Path, output: Path, workers: int, **options: Any) -> int:
-    """Make a video of an audio file: every image, sound included."""
+    """Make a video of an audio file, with every frame and the sound."""
     from tpos_live.runtime.offline import render_file
 
     return render_file(settings_from(options), audio, output, workers)
@@ -117,7 +117,7 @@ def render(audio: Path, output: Path, workers: int, **options: Any) -> int:
 @click.option(
     "--resolution", callback=checked(parse_size), help="Output resolution; post-processed as in the live window."
 )
-@click.option("--audio", type=FILE, help="Analyse this file; the image is of the moment where the analysed part ends.")
+@click.option("--audio", type=FILE, help="Analyse this file; the image shows the end of the analysed part.")
 @click.option(
     "--seconds",
     type=Number(0.1, 1_000_000),
@@ -127,7 +127,7 @@ def render(audio: Path, output: Path, workers: int, **options: Any) -> int:
 )
 @with_options(IMAGE)
 def still(output: Path, resolution: str | None, audio: Path | None, seconds: float, **options: Any) -> int:
-    """Make one image: in silence, or of what a file sounds like."""
+    """Make one image, without sound or from an audio file."""
     from tpos_live.runtime.offline import still as make
 
     shown = parse_size(resolution) if resolution else None
@@ -195,7 +195,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _message(error: click.ClickException) -> str:
-    """As click's, but only with the nearest name, and only if it is near: click lists up to three, dashes included."""
+    """click's message, but with at most one suggestion: click suggests up to three, and compares dashes, too."""
     found = getattr(error, "possibilities", None)
     if not found:
         return error.format_message()
@@ -206,14 +206,15 @@ def _message(error: click.ClickException) -> str:
 
 
 def _plain(message: str) -> str:
-    """click names the types of its options as programmers do: "'abc' is not a valid integer range."."""
+    """Replace click's technical type names, as in "'abc' is not a valid integer range."."""
     for type_name, noun in (("integer", "whole number"), ("float", "number")):
         message = re.sub(rf"is not a valid {type_name}( range)?\.", f"is not a {noun}.", message)
     return message
 
 
 def _help_hint(error: click.ClickException) -> str:
-    """Where the options of the command are explained. No help has what is wrong in a settings file."""
+    """A hint to --help after a usage error, but not after an error in a settings file, which --help does not
+    explain."""
     if not isinstance(error, click.UsageError) or isinstance(error.__cause__, SettingsError):
         return ""
     return f" (see {error.ctx.command_path if error.ctx else 'tpos-live'} --help)"

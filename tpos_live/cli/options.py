@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings that they give."""
+"""Options that several commands share, and their conversion to Settings."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def checked(parse: Callable[[str], Any]) -> Callable[[Any, Any, str | None], str | None]:
+    """A click callback that validates a text by `parse`, which raises ValueError, and returns the text."""
+
     def check(_context: Any, _option: Any, value: str | None) -> str | None:
         try:
             parse(value or "")
@@ -45,7 +47,7 @@ def channels(_context: Any, _option: Any, value: str | None) -> list[int] | None
 
 
 def several(parse: Callable[[str], Any]) -> Callable[[Any, Any, tuple[str, ...]], list[str] | None]:
-    """For an option that may be given several times: None where it was not given, as with every other option."""
+    """The same for an option that may be given several times; None if it was not given, as for other options."""
     check = checked(parse)
 
     def check_all(context: Any, option: Any, values: tuple[str, ...]) -> list[str] | None:
@@ -82,7 +84,12 @@ IMAGE = [
         callback=checked(parse_size),
         help="Size of the engine's images: 256 or 512x288.",
     ),
-    click.option("--seed", "parameters_seed", type=click.IntRange(0, 2**31 - 1), help="Which image of a prompt."),
+    click.option(
+        "--seed",
+        "parameters_seed",
+        type=click.IntRange(0, 2**31 - 1),
+        help="Seed of the noise: which image of a prompt.",
+    ),
     click.option("--threads", "engine_threads", type=click.IntRange(0, 256), help="CPU threads of the engine."),
     click.option("--nice", "engine_nice", type=click.IntRange(0, 19), help="Lower priority beside a sound program."),
     click.option(
@@ -163,7 +170,7 @@ SHOW = [
         help="Start the show again if it dies (Linux, macOS).",
     ),
     click.option("--headless", "window_headless", is_flag=True, default=None, help="No window."),
-    click.option("--seconds", type=Number(0, 1_000_000), help="End after so many seconds."),
+    click.option("--seconds", type=Number(0, 1_000_000), help="End after this many seconds."),
     click.option("--osc-host", "osc_host", metavar="HOST", help="Address to listen on for OSC."),
     click.option("--osc-port", "osc_port", type=click.IntRange(0, 65535), help="UDP port for OSC; 0 = none."),
     click.option(
@@ -201,7 +208,7 @@ def with_options(options: list[Callable[[F], F]]) -> Callable[[F], F]:
 
 
 def show_settings(options: dict[str, Any]) -> Settings:
-    """Settings of a show, from the options of SOUND, IMAGE and SHOW."""
+    """Settings of a show, from the options of SOUND, IMAGE and SHOW. Raises click.UsageError."""
     if options["sound_audio"] and options["sound_device"]:
         raise click.UsageError("--audio and --device exclude each other: one source at a time")
     settings = settings_from(options)
@@ -213,7 +220,8 @@ def show_settings(options: dict[str, Any]) -> Settings:
 
 
 def settings_from(options: dict[str, Any]) -> Settings:
-    """Settings from options named section_key; `parameters_out_fullscreen` is the parameter out.fullscreen."""
+    """Settings from options named section_key; `parameters_out_fullscreen` is the parameter out.fullscreen. Raises
+    click.UsageError."""
     given = {name: value for name, value in options.items() if value is not None and name != "config"}
     try:
         settings = load_settings({_key(name): value for name, value in given.items()}, options.get("config"))
@@ -229,9 +237,9 @@ def _key(name: str) -> str:
 
 
 def _refuse_empty(given: dict[str, Any], config: Path | None) -> None:
-    """An empty value, as of `--record "$FILE"` where FILE is not set, is refused: the show would run unrecorded.
+    """Refuse an empty value, as from `--record "$FILE"` with an unset FILE: the show would run without a recording.
 
-    It is allowed where it takes away what a settings file names, and a prompt may be empty. Raises click.UsageError.
+    It is allowed if it removes a value of a settings file, and for the prompt. Raises click.UsageError.
     """
     empty = [name for name, value in given.items() if value in ("", []) and name != "parameters_prompt"]
     if not empty:

@@ -1,4 +1,5 @@
-"""`tpos-live setup`: look at the machine, and after a question each install, download and compile what it needs."""
+"""`tpos-live setup`: probes the machine, and installs, downloads and compiles what it needs, after one question
+each."""
 
 from __future__ import annotations
 
@@ -19,11 +20,12 @@ AGAIN = "run `tpos-live setup` again: it continues where it stopped"
 
 
 @click.command()
-@click.option("--yes", is_flag=True, help="Do without asking whatever needs no administrator.")
+@click.option("--yes", is_flag=True, help="Do all steps that need no administrator, without questions.")
 def setup(yes: bool) -> int:
-    """Install, download and compile what this machine needs, after a question each.
+    """Install, download and compile what this machine needs, after one question each.
 
-    What needs an administrator is printed, and never run. Without a terminal and --yes, everything is only printed.
+    Steps for an administrator are printed and never run. Without a terminal and without --yes, all steps are only
+    printed.
     """
 
     def ask(step: Step) -> bool:
@@ -36,8 +38,8 @@ def setup(yes: bool) -> int:
 def run_setup(ask: Callable[[Step], bool], probe: Callable[[], Machine], run: Callable[[Sequence[str]], int]) -> int:
     """Print what the machine has and needs, and do each step that `ask` agrees to.
 
-    probe: looks at the machine; it is asked again after each step. run: a command's exit status. Returns 0, or 1 if the
-    main job (image from sound) does not work, or a step failed.
+    probe: probes the machine, again after each step. run: runs a command, returns its exit status. Returns 0, or 1 if
+    the main job (image from sound) does not work, or a step failed.
     """
     machine = probe()
     fine = print_findings(machine_findings(machine))
@@ -63,7 +65,7 @@ def run_setup(ask: Callable[[Step], bool], probe: Callable[[], Machine], run: Ca
 
 
 def run_command(command: Sequence[str]) -> int:
-    """Run a command with its output on this terminal; its exit status. pip continues a broken download by itself."""
+    """Run a command with its output on this terminal; returns its exit status. pip resumes broken downloads itself."""
     try:
         return subprocess.run(list(command), env={**os.environ, "PIP_RESUME_RETRIES": "20"}, check=False).returncode
     except OSError as error:
@@ -79,7 +81,8 @@ def _print(step: Step) -> None:
 
 
 def _last_line(fine: bool, seen: set[str], left: set[str]) -> str:
-    """fine: whether the main job works as the machine is. seen, left: topics of the steps, and those not done."""
+    """The summary. fine: whether the main job works without the steps. seen, left: topics of all steps, and of those
+    not done."""
     if left:
         return f"\nleft: {', '.join(sorted(left))}. `tpos-live demo` shows what runs now"
     if seen:

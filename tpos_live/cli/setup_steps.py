@@ -1,4 +1,4 @@
-"""What a machine needs, in order: a pure function of what `machine.py` has found. `setup.py` asks and runs."""
+"""The steps that a machine needs, in order: a pure function of the result of `machine.py`. `setup.py` runs them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from tpos_live.cli.machine_findings import SMALL_GB, package_line
 from tpos_live.diffusion.cuda.diagnosis import INDEX, TORCH, cuda_index, unused_card
 
 _TORCH_DOWNLOAD_GB, _TORCH_DISK_GB = 2.5, 7.0
-"""About the same on Windows and Linux: torch with CUDA's libraries, and the download beside it."""
+"""Size of torch with CUDA's libraries as a download, and on the disk with the download; similar on Windows and
+Linux."""
 _KERNELS_GB = 0.5
 _RUNTIME = "Intel's compute runtime"
 
@@ -19,8 +20,8 @@ _RUNTIME = "Intel's compute runtime"
 class Step:
     """Something to install, download or compile.
 
-    command: words to run; () = it is done by hand: it needs an administrator's rights, or space. download_gb, disk_gb:
-    what it takes. needs: the topic of a step that must be done before it.
+    command: words to run; () = the user must do it, as an administrator or by freeing space. download_gb, disk_gb:
+    sizes. needs: topic of the step that must be done before.
     """
 
     topic: str
@@ -32,13 +33,13 @@ class Step:
 
     @property
     def sizes(self) -> str:
-        """For a person; "" where it takes nothing worth a word."""
+        """The sizes as text, "" if both are 0."""
         parts = [(self.download_gb, "GB to download"), (self.disk_gb, "GB on the disk")]
         return ", ".join(f"{size:.3g} {what}" for size, what in parts if size)
 
 
 def setup_steps(machine: Machine) -> list[Step]:
-    """What to do, in order; [] = this machine has everything."""
+    """All steps in order; [] = this machine has everything."""
     torch = _torch(machine)
     runs = bool(torch and torch.command) or _uses_card(machine)
     return [*_system(machine), *([torch] if torch else []), *(_sd_turbo(machine, torch) if runs else [])]
@@ -49,7 +50,7 @@ def _uses_card(machine: Machine) -> bool:
 
 
 def _system(machine: Machine) -> list[Step]:
-    """Libraries of the system: on Linux for an administrator, elsewhere part of the Python packages."""
+    """Steps for system libraries: on Linux by an administrator, elsewhere as part of Python packages."""
     steps = []
     linux = machine.system.startswith("linux")
     if machine.sound.error and linux:
@@ -66,7 +67,7 @@ def _system(machine: Machine) -> list[Step]:
 
 
 def _torch(machine: Machine) -> Step | None:
-    """torch for the first card, where the installed one does not use it."""
+    """The step that installs torch for the first card, if the installed torch does not use it."""
     if not machine.cards or not unused_card(machine.cards[0], machine.torch):
         return None
     card = machine.cards[0]
@@ -74,7 +75,9 @@ def _torch(machine: Machine) -> Step | None:
     if not index:
         return Step("gpu", unused_card(card, machine.torch))
     if machine.torch.cuda.replace(".", "") == index.removeprefix("cu"):
-        return Step("gpu", unused_card(card, machine.torch))  # it is installed already, so that is not the reason
+        return Step(
+            "gpu", unused_card(card, machine.torch)
+        )  # this version is installed, so another problem prevents its use
     version = f"{index[2:-1]}.{index[-1]}"
     command = (*machine.pip, *_again(machine), TORCH, "--index-url", f"{INDEX}{index}")
     step = Step("torch", f"torch for CUDA {version} ({card.name})", command, _TORCH_DOWNLOAD_GB, _TORCH_DISK_GB)
@@ -86,7 +89,7 @@ def _again(machine: Machine) -> tuple[str, ...]:
 
 
 def _sd_turbo(machine: Machine, torch: Step | None) -> list[Step]:
-    """The engine, and its kernels, for a card that torch uses, or will use after `torch`."""
+    """Steps for SD-Turbo and its kernels, for a card that torch uses now or after the step `torch`."""
     turbo, steps = machine.sd_turbo, []
     if machine.cards and 0 < machine.cards[0].memory_gb < SMALL_GB:
         return []
@@ -105,7 +108,7 @@ def _sd_turbo(machine: Machine, torch: Step | None) -> list[Step]:
 
 
 def _kernels(machine: Machine, torch: Step | None, needs: str) -> list[Step]:
-    """Compile for the card, and what that needs first."""
+    """Steps that compile SD-Turbo for the card, with the compiler first."""
     turbo, steps = machine.sd_turbo, []
     if turbo.compiled:
         return []
@@ -122,7 +125,7 @@ def _kernels(machine: Machine, torch: Step | None, needs: str) -> list[Step]:
 
 
 def _with_room(step: Step, free_gb: float, place: str) -> Step:
-    """The step, or what prevents it where the disk is too full."""
+    """The step, or a note without a command if the disk has too little space."""
     if free_gb >= step.disk_gb:
         return step
     text = f"{step.text}: {step.disk_gb:.3g} GB are needed {place}, {free_gb:.1f} GB are free; make room first"

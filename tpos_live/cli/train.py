@@ -1,4 +1,4 @@
-"""`tpos-live train ...`: train the networks that are in the box.
+"""`tpos-live train ...`: trains the included networks.
 
 Only light modules are imported here; each command imports what it needs when it runs.
 """
@@ -16,7 +16,7 @@ from tpos_live.cli.option_types import SEED, THREADS, Number, PathName
 
 
 def _names(listed: str) -> list[str]:
-    """What stands between the commas."""
+    """The names in a list that is separated by commas."""
     return [name.strip() for name in listed.split(",") if name.strip()]
 
 
@@ -32,7 +32,7 @@ def train() -> None:
 
 
 def _also(command: click.Command, old: str) -> None:
-    """Keep a command's old name: it works, is not listed, and says the new one."""
+    """Keep a command's old name as a hidden alias that prints the new name."""
     alias = copy(command)
     alias.name, alias.hidden, alias.deprecated = old, True, f"Its name is now `train {command.name}`."
     train.add_command(alias)
@@ -41,7 +41,9 @@ def _also(command: click.Command, old: str) -> None:
 @train.command()
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint, or from the engine in -o.")
 @click.option("--minutes", type=Number(0.1, 100_000), default=60.0, show_default=True, help="Of training.")
-@click.option("--of", type=Number(0.1, 100_000), help="Minutes of the UNet's training in all, of which this is a part.")
+@click.option(
+    "--of", type=Number(0.1, 100_000), help="Total minutes of the UNet's training, of which this run is a part."
+)
 @click.option(
     "-o",
     "--output",
@@ -52,7 +54,7 @@ def _also(command: click.Command, old: str) -> None:
 )
 @_run("runs/ember")
 @click.option("--families", default="", metavar="A,B", help="Train these scene families only.")
-@click.option("--often", default="", metavar="A,B", help="Draw these of them twice as often.")
+@click.option("--often", default="", metavar="A,B", help="Use these families twice as often.")
 @click.option("--batch", type=click.IntRange(1, 65_536), default=None, help="Default: for the device.")
 @SEED
 @THREADS
@@ -137,9 +139,9 @@ _also(backbone, "ears")
     "--backbone",
     "--ears",
     type=PathName(),
-    help="Of `train backbone`; default: those in --run that fit.",
+    help="Result of `train backbone`; default: the one in --run, if it fits.",
 )
-@click.option("--steps", type=click.IntRange(min=1), help="Train so many steps instead of minutes.")
+@click.option("--steps", type=click.IntRange(min=1), help="Train this many steps instead of minutes.")
 def encoder(
     data: Path,
     resume: bool,
@@ -179,7 +181,7 @@ def encoder(
 )
 @SEED
 def kinds(soundfonts: tuple[Path, ...], songs: int, seed: int) -> None:
-    """Teach the included sound encoder to tell kinds of music apart; the rest of it stays."""
+    """Train the included sound encoder to classify kinds of music; the rest of it stays."""
     from tpos_live.training.audio_model.kind_head import train_kinds
 
     train_kinds(soundfonts, songs, seed)
@@ -188,7 +190,7 @@ def kinds(soundfonts: tuple[Path, ...], songs: int, seed: int) -> None:
 @train.command()
 @click.option("-o", "--output", type=PathName(file_okay=False), help="Engine folder; default: Ember.")
 def descriptions(output: Path | None) -> None:
-    """Teach an engine's prompts to find their scene by a description, from texts alone."""
+    """Train an engine to match prompts that describe a scene, from texts alone."""
     from tpos_live.training.text.descriptions import train_descriptions
 
     train_descriptions(output)
@@ -206,7 +208,7 @@ def classifier(
     minutes: float, families: str, output: Path | None, resume: bool, seed: int, threads: int | None,
     accelerator: str | None,
 ) -> int:  # fmt: skip
-    """Train the classifier that `evaluate ember` asks, on fresh renders alone."""
+    """Train the scene classifier for `evaluate ember`, on new renders alone."""
     from tpos_live.evaluation.classifier.command import run
 
     return run(minutes, families, output, resume, seed, threads, accelerator)

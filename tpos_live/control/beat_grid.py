@@ -1,4 +1,4 @@
-"""The beat grid for what waits: looks, and with `quantise` prompts. One rule for where no beat is found."""
+"""The beat grid on which looks, and with `quantise` prompts, take effect. Also says what happens without a beat."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tpos_live.core.parameters import Start
 
 BARS: dict[str, int] = {"bar": 1, "4 bars": 4, "16 bars": 16}
 NO_BEAT_BAR = 2.0
-"""Seconds of a bar where no beat is found, as for the director."""
+"""Seconds of a bar without a beat, as in the director."""
 LONGEST_BEAT = 4.0
-"""Seconds without any movement of the beat after which it counts as lost; the slowest beat takes 2 s."""
+"""Seconds without a change of the beat position after which the beat counts as lost; the slowest beat takes 2 s."""
 
 
 @dataclass(frozen=True)
 class BeatPosition:
-    """Where the music is: beats since the start, phase of the bar, 0 to 1, and drops so far. tempo: 0 while unknown."""
+    """Position in the music. tempo: BPM, 0 while unknown. beats, drops: counts since the start. bar_phase: 0 to 1."""
 
     tempo: float = 0.0
     beats: int = 0
@@ -27,7 +27,8 @@ class BeatPosition:
 class BeatGrid:
     """One step per refresh; time is passed in.
 
-    beat, bar, dropped: whether one began with this step. bars: so far. known: whether there is a beat to wait for.
+    beat, bar, dropped: a beat, bar or drop began with this step. bars: count so far. known: there is a beat to wait
+    for.
     """
 
     beat: bool = False
@@ -37,17 +38,17 @@ class BeatGrid:
     known: bool = False
     _position: BeatPosition = field(default_factory=BeatPosition)
     _bar_began: float = 0.0
-    _moved: float = 0.0
+    _moved_at: float = 0.0
 
     def step(self, now: float, position: BeatPosition) -> None:
         """Take the position at `now`, seconds."""
         before, self._position = self._position, position
         if (position.beats, position.bar_phase) != (before.beats, before.bar_phase):
-            self._moved = now
-        self.known = position.tempo > 0.0 and now - self._moved < LONGEST_BEAT
+            self._moved_at = now
+        self.known = position.tempo > 0.0 and now - self._moved_at < LONGEST_BEAT
         self.beat = position.beats != before.beats
         self.bar = position.bar_phase < before.bar_phase - 0.5
-        if not self.known and now - self._bar_began >= NO_BEAT_BAR:  # the autopilot goes on without a beat
+        if not self.known and now - self._bar_began >= NO_BEAT_BAR:  # for the autopilot
             self.bar = True
         if self.bar:
             self._bar_began = now
@@ -55,7 +56,7 @@ class BeatGrid:
         self.dropped = position.drops != before.drops
 
     def due(self, start: Start | str) -> bool:
-        """Whether what waits for `start` begins with this step. Without a beat it does not wait."""
+        """Whether a change with this `start` takes effect in this step. Without a beat nothing waits."""
         if start not in BARS and start != "beat":
             return True
         if not self.known:

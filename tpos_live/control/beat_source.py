@@ -1,7 +1,7 @@
-"""Where the beat comes from, in this order: Link, MIDI clock, tap or OSC, the audio; and its shift by hand.
+"""Selects the source of the beat, in this order: Link, MIDI clock, tap or OSC, audio. Also applies `tempo.shift`.
 
-The beat that the audio gives (`features/beat_tracker.py`) contains taps and a tempo set by OSC. Another program's clock
-takes its place here, in every record of the features.
+The beat tracker (`features/beat_tracker.py`) already handles taps and a tempo set by OSC. The clock of another program
+replaces its beat here, in every record of the features.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tpos_live.features.features import Features
 
 @dataclass(frozen=True)
 class ClockPosition:
-    """tempo: BPM. beats: position; a bar begins at each whole multiple of four."""
+    """tempo: BPM. beats: position in beats; a bar begins at each multiple of four."""
 
     tempo: float
     beats: float
@@ -31,7 +31,7 @@ class TempoClock(Protocol):
     name: str
 
     def position(self, at: float) -> ClockPosition | None:
-        """Where it is at `at`, seconds of perf_counter; None while it gives no beat."""
+        """The position at `at` (perf_counter); None while the clock gives no beat."""
         ...
 
 
@@ -39,8 +39,8 @@ class TempoClock(Protocol):
 class BeatSource:
     """One step per record. One thread; `name` may be read from anywhere.
 
-    clocks: the first one that gives a beat is used. passed: seconds between a sample's time in the room and the time
-    that `step` is given. name: of the source, "" for none.
+    clocks: the first one that gives a beat is used. passed: returns the seconds from a sample's time in the room to
+    the time that `step` gets. name: of the source, "" for none.
     """
 
     clocks: Sequence[TempoClock] = ()
@@ -49,7 +49,7 @@ class BeatSource:
     _clock: TempoClock | None = None
     _bar_offset: int = 0
     _count: int = 0
-    _last: int = 0
+    _last_beat: int = 0
     _taps: int = 0
     _tapped_at: float = -math.inf
     _resyncs: int = 0
@@ -63,22 +63,22 @@ class BeatSource:
             if position is not None:
                 self._clock = clock
                 break
-        self._see(features, position, snapshot)
+        self._handle_taps(features, position, snapshot)
         shift = 1e-3 * snapshot["tempo.shift"]
         if position is not None:
             beats = position.beats + shift * position.tempo / 60.0
             in_bar = beats + self._bar_offset
             tempo, confidence, certain = position.tempo, 1.0, 1.0
         else:
-            moved = shift * features.tempo / 60.0
-            beats = features.beats + features.beat_phase + moved
-            in_bar = BEATS_PER_BAR * features.bar_phase + moved
+            shifted = shift * features.tempo / 60.0
+            beats = features.beats + features.beat_phase + shifted
+            in_bar = BEATS_PER_BAR * features.bar_phase + shifted
             tempo, confidence, certain = features.tempo, features.confidence, features.bar_confidence
         whole = math.floor(beats)
         if self._clock is before:
-            self._count += min(max(whole - self._last, 0), 2)
-            whole = max(whole, self._last) if whole - self._last == -1 else whole  # no beat counts twice
-        self._last = whole
+            self._count += min(max(whole - self._last_beat, 0), 2)
+            whole = max(whole, self._last_beat) if whole - self._last_beat == -1 else whole  # count no beat twice
+        self._last_beat = whole
         if position is None and not shift and self._count == features.beats:
             return features
         phase = beats % 1.0
@@ -93,8 +93,8 @@ class BeatSource:
             beat=confidence * math.cos(2.0 * math.pi * phase),
         )
 
-    def _see(self, features: Features, position: ClockPosition | None, snapshot: Snapshot) -> None:
-        """Name the source; a resync makes the nearest beat of a clock the first of its bar."""
+    def _handle_taps(self, features: Features, position: ClockPosition | None, snapshot: Snapshot) -> None:
+        """Set `name`, and let a resync make the nearest beat of a clock the first of its bar."""
         taps, resyncs = snapshot.fired("tempo.tap"), snapshot.fired("tempo.resync")
         if taps != self._taps or resyncs != self._resyncs:
             self._tapped_at = features.time

@@ -1,7 +1,7 @@
-"""Changes of the list of cues during a show, and where the show then is in it.
+"""Edits of the list of cues during a show, and the show's place in the list after them.
 
-The place of a show is the index of the cue recalled last, -1 for none. Where that cue is deleted, the place is between
-its neighbours: 1.5 lies between the second and the third cue.
+The place is the index of the cue recalled last, -1 for none. If that cue is deleted, the place lies between its
+neighbours: 1.5 is between the second and the third cue.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ STORE = "look.cue.store"
 
 
 class CueError(ValueError):
-    """A change that cannot be made, in one line."""
+    """An edit is impossible: the reason, in one line."""
 
 
 def number_of(called: str, show: Show) -> int:
-    """The cue of this number, from 1 on, as an index. Raises CueError."""
+    """The index of the cue with the number `called`, which counts from 1. Raises CueError."""
     count, wanted = len(show.cues), whole_number(called)
     if wanted is None or not 1 <= wanted <= count:
         raise CueError(f"there is no cue {shorten(called.strip())}; there are {count}")
@@ -28,7 +28,7 @@ def number_of(called: str, show: Show) -> int:
 
 
 def added(show: Show, cue: Cue) -> Show:
-    """With a cue at the end. Raises CueError."""
+    """The show with a cue at the end. Raises CueError."""
     if show.named(cue.look) is None:
         raise CueError("no look is shown that a cue could recall: store or recall one first")
     if len(show.cues) >= MOST_CUES:
@@ -39,7 +39,7 @@ def added(show: Show, cue: Cue) -> Show:
 def edited(show: Show, place: float, name: str, called: str) -> tuple[Show, float, str]:
     """Carry out `look.cue.up`, `.down` or `.delete`. called: the number of a cue, from 1 on.
 
-    Returns the show, its place, and what was done, in one line. Raises CueError."""
+    Returns the show, its place, and the result as one line. Raises CueError."""
     at, count = number_of(called, show), len(show.cues)
     look = show.cues[at].look
     if name == "look.cue.delete":
@@ -53,7 +53,7 @@ def edited(show: Show, place: float, name: str, called: str) -> tuple[Show, floa
 
 
 def after_deletion(place: float, kept: Sequence[bool]) -> float:
-    """The place of a show once only the `kept` cues are left."""
+    """The place after a deletion. kept: for each cue, whether it stays."""
     at = math.floor(place)
     before = sum(kept[: at + 1])
     if before and place == at and kept[at]:
@@ -62,7 +62,7 @@ def after_deletion(place: float, kept: Sequence[bool]) -> float:
 
 
 def neighbour(place: float, step: int, count: int) -> int:
-    """The next cue (step 1) or the previous one (-1) of `count`, round and round."""
+    """The index of the next (step 1) or previous (-1) of `count` cues, with wrap-around."""
     if place < 0:
         return 0 if step > 0 else count - 1
     return (math.floor(place) + 1 if step > 0 else math.ceil(place) - 1) % count

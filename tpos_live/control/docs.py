@@ -1,4 +1,4 @@
-"""What a VJ reads about OSC and keys, written from the tables: `python -m tpos_live.control.docs`."""
+"""Writes docs/osc.md and docs/keys.md from the tables: `python -m tpos_live.control.docs`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tpos_live.core.shown import SLOTS
 
 _TAGS = {"float": "f", "int": "i", "bool": "b", "text": "s", "choice": "c", "trigger": "x"}
 _SLOTS = {"prompt": len(SLOTS), "lora": len(LORAS), "out.wall": WALLS}
-"""Parameters that there are so often, with a number: a row describes all."""
+"""Numbered parameters, and how many there are: one row describes all of them."""
 _SLOT = re.compile(rf"({'|'.join(map(re.escape, _SLOTS))})\.(\d+)")
 _MAP_PARTS = ("", ".curve", ".attack", ".release")
 
@@ -45,7 +45,7 @@ def _default(p: Parameter) -> str:
 
 
 def _own_rows() -> list[tuple[str, str, str, str, str]]:
-    """address, type, allowed, default, text of every parameter but the map, slots folded into one row."""
+    """(address, type, allowed, default, text) of every parameter outside the map. Numbered ones share one row."""
     rows = []
     for p in TABLE.values():
         slot = _SLOT.match(p.name)
@@ -61,7 +61,7 @@ def _own_rows() -> list[tuple[str, str, str, str, str]]:
 
 
 def _map_rows() -> list[tuple[str, str, str, str]]:
-    """address suffix, allowed, default, text of the four numbers of one connection."""
+    """(address suffix, allowed, default, text) of the four parameters of a map pair."""
     rows = []
     for part in _MAP_PARTS:
         p = TABLE[f"map.level.zoom{part}"]
@@ -154,9 +154,9 @@ First connection, step by step: [TouchDesigner](touchdesigner.md), [Ableton Live
 
 - tpos-live listens on UDP **127.0.0.1:9000** (`--osc-host`, `--osc-port`; `--osc-host 0.0.0.0` opens it to
   the network: everyone there can then control the show). If the port is taken, the show starts without OSC and says so.
-- `--osc-allow 192.168.1.0/24` hears only that network and this machine; it can be repeated. A question from another
-  machine gets 64 answers at once and 32 a second.
-- Blackout, freeze and panic overtake every other message that waits; a panic drops what came before it.
+- `--osc-allow 192.168.1.0/24` accepts messages from that network and this machine only; it can be repeated. Another
+  machine gets 64 answers to its questions at once, then 32 a second.
+- Blackout, freeze and panic overtake all waiting messages; a panic drops the messages that came before it.
 - Status and answers go to port **{REPLY_PORT}** of whoever sends, before that to port {REPLY_PORT} of this
   machine; to other ports or machines see [Feedback](#feedback).
 - **Floats work everywhere** except for texts: a switch is on from 0.5, whole numbers and choices are rounded. Numbers
@@ -230,17 +230,17 @@ _MOVED = {
     "French (AZERTY)": dict(zip("AQWZM", "QAZW,", strict=True)),
     "Dvorak": dict(zip("QWERTYUIOPSDFGHJKLZXCVBN", "',.PYFGCRLOEUIDHTN;QJKXB", strict=True)),
 }
-"""What a layout writes on the key on which a US keyboard has a letter, where that is another sign."""
+"""By layout: the label of the key that has this letter on a US keyboard, where the two differ."""
 
 
 def _layout_table() -> str:
-    """Each letter that is a key, alone or with Ctrl, and what to press with other layouts."""
+    """Markdown table: each letter key, alone or with Ctrl, and its label on other layouts."""
     keys = dict.fromkeys(name.removeprefix("Shift+") for key in KEYS for name in key.keys)
     letters = [name for name in keys if name.removeprefix("Ctrl+").isalpha() and len(name.removeprefix("Ctrl+")) == 1]
     rows = []
     for name in letters:
         there = [name[:-1] + moved.get(name[-1], name[-1]) for moved in _MOVED.values()]
-        # What ends the show is another key's name elsewhere: nobody must press it by mistake.
+        # Bold: a label that is the name of another key, where pressing it would end the show.
         rows.append((name, *(f"**{key}**" if name == "Ctrl+Q" != key and key in letters else key for key in there)))
     return "\n".join(_table(("on the table", *_MOVED), rows))
 
@@ -267,7 +267,7 @@ PAGES = {"osc.md": osc_page, "keys.md": keys_page}
 
 
 def main(folder: Path = Path("docs")) -> None:
-    """Write the pages."""
+    """Write the pages to `folder`."""
     for name, page in PAGES.items():
         (folder / name).write_text(page(), encoding="utf-8")
 

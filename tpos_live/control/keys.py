@@ -1,4 +1,5 @@
-"""The table of keys, and what each does. The window says which key was pressed; this module knows no window."""
+"""The table of keys and their actions. The window reports which key was pressed; this module does not use the
+window."""
 
 from __future__ import annotations
 
@@ -13,10 +14,10 @@ from tpos_live.core.parameters import TABLE, WALLS
 from tpos_live.core.shown import SLOTS
 
 Action = Literal["quit", "next_device", "next_screen"]
-"""What a key asks of the window or the sound, since no parameter stands for it."""
+"""An action for the window or the sound input, because no parameter does it."""
 
 SLOW_FADE = 8.0
-"""Seconds of a fade that was asked for with Shift."""
+"""Seconds of a fade with Shift."""
 CUES = range(1, 10)
 """Cues that have a key."""
 _GAIN_STEP = 1.0
@@ -39,7 +40,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Key:
-    """keys: as written for a person, several if they do the same. press: what it does."""
+    """keys: names as in the documentation; more than one if they do the same. press: carries out the action."""
 
     keys: tuple[str, ...]
     text: str
@@ -47,14 +48,14 @@ class Key:
 
 
 def key_name(symbol: str) -> str:
-    """A key's name here from the window library's: "_1" and "NUM_1" are "1", "NUM_ADD" is "+"."""
+    """Convert the window library's name of a key: "_1" and "NUM_1" to "1", "NUM_ADD" to "+"."""
     name = symbol.lower()
     name = _NAMES.get(name, name).removeprefix("_")
     return name.removeprefix("num_") if name.removeprefix("num_").isdigit() else name
 
 
 def apply_key(name: str, modifiers: Collection[str], store: ParameterStore) -> Action | None:
-    """Do what a key stands for. Unknown keys do nothing.
+    """Carry out the action of a key. Unknown keys do nothing.
 
     name: from `key_name`. modifiers: any of shift, ctrl, command (same as ctrl), alt; locks are ignored.
     Returns an action that only the window or the sound can carry out, else None. Any thread may call it.
@@ -109,7 +110,7 @@ def _next_wall(store: ParameterStore) -> None:
 
 
 def _pin(axis: str, step: float) -> Callable[[ParameterStore], None]:
-    """Move the chosen corner; without one nothing moves."""
+    """Move the chosen corner; do nothing if none is chosen."""
 
     def press(store: ParameterStore) -> None:
         now = store.snapshot()
@@ -128,11 +129,11 @@ def _pin_keys() -> Iterator[Key]:
 
 
 def _quietly(_value: object) -> None:
-    """Drop a value that nobody asked for."""
+    """Return None instead of a value."""
 
 
 def _select(slot: int, slow: bool = False) -> Callable[[ParameterStore], None]:
-    """Show a slot; one without a text is left alone, as a slip of the finger. 0 is the prompt itself."""
+    """Show a slot, 0 = the prompt itself. A slot without a text is ignored, as a wrong key press."""
 
     def press(store: ParameterStore) -> None:
         now = store.snapshot()
@@ -149,7 +150,8 @@ def _select(slot: int, slow: bool = False) -> Callable[[ParameterStore], None]:
 
 
 def _step_slot(step: int) -> Callable[[ParameterStore], None]:
-    """The next slot that has a text, round and round; from the prompt itself, the first or the last."""
+    """Show the next (1) or previous (-1) slot with a text, with wrap-around; from the prompt itself, the first or
+    last."""
 
     def press(store: ParameterStore) -> None:
         now = store.snapshot()
@@ -181,11 +183,11 @@ KEYS: tuple[Key, ...] = (
     Key(("P",), "previous slot that has a text", _step_slot(-1)),
     Key(("PageDown",), "next look", _fire("look.next")),
     Key(("PageUp",), "previous look", _fire("look.previous")),
-    *(Key((f"Ctrl+{n}",), f"cue {n}, or look {n} where there are no cues", _set("look.cue", str(n))) for n in CUES),
+    *(Key((f"Ctrl+{n}",), f"cue {n}, or look {n} if there are no cues", _set("look.cue", str(n))) for n in CUES),
     Key(("L",), "store what is shown as a new look", _set("look.store", "+")),
     Key(("Shift+L",), "store the look that is shown as a cue at the end", _fire("look.cue.store")),
     Key(("A",), "autopilot through the looks on or off", _toggle("autopilot")),
-    Key(("K",), "keep this look: the autopilot counts its bars anew", _fire("look.keep")),
+    Key(("K",), "keep this look: the autopilot counts its bars from 0 again", _fire("look.keep")),
     Key(("M",), "MIDI learn on or off: change a parameter, then move a fader", _learn),
     Key(("T",), "tap the tempo, four times or more", _fire("tempo.tap")),
     Key(("Y",), "the next beat is now", _fire("tempo.resync")),
@@ -214,22 +216,22 @@ _WRITTEN = {"esc": "escape"}
 
 
 def _by_name() -> dict[str, Key]:
-    found = {}
+    keys = {}
     for key in KEYS:
         for written in key.keys:
             *held, name = written.lower().split("+") if written != "+" else ["+"]
-            held.sort(key=lambda modifier: modifier != "shift")  # as `apply_key` looks it up
-            found["+".join([*held, _WRITTEN.get(name, name)])] = key
-    return found
+            held.sort(key=lambda modifier: modifier != "shift")  # the order that `apply_key` uses
+            keys["+".join([*held, _WRITTEN.get(name, name)])] = key
+    return keys
 
 
 _BY_NAME = _by_name()
 LETTERS = "".join(sorted({name[-1] for name in _BY_NAME if name[-2:-1] in ("", "+") and name[-1].isalpha()}))
-"""All letters that are keys, with Ctrl or without."""
+"""All letters that are keys, alone or with Ctrl."""
 
 
 def key_rows() -> list[tuple[str, str]]:
-    """The table for people: keys and what they do, the numbers of slots and of cues folded into a row each."""
+    """The table for the documentation, (keys, text). Slots share one row, and cues another."""
     rows = []
     for key in KEYS:
         written = " or ".join(key.keys)

@@ -1,4 +1,4 @@
-"""Ableton Link as a source of the beat, by aalink, which is an extra: its licence is the GPL."""
+"""Ableton Link as a source of the beat, with the library aalink (an extra, because its licence is the GPL)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHECK_SECONDS = 0.5
 
 
 class Link(OwnThread):
-    """A context manager: entering joins the session of the local network, leaving ends that.
+    """A context manager: entering joins the Link session of the local network, exiting leaves it.
 
     Thread contract: one thread enters and leaves; `position` may be called from anywhere and never waits.
     """

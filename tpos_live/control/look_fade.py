@@ -1,4 +1,4 @@
-"""The fade to a look: numbers move from where they are to the look's, while all else has changed at its beginning."""
+"""The fade to a look: numbers are interpolated to the look's values; all other parameters change at its start."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tpos_live.core.parameters import TABLE
 from tpos_live.core.shown import COMMANDS, SELECT, WEIGHTS
 
 STEPS_PER_SECOND = 30.0
-"""Changes of the parameters in a fade; each is a new snapshot for all who read them."""
+"""Updates of the parameters during a fade; each makes a new snapshot."""
 
 
 @dataclass
 class LookFade:
-    """Thread contract: one thread, the display's, but for `settled`; time is passed in.
+    """Thread contract: the display's thread makes all calls except `settled`; time is passed in.
 
-    start, goal: numbers by name. written: what was set last. after: what is set at the end.
+    start, goal: numbers by name. written: the values set last. after: values set at the end. began: seconds.
     """
 
     start: dict[str, float]
@@ -33,32 +33,33 @@ class LookFade:
 
     @classmethod
     def begin(cls, store: ParameterStore, goal: Mapping[str, Value], seconds: float, now: float) -> Self:
-        """Set what does not move. goal: all values of the look."""
+        """Start a fade, and set the parameters that are not interpolated. goal: all values of the look. now:
+        seconds."""
         here = store.snapshot()
         moving = {n for n, value in goal.items() if TABLE[n].kind == "float" and seconds > 0 and here[n] != value}
         moving.discard("prompt.fade")
         weights = moving & set(WEIGHTS)
-        if goal[SELECT]:  # a selected slot takes the place of all weights, by a fade of the prompt bank
+        if goal[SELECT]:  # a selected slot replaces all weights, and the prompt bank fades to it
             moving -= weights
-        # Of 900 values few change, and to set them all would hold Python's lock for 1.5 ms.
+        # Few of 900 values change, and setting all of them would hold the GIL for 1.5 ms.
         at_once = {n: value for n, value in goal.items() if n not in moving and (value != here[n] or n in COMMANDS)}
-        at_once |= {name: here[name] for name in weights & moving}  # else a new prompt would set them to 0
+        at_once |= {name: here[name] for name in weights & moving}  # otherwise a new prompt would set them to 0
         after: dict[str, Value] = {"prompt.fade": goal["prompt.fade"]} if seconds != goal["prompt.fade"] else {}
-        at_once["prompt.fade"] = seconds  # the prompts go with the rest
+        at_once["prompt.fade"] = seconds  # prompts fade in the same time
         store.update(at_once, at_once=True)
         start = {name: float(here[name]) for name in moving}
         numbers = {name: float(goal[name]) for name in moving}
         return cls(start, numbers, dict(start), after, now, seconds)
 
     def move(self, store: ParameterStore, now: float) -> bool:
-        """Move the numbers to where they are at `now`; whether they have arrived."""
+        """Set the numbers for the time `now`; returns whether the fade is complete."""
         part = part_done(self.began, self.seconds, now)
         if part < 1.0 and now - self.stepped < 1.0 / STEPS_PER_SECOND:
             return False
         self.stepped = now
         here = store.snapshot()
         touched = [name for name, value in self.written.items() if here[name] != value]
-        if touched:  # by somebody else; replaced, not changed, for `settled`
+        if touched:  # by another control; the dicts are replaced as a whole, for `settled`
             self.start = {name: value for name, value in self.start.items() if name not in touched}
             self.goal = {name: value for name, value in self.goal.items() if name not in touched}
             self.written = {name: value for name, value in self.written.items() if name not in touched}
@@ -69,14 +70,15 @@ class LookFade:
         return part >= 1.0
 
     def end(self, store: ParameterStore) -> None:
-        """prompt.fade gets the look's value back."""
+        """Set prompt.fade to the look's value."""
         if after := self.given_back(store.snapshot().values):
             store.update(after, at_once=True)
 
     def given_back(self, values: Mapping[str, Value]) -> Mapping[str, Value]:
-        """The look's value of prompt.fade, which is that of the fade meanwhile, unless somebody has moved it."""
+        """The look's value of prompt.fade, which has another value during the fade; empty if another control has set
+        it."""
         return self.after if values["prompt.fade"] == self.seconds else {}
 
     def settled(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """These values of the parameters, as they will be at the end. Any thread."""
+        """`values` of the parameters as they will be at the end of the fade. Any thread."""
         return {**values, **self.goal, **self.given_back(values)}

@@ -1,7 +1,7 @@
-"""Recalls looks: at once or on the bar, by a fade, by hand or on autopilot.
+"""Recalls looks: at once or on the bar, with a fade, by command or on autopilot.
 
-Numbers move along the fade; texts, switches and choices change where it begins. A parameter that somebody moves during
-a fade stays where it was put.
+A fade interpolates numbers; texts, switches and choices change at its start. A parameter that another control sets
+during a fade keeps that value.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from tpos_live.core.parameters import Start
 log = logging.getLogger(__name__)
 
 ASKED = ("look.next", "look.previous", "look.keep", cue_edits.STORE)
+"""Triggers that the player carries out."""
 STOPS = ("out.panic", "reset")
-"""Triggers that end a fade: what they set must not move on."""
+"""Triggers that end a fade, so that it does not change the values that they set."""
 
 
 @dataclass
 class LookPlayer:
-    """Thread contract: one thread, the display's, but for `settled`; time is passed in.
+    """Thread contract: the display's thread makes all calls except `settled` and `cues`; time is passed in.
 
-    save: called with the show after each change of its looks; it may take its time elsewhere, but not here.
+    save: called with the show after each change of its looks, cues or mappings; it must not block.
     """
 
     store: ParameterStore
@@ -43,29 +44,29 @@ class LookPlayer:
     cue: float = -1
     """Place among the cues, see `cue_edits`."""
     _place: float = -1
-    """The same among the looks, once the one that was shown is deleted."""
+    """Place among the looks after the shown look is deleted."""
     _waiting: Cue | None = None
     _fade: LookFade | None = None
     _goal: str = ""
-    """Name of the look to which the last fade goes; "" once it was stored anew."""
-    _seen: dict[str, int] = field(default_factory=dict)
-    _since: int = 0
+    """Name of the look to which the last fade goes; "" after it was overwritten."""
+    _fired: dict[str, int] = field(default_factory=dict)
+    _bars_shown: int = 0
     _order: RandomOrder = field(default_factory=RandomOrder)
-    _coming: str | None = None
-    """The look that the autopilot recalls next by chance; None while it is off, or goes through them in order."""
+    _next_random: str | None = None
+    """The look that the autopilot recalls next in random order; None while it is off or in order."""
 
     def step(self, now: float, position: BeatPosition) -> None:
-        """Do what is due at `now`, seconds."""
+        """Carry out commands, and advance the fade. now: seconds."""
         snapshot = self.store.snapshot()
         grid = self.grid
         grid.step(now, position)
-        self._since += grid.bar
+        self._bars_shown += grid.bar
         if self._waiting is None:
             by_chance = snapshot["autopilot"] and snapshot["autopilot.order"] == "random"
-            self._coming = self._order.ahead(self.show.listed, self.shown) if by_chance else None
-        self._obey(snapshot)
+            self._next_random = self._order.ahead(self.show.listed, self.shown) if by_chance else None
+        self._carry_out(snapshot)
         if snapshot["autopilot"]:
-            self._fly(snapshot, grid.bar, grid.dropped)
+            self._autopilot(snapshot, grid.bar, grid.dropped)
         if self._waiting is not None and grid.due(self._waiting.start):
             waiting, self._waiting = self._waiting, None
             self._begin(waiting, now)
@@ -74,14 +75,14 @@ class LookPlayer:
 
     @property
     def waiting(self) -> str:
-        """The look that waits, and for what; "" for none."""
+        """The look that waits, and what it waits for, as text; "" for none."""
         cue = self._waiting
         return f"look {cue.look} (next {cue.start})" if cue is not None else ""
 
     @property
     def cues(self) -> tuple[int, int]:
-        """Numbers, from 1 on, of the cue that is shown or waits, and of the next one; 0 for none. Any thread."""
-        show, place, waiting, coming = self.show, self.cue, self._waiting, self._coming
+        """Numbers, from 1 on, of the cue that is shown or waits, and of the next cue; 0 for none. Any thread."""
+        show, place, waiting, coming = self.show, self.cue, self._waiting, self._next_random
         if not show.cues:
             return 0, 0
         following = cue_edits.neighbour(place, 1, len(show.cues)) + 1
@@ -95,21 +96,24 @@ class LookPlayer:
         return (int(place) + 1 if look is not None and look is show.named(called) else 0), following
 
     def settled(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """These values of the parameters, as they will be at the end of a fade. Any thread."""
+        """`values` of the parameters as they will be at the end of a fade. Any thread."""
         fade = self._fade
         return fade.settled(values) if fade is not None else dict(values)
 
     def recall(self, called: str, fade: float, start: Start) -> bool:
-        """Recall a look by name or number; False, with a message, where there is none."""
+        """Recall a look by name or number. fade: seconds. Returns False, and logs a warning, if there is no such
+        look."""
         look = self._find(called)
         if look is None:
             return False
-        under_way = self._fade is not None and look.name == self._goal  # repeated in every frame, it would never end
+        under_way = (
+            self._fade is not None and look.name == self._goal
+        )  # a recall repeated in every frame must not restart it
         self._waiting = None if under_way else Cue(look.name, fade, start)
         return True
 
     def _find(self, called: str) -> Look | None:
-        """The look of this name or number; None, with a message, where there is none."""
+        """The look of this name or number; None, with a warning, if there is none."""
         look = self.show.find(called)
         if look is None:
             named = whole_number(called) is not None and self.show.numbers_are_names
@@ -117,27 +121,27 @@ class LookPlayer:
             log.warning(f"there is no look {shorten(called)}; there are {len(self.show.looks)}{hint}")
         return look
 
-    def _obey(self, snapshot: Snapshot) -> None:
-        """Carry out what was asked for since the last step."""
+    def _carry_out(self, snapshot: Snapshot) -> None:
+        """Carry out the commands since the last step."""
         for name in (*STOPS, *ASKED):
             fired = snapshot.fired(name)
-            if fired != self._seen.setdefault(name, fired):
-                self._seen[name] = fired
+            if fired != self._fired.setdefault(name, fired):
+                self._fired[name] = fired
                 if name in (*STOPS, "look.keep"):
-                    self._since, self._waiting = 0, None
+                    self._bars_shown, self._waiting = 0, None
                 if name in STOPS:
                     self._end()
                 elif name == cue_edits.STORE:
                     self._store_cue(snapshot)
                 elif name != "look.keep":
-                    self._go(1 if name == "look.next" else -1, snapshot)
+                    self._step_cue(1 if name == "look.next" else -1, snapshot)
         recalled, cue = str(snapshot["look.recall"]), str(snapshot["look.cue"])
         if recalled.strip():
             self.store.set("look.recall", "")
             self.recall(recalled, snapshot["look.fade"], _start(snapshot, snapshot["look.start"]))
         if cue.strip():
             self.store.set("look.cue", "")
-            self._go_to(cue.strip(), snapshot)
+            self._recall_cue(cue.strip(), snapshot)
         for order in self.store.take_orders():
             if order.name == "look.store":
                 self._store(order.text, order.snapshot)
@@ -181,7 +185,7 @@ class LookPlayer:
         self.save(self.show)
 
     def _store_cue(self, snapshot: Snapshot) -> None:
-        """The look that is shown, as a cue at the end."""
+        """Store the look that is shown as a cue at the end."""
         try:
             self.show = cue_edits.added(self.show, Cue(self.shown, snapshot["look.fade"], snapshot["look.start"]))
         except cue_edits.CueError as error:
@@ -202,11 +206,11 @@ class LookPlayer:
         log.log(NOTICE, done)
         self.save(self.show)
 
-    def _go(self, step: int, snapshot: Snapshot) -> None:
-        """The next or previous cue, or look where there are no cues; by chance, the autopilot's next one."""
+    def _step_cue(self, step: int, snapshot: Snapshot) -> None:
+        """Recall the next or previous cue, or look if there are no cues; in random order, the autopilot's next look."""
         show = self.show
-        if step == 1 and self._coming is not None:
-            name = self._order.next(self.show.listed, self.shown) or self._coming
+        if step == 1 and self._next_random is not None:
+            name = self._order.next(self.show.listed, self.shown) or self._next_random
             self._waiting = Cue(name, snapshot["look.fade"], _start(snapshot, snapshot["look.start"]))
         elif show.cues:
             self._wait_for(cue_edits.neighbour(self.cue, step, len(show.cues)), snapshot)
@@ -218,8 +222,8 @@ class LookPlayer:
         else:
             log.warning("there are no looks: L stores one")
 
-    def _go_to(self, number: str, snapshot: Snapshot) -> None:
-        """The cue of this number, from 1 on, or the look where there are no cues."""
+    def _recall_cue(self, number: str, snapshot: Snapshot) -> None:
+        """Recall the cue of this number, from 1 on, or the look if there are no cues."""
         if not self.show.cues and self.show.looks:
             self.recall(number, snapshot["look.fade"], _start(snapshot, snapshot["look.start"]))
             return
@@ -233,35 +237,35 @@ class LookPlayer:
         chosen = self.show.cues[cue]
         self._waiting = replace(chosen, start=_start(snapshot, chosen.start))
 
-    def _fly(self, snapshot: Snapshot, bar: bool, dropped: bool) -> None:
-        """Another look after so many bars, sooner at a drop."""
-        due = bar and self._since >= int(snapshot["autopilot.bars"])
-        early = dropped and self._since >= int(snapshot["autopilot.bars"]) // 2
+    def _autopilot(self, snapshot: Snapshot, bar: bool, dropped: bool) -> None:
+        """The autopilot: recall another look after autopilot.bars, or at a drop after half of them."""
+        due = bar and self._bars_shown >= int(snapshot["autopilot.bars"])
+        early = dropped and self._bars_shown >= int(snapshot["autopilot.bars"]) // 2
         if not (due or early) or self._waiting is not None or not {*self.show.listed} - {self.shown}:
-            return  # recalled once more, the same look would take back what was changed by hand
-        self._since = 0
-        self._go(1, snapshot)
-        if self._waiting is not None:  # it is a downbeat already
+            return  # recalling the same look would undo manual changes
+        self._bars_shown = 0
+        self._step_cue(1, snapshot)
+        if self._waiting is not None:  # this step is a downbeat already
             self._waiting = Cue(self._waiting.look, 0.0 if early else self._waiting.fade, "now")
 
     def _begin(self, cue: Cue, now: float) -> None:
-        """Begin a recall: numbers start to move, all else changes."""
+        """Start the fade to a cue's look."""
         look = self.show.named(cue.look)
         if look is None:  # deleted while it waited
             return
         self._fade = LookFade.begin(self.store, look.whole(), cue.fade, now)
-        self.shown, self._goal, self._since = look.name, look.name, 0
+        self.shown, self._goal, self._bars_shown = look.name, look.name, 0
         self._order.note(look.name)
         log.info(f"look: {look.name}")
 
     def _end(self) -> None:
-        """End a fade where it is."""
+        """Stop the fade at its current values."""
         fade, self._fade = self._fade, None
         if fade is not None:
             fade.end(self.store)
 
 
 def _start(snapshot: Snapshot, start: Start) -> Start:
-    """When a recall begins: what begins now begins where `quantise` says."""
+    """When a recall begins: `start`, but `quantise` in place of "now"."""
     grid = snapshot["quantise"]
     return grid if start == "now" and grid != "off" else start

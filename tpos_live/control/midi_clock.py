@@ -1,7 +1,7 @@
 """MIDI clock as a source of the beat: 24 ticks a beat, start, stop, continue and song position.
 
-Ticks come late by some milliseconds, each by another amount. A straight line through the last four beats of ticks gives
-tempo and position (least squares); after a step of the tempo only the newest ticks count.
+Ticks have some milliseconds of jitter. A least-squares line through the ticks of the last four beats gives tempo and
+position; after a step of the tempo only the newest ticks are used.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from tpos_live.control.beat_source import ClockPosition
 
 TICKS_PER_BEAT = 24
 WINDOW, FIRST, NEWEST = 96, 25, 12
-"""Ticks on the line; ticks from which a tempo is known; ticks that are left after a step of the tempo."""
+"""Most ticks in the fit; ticks that the first tempo needs; ticks that stay after a step of the tempo."""
 STEP = 0.05
-"""Relative difference between the newest ticks and the line that is a step of the tempo."""
+"""Relative difference between the tempo of the newest ticks and that of the line, above which the tempo has stepped."""
 LOST_SECONDS = 0.5
-"""Without a tick for so long, the clock gives no beat."""
+"""Seconds without a tick after which the clock gives no beat."""
 SLOWEST, FASTEST = 20.0, 400.0
+"""Range of accepted tempi in BPM."""
 
 
 class MidiClock:
-    """Thread contract: the MIDI thread calls all but `position`, which any thread may call."""
+    """A `TempoClock`. Thread contract: the MIDI thread makes all calls except `position`, which any thread may call."""
 
     name = "MIDI clock"
 
@@ -36,7 +37,7 @@ class MidiClock:
         self._line: tuple[float, float, float] | None = None
 
     def tick(self, at: float) -> None:
-        """A clock message at `at`, seconds of perf_counter."""
+        """Take a clock message that arrived at `at` (perf_counter)."""
         with self._lock:
             if self._ticks and not 0.0 <= at - self._ticks[-1] < LOST_SECONDS:
                 self._ticks.clear()
@@ -46,27 +47,27 @@ class MidiClock:
             self._fit()
 
     def start(self) -> None:
-        """The next tick is the first of a bar."""
+        """Take a start message: the next tick is the first of a bar."""
         with self._lock:
             self._number, self._running = -1, True
 
     def stop(self) -> None:
-        """Give no beat until the next start; ticks still tell the tempo."""
+        """Take a stop message: give no beat until the next start. Ticks are still recorded."""
         with self._lock:
             self._running, self._line = False, None
 
     def resume(self) -> None:
-        """Go on from where it stopped, or from the song position."""
+        """Take a continue message: go on from the last position, or from the song position."""
         with self._lock:
             self._running = True
 
     def locate(self, sixteenths: int) -> None:
-        """Song position: the next tick after a continue is at this sixteenth."""
+        """Take a song position: the next tick after a continue is at this sixteenth note."""
         with self._lock:
             self._number = sixteenths * TICKS_PER_BEAT // 4 - 1
 
     def position(self, at: float) -> ClockPosition | None:
-        """Tempo and beats at `at`; None while stopped or without ticks."""
+        """Tempo and beats at `at` (perf_counter); None while stopped or without ticks."""
         line = self._line
         if line is None or at - line[2] > LOST_SECONDS:
             return None

@@ -1,4 +1,4 @@
-"""The connection to MIDI devices: ports that come and go, on a thread of its own."""
+"""The connection to MIDI devices, with hot-plugging: its thread opens ports that appear, and sends."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ from tpos_live.core.own_thread import OwnThread
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-"""Time between two looks for ports that have come or gone."""
+"""Seconds between two scans of the ports."""
 ALL = "all"
 _WAITING = 1000
+"""Most messages in the send queue."""
 _P = TypeVar("_P", bound=Port)
 _OURS = ("rtmidi", "midi through")
-"""Beginnings of names of ports that are no devices: our own, and one that returns what is sent."""
+"""Prefixes of the names of ports that are no devices: our own, and a loopback port."""
 
 
 class MidiConnection(OwnThread):
-    """A context manager: entering starts a thread that opens the wanted ports, again when they return.
+    """A context manager: entering starts a thread that opens the wanted ports, and reopens them when they return.
 
-    Without MIDI (no `--midi`, no extra, no ports in this system) `inbox` is None, after one line that says why.
+    Without MIDI (no `--midi`, no extra, or a system without ports) `inbox` is None, and a warning says why.
 
     Thread contract: one thread enters and leaves; `send` may be called from anywhere and never waits; `names` may be
     read from anywhere.
     """
 
     def __init__(self, wanted: str, ports: Callable[[], MidiPorts] = RtMidiPorts) -> None:
-        """wanted: part of a port's name, whatever its case; "all" for every port, "" for no MIDI."""
+        """wanted: part of a port's name, in any case; "all" for every port, "" for no MIDI."""
         super().__init__("midi", patience=0.5)
         self._wanted = wanted.strip().lower()
         self.clock = MidiClock()
@@ -45,7 +46,7 @@ class MidiConnection(OwnThread):
         self.names: tuple[str, ...] = ()
         self._open: dict[str, Port] = {}
         self._outputs: dict[str, OutputPort] = {}
-        self._failing: set[str] = set()
+        self._warned: set[str] = set()
         self._to_send: queue.Queue[bytes | None] = queue.Queue(_WAITING)
         if not self._wanted:
             return
@@ -59,7 +60,7 @@ class MidiConnection(OwnThread):
         return self if self.inbox is None else super().__enter__()
 
     def _wake(self) -> None:
-        with suppress(queue.Full):  # then it does not wait
+        with suppress(queue.Full):  # a full queue wakes the thread, too
             self._to_send.put_nowait(None)
 
     @property
@@ -71,16 +72,16 @@ class MidiConnection(OwnThread):
         return " · ".join([*(self.names or ("no device",)), *lost])
 
     def send(self, data: bytes) -> None:
-        """Send to all open outputs soon; dropped while a device takes nothing."""
+        """Queue bytes for all open outputs. They are dropped while the queue is full."""
         with suppress(queue.Full):
             self._to_send.put_nowait(data)
 
     def look(self) -> None:
-        """Open the wanted ports that have come, close those that have gone. On the connection's thread."""
+        """Scan the ports: open wanted ones that appeared, close those that disappeared. On the connection's thread."""
         try:
             inputs, outputs = self._matching(self._ports.inputs()), self._matching(self._ports.outputs())
         except MidiPortError as error:
-            self._tell_once(str(error))
+            self._warn_once(str(error))
             return
         self._close_gone(self._open, inputs)
         self._close_gone(self._outputs, outputs)
@@ -112,25 +113,25 @@ class MidiConnection(OwnThread):
         try:
             port = open_port(name)
         except MidiPortError as error:
-            self._tell_once(str(error))
+            self._warn_once(str(error))
             return None
         return port
 
-    def _tell_once(self, line: str) -> None:
-        if line not in self._failing:
-            self._failing.add(line)
+    def _warn_once(self, line: str) -> None:
+        if line not in self._warned:
+            self._warned.add(line)
             log.warning(line)
 
     def _run(self) -> None:
-        looked = -LOOK_SECONDS
+        scanned_at = -LOOK_SECONDS
         while not self._stop.is_set():
             now = time.monotonic()
-            if now - looked >= LOOK_SECONDS:
-                looked = now
+            if now - scanned_at >= LOOK_SECONDS:
+                scanned_at = now
                 try:
                     self.look()
-                except Exception as error:  # MIDI must outlive any fault of a driver
-                    self._tell_once(f"MIDI: {error}")
+                except Exception as error:  # no error of a driver may end MIDI
+                    self._warn_once(f"MIDI: {error}")
             try:
                 data = self._to_send.get(timeout=LOOK_SECONDS)
             except queue.Empty:
@@ -138,7 +139,7 @@ class MidiConnection(OwnThread):
             if data is None:
                 break
             for output in self._outputs.values():
-                with suppress(Exception):  # a device that is gone is closed by the next look
+                with suppress(Exception):  # the next scan closes a device that is gone
                     output.send(data)
         for port in (*self._open.values(), *self._outputs.values()):
             port.close()

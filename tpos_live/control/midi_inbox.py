@@ -1,4 +1,5 @@
-"""MIDI bytes in, the newest value of each controller out: a flood costs a frame no more than a touch."""
+"""Parses MIDI bytes and keeps the newest value of each controller, so that a flood costs a frame no more than one
+move."""
 
 from __future__ import annotations
 
@@ -10,26 +11,25 @@ from tpos_live.control.midi_clock import MidiClock
 from tpos_live.core.optional_library import optional_library
 
 MOST_NOTES = 256
-"""Notes that wait for one frame."""
+"""Most notes that are kept for one frame."""
 LONGEST = 4096
-"""Bytes of a port without a message after which what waits is dropped: a dump that never ends would fill the memory."""
+"""Most bytes of an incomplete message per port: a dump that never ends would fill the memory."""
 
 Controller = tuple[int, int]
 """Channel, 1 to 16, and number of a controller or note, 0 to 127."""
 
 
 class MidiInbox:
-    """Thread contract: `feed` on the threads of the ports, `take` on the display's; none waits for the other longer
-    than for a look into a dictionary.
+    """Thread contract: `feed` on the threads of the ports, `take` on the display's thread; a short lock.
 
-    lost: values that a newer one of the same controller replaced before a frame saw them, and notes beyond MOST_NOTES.
+    lost: values that a newer one of the same controller replaced before `take`, and notes beyond MOST_NOTES.
     """
 
     def __init__(self, clock: MidiClock) -> None:
         """Raises MissingLibraryError without the extra `midi`."""
         self._parser: Any = optional_library("mido.parser", "midi").Parser
         self._parsers: dict[str, Any] = {}
-        self._waiting: dict[str, int] = {}
+        self._incomplete: dict[str, int] = {}
         self._clock = clock
         self._lock = threading.Lock()
         self._values: dict[Controller, int] = {}
@@ -37,23 +37,23 @@ class MidiInbox:
         self.lost = 0
 
     def feed(self, port: str, data: bytes, at: float) -> None:
-        """Bytes of a port, any number; incomplete messages wait for the rest. at: perf_counter of their arrival.
+        """Take any number of bytes from a port; an incomplete message waits for the rest. at: perf_counter of arrival.
 
-        Each message has its status byte (the systems' ports write out a running status).
+        Each message must have its status byte (the ports of all systems expand running status).
         """
-        if data[:1] == b"\xf0":  # a dump, which may be long and means nothing here
+        if data[:1] == b"\xf0":  # a system exclusive dump, which may be long and is not used
             return
         with self._lock:
             parser = self._parsers.setdefault(port, self._parser())
             parser.feed(data)
-            waiting = self._waiting.get(port, 0) + len(data)
+            incomplete = self._incomplete.get(port, 0) + len(data)
             for message in parser:
-                self._take_in(message, at)
-                waiting = 0
-            if waiting > LONGEST:
-                waiting = 0
+                self._handle(message, at)
+                incomplete = 0
+            if incomplete > LONGEST:
+                incomplete = 0
                 del self._parsers[port]
-            self._waiting[port] = waiting
+            self._incomplete[port] = incomplete
 
     def take(self) -> tuple[dict[Controller, int], list[tuple[Controller, int]]]:
         """The newest value of each controller that moved, and the notes, with velocity, since the last call."""
@@ -62,11 +62,11 @@ class MidiInbox:
             notes, self._notes = list(self._notes), deque()
         return values, notes
 
-    def _take_in(self, message: Any, at: float) -> None:
+    def _handle(self, message: Any, at: float) -> None:
         if message.type == "control_change":
             controller = (message.channel + 1, message.control)
             self.lost += controller in self._values
-            self._values.pop(controller, None)  # so that the order is that of the newest values
+            self._values.pop(controller, None)  # so that the dict is ordered by the newest values
             self._values[controller] = message.value
         elif message.type == "note_on" and message.velocity:
             if len(self._notes) < MOST_NOTES:

@@ -1,4 +1,4 @@
-"""MIDI learn: maps a control to a parameter, which a person moves one after the other."""
+"""MIDI learn: the user changes a parameter, then moves a control, and the control is mapped to the parameter."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 LEARN = "midi.learn"
 TOUCH = "+"
-"""Value of LEARN: the next parameter that changes is the one."""
+"""Value of LEARN: learn for the next parameter that changes."""
 LISTEN = 0.3
-"""Seconds from the first value of a controller in which the other half of a 14-bit one is waited for."""
+"""Seconds to wait for the other half of a 14-bit controller."""
 
 
 @dataclass
@@ -29,24 +29,24 @@ class MidiLearn:
     store: ParameterStore
     _target: str = ""
     _before: Snapshot | None = None
-    _heard: list[Controller] = field(default_factory=list)
+    _moved: list[Controller] = field(default_factory=list)
     _began: float = 0.0
 
     @property
     def listening(self) -> bool:
-        """Whether controls are taken for learning, not for playing."""
+        """Whether controls are used for learning and move no parameters."""
         return bool(self.store.snapshot()[LEARN])
 
     def step(
         self, now: float, values: Mapping[Controller, int], notes: Sequence[tuple[Controller, int]]
     ) -> MidiMapping | None:
-        """The mapping that has been learnt with this step."""
+        """Take the controls that moved; returns the mapping learnt in this step, else None. now: seconds."""
         snapshot = self.store.snapshot()
         wanted = str(snapshot[LEARN]).strip()
         if wanted != self._target:
             self._begin(wanted, snapshot)
         if self._target == TOUCH:
-            self._find_touched(snapshot)
+            self._find_changed(snapshot)
         elif self._target:
             return self._listen(now, values, notes)
         return None
@@ -60,9 +60,9 @@ class MidiLearn:
             log.log(NOTICE, "MIDI learn: change the parameter, then move the fader; M ends it")
         elif wanted:
             log.log(NOTICE, f"MIDI learn: move a fader or press a button for {wanted}; M ends it")
-        self._target, self._before, self._heard = wanted, snapshot, []
+        self._target, self._before, self._moved = wanted, snapshot, []
 
-    def _find_touched(self, snapshot: Snapshot) -> None:
+    def _find_changed(self, snapshot: Snapshot) -> None:
         before = self._before
         assert before is not None
         changed = [name for name, value in snapshot.values.items() if value != before[name]]
@@ -77,18 +77,18 @@ class MidiLearn:
     ) -> MidiMapping | None:
         if notes:
             (channel, number), _ = notes[0]
-            return self._learnt(MidiControl("note", channel, number))
-        if values and not self._heard:
+            return self._mapping_to(MidiControl("note", channel, number))
+        if values and not self._moved:
             self._began = now
-        self._heard += [controller for controller in values if controller not in self._heard]
-        if not self._heard or now - self._began < LISTEN:
+        self._moved += [controller for controller in values if controller not in self._moved]
+        if not self._moved or now - self._began < LISTEN:
             return None
-        for channel, number in self._heard:
-            if number < 32 and (channel, number + 32) in self._heard:
-                return self._learnt(MidiControl("cc14", channel, number))
-        return self._learnt(MidiControl("cc", *self._heard[0]))
+        for channel, number in self._moved:
+            if number < 32 and (channel, number + 32) in self._moved:
+                return self._mapping_to(MidiControl("cc14", channel, number))
+        return self._mapping_to(MidiControl("cc", *self._moved[0]))
 
-    def _learnt(self, control: MidiControl) -> MidiMapping:
+    def _mapping_to(self, control: MidiControl) -> MidiMapping:
         mapping = MidiMapping(control, self._target)
         log.log(NOTICE, f"MIDI: {control} moves {self._target}")
         self.store.set(LEARN, "")

@@ -1,8 +1,8 @@
-"""MIDI controls to parameters, triggers and looks; and changed parameters back to faders and lights.
+"""Maps MIDI controls to parameters, triggers and looks, and sends changed parameters to faders and lights.
 
-A fader takes hold of a parameter only where it meets its value (soft takeover), so nothing jumps. A parameter that
-somebody else changes is sent to its control when that has not moved for a moment; a value that the device already
-shows is never sent, so that no echo goes round.
+A fader moves a parameter only after it has reached its value (soft takeover), so nothing jumps. A parameter that
+another control changes is sent to the device once the mapped control has rested for QUIET. A value that the device
+already shows is not sent, which prevents a feedback loop.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ log = logging.getLogger(__name__)
 
 FORGET = "midi.forget"
 NEAR = 2.0 / 127.0
-"""Distance at which a fader meets a value."""
+"""Distance from a value, as a share of the range, at which a fader takes over."""
 QUIET = 0.3
-"""Seconds after a control's last movement from which its parameter is sent to it."""
+"""Seconds after a control's last movement before its parameter is sent to it."""
 MOST_SENT = 64
-"""Messages to devices per frame."""
+"""Most messages to devices per frame."""
 
 
 @dataclass
 class _State:
-    """Of a mapped control. share: where it stands, 0 to 1, -1 while unknown. written: the value that it set last.
-    shown: the MIDI value that the device has. moved: when."""
+    """State of a mapped control. share: its position, 0 to 1, -1 while unknown. written: the value that it set last.
+    shown: the MIDI value that the device shows. moved: time of the last movement in seconds."""
 
     share: float = -1.0
     written: Value | None = None
@@ -46,9 +46,9 @@ class _State:
 
 @dataclass
 class MidiMapper:
-    """One step per frame, on the display's thread; time is passed in. The mappings are those of the player's show.
+    """One step per frame, on the display's thread; time is passed in. The mappings are in the look player's show.
 
-    inbox: None while there is no MIDI. send: gives bytes to the devices; it must not block.
+    inbox: None without MIDI. send: sends bytes to the devices; it must not block.
     """
 
     looks: LookPlayer
@@ -65,7 +65,7 @@ class MidiMapper:
         self._learn = MidiLearn(self.looks.store)
 
     def step(self, now: float) -> None:
-        """Apply what has come since the last frame, and send what has changed."""
+        """Apply the MIDI messages since the last frame, and send changed parameters. now: seconds."""
         snapshot = self.looks.store.snapshot()
         if self.inbox is None:
             if snapshot[LEARN]:
@@ -98,7 +98,8 @@ class MidiMapper:
             self._by_controller.setdefault((control.kind, (control.channel, control.number)), []).append(mapping)
 
     def _add(self, learnt: MidiMapping) -> None:
-        """Add a mapping in place of those of the same control; half of a 14-bit controller is the same control."""
+        """Add a mapping, and remove others of the same control. Each half of a 14-bit controller counts as that
+        control."""
         numbers = _numbers(learnt.control)
         kept = tuple(mapping for mapping in self.looks.show.midi if not numbers & _numbers(mapping.control))
         if len(kept) >= MOST_MAPPINGS:
@@ -128,10 +129,10 @@ class MidiMapper:
             self._move(mapping, self._halves.get(coarse, 0) << 7 | fine, now)
 
     def _move(self, mapping: MidiMapping, code: int, now: float) -> None:
-        """A fader, knob or the button of a controller is at `code`."""
+        """Apply the MIDI value `code` of a fader, a knob or a button of the kind controller."""
         state, share = self._states[mapping], code / STEPS[mapping.control.kind]
         last, state.share, state.shown, state.moved = state.share, share, code, now
-        self._sent_version = -1  # where it takes no hold, a motor fader goes back
+        self._sent_version = -1  # a motor fader that has not taken over is moved back
         parameter = TABLE.get(mapping.target)
         rises = share >= 0.5 and last < 0.5
         if parameter is None or parameter.kind == "trigger":
@@ -153,7 +154,7 @@ class MidiMapper:
         state.written = store.set(parameter.name, to_value(parameter, share))
 
     def _note(self, mapping: MidiMapping, velocity: int, now: float) -> None:
-        """A button: a trigger or look, a switch turned over, or a number set by the velocity."""
+        """Apply a note: fire a trigger or recall a look, toggle a switch, or set a number by the velocity."""
         self._states[mapping].moved = now
         parameter, store = TABLE.get(mapping.target), self.looks.store
         if parameter is None or parameter.kind == "trigger":

@@ -1,6 +1,6 @@
-"""MIDI ports: a small interface, and the ports of this computer by rtmidi2.
+"""MIDI ports: a small interface, and its implementation by rtmidi2.
 
-All else about MIDI works on bytes, so that it can be tested without a device.
+All other MIDI code works on bytes, so tests need no device.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tpos_live.core.optional_library import optional_library
 
 
 class MidiPortError(Exception):
-    """Ports cannot be used; the message says why, in one line."""
+    """Ports cannot be used: the reason, in one line."""
 
 
 class Port(Protocol):
@@ -49,8 +49,8 @@ class RtMidiPorts:
     def __init__(self) -> None:
         """Raises MissingLibraryError without the extra `midi`, MidiPortError where the system has no MIDI."""
         self._library: Any = optional_library("rtmidi2", "midi")
-        self._input = self._made(self._library.MidiIn)
-        self._output = self._made(self._library.MidiOut)
+        self._input = self._create(self._library.MidiIn)
+        self._output = self._create(self._library.MidiOut)
 
     def inputs(self) -> list[str]:
         return list(self._input.ports)
@@ -59,22 +59,22 @@ class RtMidiPorts:
         return list(self._output.ports)
 
     def open_input(self, name: str, receive: Callable[[bytes], None]) -> Port:
-        port = self._made(self._library.MidiIn)
+        port = self._create(self._library.MidiIn)
         port.ignore_types(midi_sysex=True, midi_time=False, midi_sense=True)
         port.callback = lambda message, _time: receive(bytes(message))
-        return self._opened(port, name)
+        return self._open(port, name)
 
     def open_output(self, name: str) -> OutputPort:
-        return self._opened(self._made(self._library.MidiOut), name)
+        return self._open(self._create(self._library.MidiOut), name)
 
-    def _made(self, kind: Callable[[], Any]) -> Any:
+    def _create(self, kind: Callable[[], Any]) -> Any:
         try:
-            with quiet_stderr():  # ALSA and RtMidi print several lines of their own
+            with quiet_stderr():  # ALSA and RtMidi print several lines on errors
                 return kind()
-        except Exception as error:  # the library raises its own kinds
+        except Exception as error:  # the library raises many classes
             raise MidiPortError(f"this computer gives no MIDI ports ({str(error).strip()})") from error
 
-    def _opened(self, port: Any, name: str) -> _OpenPort:
+    def _open(self, port: Any, name: str) -> _OpenPort:
         try:
             port.open_port(port.ports.index(name))
         except Exception as error:

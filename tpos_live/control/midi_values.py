@@ -1,4 +1,4 @@
-"""Positions of MIDI controls to values of parameters and back."""
+"""Converts positions of MIDI controls to values of parameters, and back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STEPS: Mapping[str, int] = {"cc": 127, "note": 127, "cc14": 16383}
 
 
 def to_value(parameter: Parameter, share: float) -> Value:
-    """The value at `share`, 0 to 1, of a control's range."""
+    """The value of a parameter at the position `share`, 0 to 1, of a control."""
     if parameter.kind == "choice":
         return parameter.parse(share * (len(parameter.choices) - 1))
     if parameter.kind in ("bool", "trigger"):
@@ -23,7 +23,7 @@ def to_value(parameter: Parameter, share: float) -> Value:
 
 
 def to_share(parameter: Parameter, value: Value) -> float:
-    """The position of a control, 0 to 1, that stands for a value."""
+    """The position of a control, 0 to 1, for a value."""
     if parameter.kind == "choice":
         return parameter.choices.index(str(value)) / max(len(parameter.choices) - 1, 1)
     if parameter.kind == "bool":
@@ -33,12 +33,12 @@ def to_share(parameter: Parameter, value: Value) -> float:
 
 
 def to_code(control: MidiControl, share: float) -> int:
-    """The MIDI value of a share."""
+    """The MIDI value of the position `share`, 0 to 1."""
     return round(share * STEPS[control.kind])
 
 
 def message(control: MidiControl, code: int) -> bytes:
-    """The bytes that show a value on a device: a controller, both halves of a 14-bit one, or a lit note."""
+    """The bytes that show a MIDI value on a device: a controller, both halves of a 14-bit controller, or a note."""
     channel = control.channel - 1
     if control.kind == "note":
         return bytes((0x90 | channel, control.number, code))

@@ -1,4 +1,4 @@
-"""Every OSC address the show listens to, generated from the parameter table, and how a name is found."""
+"""All OSC addresses of a show, generated from the parameter table, and look-ups of addresses and names."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tpos_live.core.parameter import Parameter, ParameterError
 from tpos_live.core.parameters import TABLE
 
 BLEND_SLOTS = (7, 8)
-"""Slots of the prompt bank that `/tpos/prompt/blend` fills; the first six stay as they are."""
+"""Slots of the prompt bank that `/tpos/prompt/blend` fills."""
 _MAX_PATTERN = 200
 _MAX_CHOICES = 64
 MOST = 0.25
-"""Seconds of processor time that look-ups take at once."""
+"""Rate limit (token bucket): seconds of processor time that look-ups may take in a burst."""
 SHARE = 0.25
-"""Seconds of it a second, in the long run."""
+"""Seconds of processor time per second that look-ups may take in the long run."""
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Command:
-    """An address that is more than one parameter. arguments: their OSC type tags, for the reader."""
+    """An address that is no single parameter. arguments: OSC type tags, for the documentation."""
 
     address: str
     arguments: str
@@ -78,7 +78,7 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "/tpos/tempo/divide": "/tpos/tempo/halve",
     }
 )
-"""Second names: what other programs use, for patches that exist already."""
+"""Aliases: addresses of other programs, for existing patches."""
 
 _ENDS = "no message ends a show; /tpos/out/blackout 1 hides the image, /tpos/out/freeze 1 holds it"
 _BLENDS = "set how prompts are blended by /tpos/prompt/between grow (by region) or mix (of their embeddings)"
@@ -126,10 +126,10 @@ ADDRESSES: Mapping[str, Parameter | Command] = MappingProxyType(dict(_addresses(
 
 
 def find(address: str) -> tuple[Parameter | Command, ...]:
-    """What an address means: one thing, or for an OSC pattern all values it matches; () if unknown.
+    """The parameter or command at an address, or all parameters that an OSC pattern matches; () if unknown.
 
-    Patterns are those of OSC 1.0 (? * [a-c] [!a-c] {one,two}), segment by segment. They reach values
-    only: a wildcard never fires a trigger or a command.
+    Patterns are those of OSC 1.0 (? * [a-c] [!a-c] {one,two}), segment by segment. They match
+    values only: a wildcard never fires a trigger or a command.
     """
     exact = ADDRESSES.get(address)
     if exact is not None:
@@ -138,7 +138,7 @@ def find(address: str) -> tuple[Parameter | Command, ...]:
 
 
 def unknown(address: str) -> str:
-    """Why nothing was found: what to use instead, or the nearest address."""
+    """The error text for an unknown address: what to use instead, or the nearest address."""
     if address in INSTEAD:
         return f"unknown address: {INSTEAD[address]}"
     near = get_close_matches(address[:100], _SUGGESTED, n=1, cutoff=0.8)
@@ -146,19 +146,19 @@ def unknown(address: str) -> str:
 
 
 def printable(address: str) -> str:
-    """An address from outside, fit for a line on a screen."""
+    """An address from the network with printable characters only, at most 80 of them."""
     clean = "".join(sign if sign.isprintable() else "?" for sign in address)
     return clean if len(clean) <= 80 else clean[:77] + "..."
 
 
 def find_name(name: str) -> tuple[Parameter, ...]:
-    """Parameters by name or address (motion.zoom, motion/zoom, /tpos/motion/zoom) or by a pattern of those."""
+    """Parameters by name or address (motion.zoom, motion/zoom, /tpos/motion/zoom), or by a pattern of either."""
     path = name if name.startswith("/") else "/tpos/" + name.replace(".", "/")
     return tuple(parameter for found in find(path) for parameter in parameters_of(found))
 
 
 def parameters_of(found: Parameter | Command) -> tuple[Parameter, ...]:
-    """What a question about it asks for: itself, the two of a pad, or nothing."""
+    """The parameters that a query of `found` returns: itself, the two of an XY pad, or none."""
     if isinstance(found, Parameter):
         return (found,)
     pad = found.address.removeprefix("/tpos/").replace("/", ".")
@@ -166,28 +166,28 @@ def parameters_of(found: Parameter | Command) -> tuple[Parameter, ...]:
 
 
 class Lookups:
-    """The same within a limit of time: one datagram can hold thousands of patterns and unknown addresses.
+    """The same look-ups with a rate limit: one datagram can hold thousands of patterns and unknown addresses.
 
-    now: seconds of any steady clock. One thread.
+    now: seconds of any monotonic clock. One thread.
     """
 
     def __init__(self) -> None:
         self._spent, self._at = 0.0, 0.0
 
     def find(self, address: str, now: float) -> tuple[Parameter | Command, ...]:
-        """What an address means. Raises ParameterError for a pattern where too much was looked for lately."""
+        """As `find`. Raises ParameterError for a pattern beyond the rate limit."""
         exact = ADDRESSES.get(address)
-        return (exact,) if exact is not None else self._within(find, address, now)
+        return (exact,) if exact is not None else self._limited(find, address, now)
 
     def find_name(self, name: str, now: float) -> tuple[Parameter, ...]:
-        """Parameters by name or pattern. Raises ParameterError in the same way."""
-        return self._within(find_name, name, now)
+        """As `find_name`. Raises ParameterError beyond the rate limit."""
+        return self._limited(find_name, name, now)
 
     def unknown(self, address: str, now: float) -> str:
-        """What to say of an address that means nothing. Raises ParameterError in the same way."""
-        return self._within(unknown, address, now)
+        """As `unknown`. Raises ParameterError beyond the rate limit."""
+        return self._limited(unknown, address, now)
 
-    def _within(self, look: Callable[[str], _T], text: str, now: float) -> _T:
+    def _limited(self, look: Callable[[str], _T], text: str, now: float) -> _T:
         self._spent = max(self._spent - SHARE * max(now - self._at, 0.0), 0.0)
         self._at = now
         if self._spent >= MOST:
@@ -204,15 +204,15 @@ def _matching(pattern: str) -> tuple[Parameter, ...]:
     if len(pattern) > _MAX_PATTERN:
         return ()
     globs = [glob.split("/") for glob in _expand(pattern)]
-    return tuple(parameter for parameter, segments in _SEGMENTS if any(_fits(segments, glob) for glob in globs))
+    return tuple(parameter for parameter, segments in _SEGMENTS if any(_matches(segments, glob) for glob in globs))
 
 
-def _fits(segments: list[str], glob: list[str]) -> bool:
+def _matches(segments: list[str], glob: list[str]) -> bool:
     return len(glob) == len(segments) and all(map(fnmatchcase, segments, glob))
 
 
 def _expand(pattern: str) -> list[str]:
-    """{a,b} written out, at most _MAX_CHOICES ways; none if there are more or a brace is not closed."""
+    """All expansions of {a,b} in a pattern; none if there are more than _MAX_CHOICES, or a brace is not closed."""
     done, todo = [], [pattern]
     while todo:
         glob = todo.pop()

@@ -1,4 +1,4 @@
-"""Datagrams that wait to be handled: bounded, and what makes a show safe goes first."""
+"""The queue of received datagrams: bounded, and messages for the safety of a show go first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tpos_live.core.parameter import Parameter, ParameterError
 
 PANIC = "out.panic"
 SAFETY = (PANIC, "out.blackout", "out.freeze")
-"""Parameters whose messages overtake all others."""
+"""Parameters whose messages overtake all other messages."""
 _URGENT = {
     address.encode() + b"\0": target.name
     for address, target in ADDRESSES.items()
@@ -20,13 +20,14 @@ _URGENT = {
 }
 _PANIC = next(address for address, name in _URGENT.items() if name == PANIC)
 _SHORT = 64
-"""Bytes that hold a panic's address and its arguments: a bundle of many messages is not parsed twice."""
+"""Bytes that are enough for a panic's address and arguments, so that a large bundle is not parsed twice."""
 _MOST_URGENT = 1024
+"""Most urgent datagrams in the queue."""
 _BUNDLE = b"#bundle\0"
 
 
 def urgency(data: bytes) -> set[str]:
-    """Those of SAFETY that a datagram speaks of, at their own addresses (a pattern is not urgent)."""
+    """The parameters of SAFETY whose addresses a datagram contains (patterns do not count)."""
     if data.startswith(_BUNDLE):
         return {name for address, name in _URGENT.items() if address in data}
     name = _URGENT.get(data[: data.find(b"\0") + 1])
@@ -34,11 +35,11 @@ def urgency(data: bytes) -> set[str]:
 
 
 class Backlog:
-    """First in, first out, but for the messages of SAFETY, which are taken before all others, in their own order.
+    """First in, first out, except that messages of SAFETY are taken before all others, in their own order.
 
-    Above the limit the oldest are dropped. A panic that is pressed drops everything that came before it and was not
-    handled yet, so that nothing old moves the calm show again; its button's release, which some programs send in every
-    frame, drops nothing. All that is dropped is counted in `dropped`.
+    Above the limit the oldest datagrams are dropped. A panic drops all earlier datagrams that were not handled yet, so
+    that no old message changes the safe image. The release of the panic button, which some programs send in every
+    frame, drops nothing. `dropped` counts all dropped datagrams.
 
     Thread contract: one thread calls `put`, one thread calls `take`, any thread calls `close`.
     """
@@ -55,7 +56,7 @@ class Backlog:
         self.dropped = 0
 
     def put(self, item: Datagram) -> None:
-        """Add the newest."""
+        """Add a datagram."""
         urgent = urgency(item.data)
         with self._changed:
             if PANIC in urgent and self._is_pressed(item):
@@ -73,7 +74,7 @@ class Backlog:
             self._changed.notify()
 
     def _is_pressed(self, item: Datagram) -> bool:
-        """Whether a datagram with the panic's address fires it."""
+        """Whether a datagram with the panic's address fires the panic."""
         at = item.data.find(_PANIC)
         messages, _ = read(item.data[at : at + _SHORT])
         try:
@@ -99,7 +100,7 @@ class Backlog:
             return batch
 
     def close(self) -> None:
-        """End `take` permanently."""
+        """Let `take` return None from now on."""
         with self._changed:
             self._open = False
             self._changed.notify_all()

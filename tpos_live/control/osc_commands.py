@@ -1,4 +1,4 @@
-"""What the OSC commands mean: their arguments to values of parameters. Bad arguments raise ParameterError."""
+"""Converts the arguments of OSC commands to values of parameters. All functions raise ParameterError."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tpos_live.core.parameters import LORAS, TABLE
 from tpos_live.core.shown import PROMPT, SELECT, SLOTS, WEIGHTS
 
 BARE = ((), (None,), ("bang",))
-"""Arguments of a message that says only its address."""
+"""Arguments that count as none."""
 
 
 def blend(args: tuple[Any, ...]) -> dict[str, Value]:
-    """Two texts, and 0 to 1 between them."""
+    """/tpos/prompt/blend: two texts, and a number, 0 the first to 1 the second."""
     if len(args) != 3 or not all(isinstance(text, str) for text in args[:2]):
         raise ParameterError("takes two texts and a number; in Max write a text of several words in quotes")
     share = float(TABLE[f"prompt.{BLEND_SLOTS[1]}.weight"].parse(args[2]))
@@ -24,7 +24,7 @@ def blend(args: tuple[Any, ...]) -> dict[str, Value]:
 
 
 def prompt_list(args: tuple[Any, ...]) -> dict[str, Value]:
-    """JSON of texts with weights, [["fire", 0.7], ["ice", 0.3]]: the prompt, or the last slots of the bank."""
+    """/prompt_list: JSON of texts with weights, [["fire", 0.7], ["ice", 0.3]]. Sets the prompt, or the last slots."""
     entries = [(text, weight) for text, weight in _pairs(args, "texts") if isinstance(text, str) and text.strip()]
     total = sum(weight for _, weight in entries)
     if not entries or total <= 0:
@@ -38,7 +38,7 @@ def prompt_list(args: tuple[Any, ...]) -> dict[str, Value]:
 
 
 def seed_list(args: tuple[Any, ...]) -> dict[str, Value]:
-    """JSON of seeds with weights, [[7, 0.2], [12, 0.8]]: the seed of the largest weight, for one is used."""
+    """/seed_list: JSON of seeds with weights, [[7, 0.2], [12, 0.8]]. Sets the seed of the largest weight."""
     pairs = _pairs(args, "seeds")
     if not pairs:
         raise ParameterError("takes a JSON list with at least one seed")
@@ -46,7 +46,7 @@ def seed_list(args: tuple[Any, ...]) -> dict[str, Value]:
 
 
 def feedback(args: tuple[Any, ...]) -> dict[str, Value]:
-    """0 to 1, the share of the last frame's latent: the strength is the rest."""
+    """/latent_feedback_strength: share of the last frame's latent, 0 to 1. Sets strength to 1 minus it."""
     number = parse_number(args[0]) if len(args) == 1 else None
     if number is None:
         raise ParameterError("takes a number from 0 to 1, how much of the last frame stays")
@@ -54,7 +54,7 @@ def feedback(args: tuple[Any, ...]) -> dict[str, Value]:
 
 
 def lora_weights(args: tuple[Any, ...]) -> dict[str, Value]:
-    """JSON of names with weights, {"style": 0.8}: the engine's live LoRAs in their order; the names have no effect."""
+    """/lora_weights: JSON of names with weights, {"style": 0.8}. Sets the live LoRAs in order; names have no effect."""
     wanted = "takes a JSON object of names with weights"
     given = _json(args, wanted)
     pairs = list(given.items()) if isinstance(given, dict) else _pairs(args, "names")
@@ -64,7 +64,8 @@ def lora_weights(args: tuple[Any, ...]) -> dict[str, Value]:
 
 
 def nudge(args: tuple[Any, ...], now: float, tempo: float) -> dict[str, Value]:
-    """Milliseconds, or a part of a beat with the word `beat`, added to `now`, the shift in ms. tempo: BPM or 0."""
+    """/tpos/tempo/nudge: milliseconds, or beats with the word `beat`, added to the shift `now` in ms. tempo: BPM or
+    0."""
     step = parse_number(args[0]) if args else None
     unit = args[1] if len(args) > 1 else "ms"
     if step is None or len(args) > 2 or unit not in ("ms", "beat", "beats"):
@@ -77,7 +78,7 @@ def nudge(args: tuple[Any, ...], now: float, tempo: float) -> dict[str, Value]:
 
 
 def port(args: tuple[Any, ...], host: str, sent_from: int) -> int:
-    """The port of a subscription: [HOST] PORT, "HOST:PORT", or nothing for the port that was sent from."""
+    """The port of a subscription: [HOST] PORT, "HOST:PORT", or nothing for the sender's port. host: the sender's."""
     named, number = "", parse_number(sent_from)
     words = [] if args in BARE else [str(arg) for arg in args]
     if len(words) == 1 and ":" in words[0]:
@@ -117,7 +118,7 @@ def _pairs(args: tuple[Any, ...], what: str) -> list[tuple[Any, float]]:
 
 
 def _json(args: tuple[Any, ...], wanted: str) -> Any:
-    """The JSON that a message's one text holds. wanted: what to say where there is none."""
+    """Parse the one argument of a message as JSON. wanted: error text for other arguments."""
     if len(args) != 1 or not isinstance(args[0], str):
         raise ParameterError(wanted)
     try:

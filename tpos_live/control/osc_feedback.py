@@ -1,4 +1,4 @@
-"""What is sent to the controllers: a heartbeat, status values, and every parameter that changes."""
+"""OSC feedback to controllers: a heartbeat, status values, and every parameter that changes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 NUMBERS_HZ = 10
 AUDIO_HZ = 30
 _QUIET_AFTER_SET = 0.3
-"""Seconds for which a parameter that a controller moves is not sent back, so as not to fight a finger."""
+"""Seconds after a controller has set a parameter in which it is not echoed: the echo would move a held fader."""
 _LARGEST = 3.4e38
 
 NUMBERS: Mapping[str, tuple[Callable[[Status], float], str]] = {
@@ -48,8 +48,8 @@ NUMBERS: Mapping[str, tuple[Callable[[Status], float], str]] = {
     "tempo": (lambda s: s.tempo, "BPM, 0 while unknown"),
     "confidence": (lambda s: s.confidence, "confidence of the beat: expected share of right beats, 0 to 1"),
     "beat": (lambda s: s.beat_phase, "phase of the beat, 0 to 1"),
-    "energy": (lambda s: s.energy, "energy of the music against its own usual one, 0 to 1"),
-    "tension": (lambda s: s.tension, "how far a build-up is, 0 to 1"),
+    "energy": (lambda s: s.energy, "energy relative to the usual level of this music, 0 to 1"),
+    "tension": (lambda s: s.tension, "expectation of a drop, 0 to 1"),
     "magnitude": (lambda s: s.density, "density of the sound, independent of its level, 0 to 1"),
     "cue": (lambda s: s.cue, "number of the cue that is shown, or waits for its place; 0 for none"),
     "next_cue": (lambda s: s.next_cue, "number of the cue that look.next recalls, and the autopilot; 0 without cues"),
@@ -78,7 +78,7 @@ WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
         lambda s: s.section,
         "section of the music: " + ", ".join(SECTIONS) + "; empty while the director is off",
     ),
-    "decision": (lambda s: s.decision, "what the director has decided last, and why"),
+    "decision": (lambda s: s.decision, "the director's last decision, and why"),
     "keyframes": (
         lambda s: s.keyframes,
         "keyframes per second, and seconds from the prompt to the first; empty while every frame is drawn",
@@ -94,8 +94,8 @@ WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
 
 
 def encode(address: str, value: float | int | str) -> bytes:
-    """One OSC message with one argument. A number that no 32-bit float can hold (NaN too) is sent as 0, and a letter
-    that UTF-8 cannot hold, of a file's name, as a question mark."""
+    """One OSC message with one argument. A number outside the range of a 32-bit float (also NaN) becomes 0. A character
+    of a file's name that is not valid in UTF-8 becomes a question mark."""
     builder = OscMessageBuilder(address)
     if isinstance(value, str):
         builder.add_arg(value.replace("\0", " ").encode(errors="replace").decode(), "s")
@@ -107,9 +107,9 @@ def encode(address: str, value: float | int | str) -> bytes:
 
 
 class Feedback(OwnThread):
-    """Sends from `__enter__` to `__exit__`, on a thread of its own, so that it speaks while an engine loads.
+    """Sends from `__enter__` to `__exit__` on its own thread, so also while the engine loads.
 
-    Thread contract: `answer`, `subscribe` and `unsubscribe` may be called from any thread; `tick` by one.
+    Thread contract: any thread may call `answer`, `subscribe` and `unsubscribe`; one thread calls `tick`.
     """
 
     def __init__(
@@ -122,9 +122,9 @@ class Feedback(OwnThread):
         applied: Mapping[str, float] | None = None,
         last: Callable[[], str] = str,
     ) -> None:
-        """targets: where it goes; closed when this is left. features: the newest record, for /audio/*;
-        None = do not send them. applied: when controllers last set each parameter, in seconds of the
-        clock that `tick` is given. last: the last message that was applied, as text.
+        """targets: closed on exit. features: returns the newest record, for /audio/*; None = do not send them. applied:
+        time at which controllers last set each parameter, on the clock of `tick`. last: returns the last applied
+        message as text.
         """
         super().__init__("osc-feedback", patience=0.2)
         self._store = store
@@ -133,7 +133,7 @@ class Feedback(OwnThread):
         self._applied = {} if applied is None else applied
         self._last = last
         self._targets = targets
-        self._told: dict[str, str] = {}
+        self._sent_texts: dict[str, str] = {}
         self._echoed: dict[str, Value] = dict(store.snapshot().values)
         self._echo_version = store.snapshot().version
         self._next_numbers = self._next_alive = -math.inf
@@ -147,44 +147,46 @@ class Feedback(OwnThread):
         self._targets.close()
 
     def answer(self, host: str, address: str, value: float | int | str) -> None:
-        """Answer one host."""
+        """Send a value to one host."""
         self._send(self._targets.of(host), address, value)
 
     def subscribe(self, host: str, port: int, now: float) -> None:
-        """Send everything to host:port too, and tell it for how many seconds. Raises ParameterError."""
+        """Add host:port to the targets, and send it the seconds of its lease. Raises ParameterError."""
         self._targets.subscribe(host, port, now)
         self._send([(host, port)], "/tpos/subscribed", LEASE)
 
     def unsubscribe(self, host: str, port: int) -> None:
-        """Stop that, and say so."""
+        """Remove host:port from the targets, and confirm it."""
         self._targets.unsubscribe(host, port)
         self._send([(host, port)], "/tpos/subscribed", 0.0)
 
     def tick(self, now: float) -> None:
-        """Send what is due at `now`, in seconds of any steady clock."""
+        """Send the messages due at `now`, seconds of any monotonic clock."""
         status = self._status()
         self._targets.expire(now)
         if now >= self._next_alive:
             self._alive += 1
             self._next_alive = _next(self._next_alive, now, 1.0)
-            self._told = {} if self._told.get("error") else {"error": ""}  # repeats all words but "no error"
-            self._everybody("alive", float(self._alive))
+            self._sent_texts = (
+                {} if self._sent_texts.get("error") else {"error": ""}
+            )  # so that all texts but an empty error are repeated
+            self._send_status("alive", float(self._alive))
         if now >= self._next_numbers:
             self._next_numbers = _next(self._next_numbers, now, 1.0 / NUMBERS_HZ)
             for name, (number, _) in NUMBERS.items():
-                self._everybody(name, float(number(status)))
+                self._send_status(name, float(number(status)))
             for name, (word, _) in WORDS.items():
-                self._word(name, word(status))
-            self._word("applied", self._last())
+                self._send_text(name, word(status))
+            self._send_text("applied", self._last())
             self._echo(now)
         if self._features and (features := self._features()):
             for address, value in self._audio(features):
                 self._send(self._targets.all(), address, value)
 
-    def _word(self, name: str, text: str) -> None:
-        if self._told.get(name) != text:
-            self._told[name] = text
-            self._everybody(name, text)
+    def _send_text(self, name: str, text: str) -> None:
+        if self._sent_texts.get(name) != text:
+            self._sent_texts[name] = text
+            self._send_status(name, text)
 
     def _echo(self, now: float) -> None:
         snapshot = self._store.snapshot()
@@ -215,7 +217,7 @@ class Feedback(OwnThread):
         yield "/audio/bpm/bpmconfidence", f.confidence
         self._beats = f.beats
 
-    def _everybody(self, name: str, value: float | int | str) -> None:
+    def _send_status(self, name: str, value: float | int | str) -> None:
         self._send(self._targets.all(), f"/tpos/status/{name}", value)
 
     def _send(self, targets: list[Target], address: str, value: float | int | str) -> None:
@@ -230,5 +232,5 @@ class Feedback(OwnThread):
 
 
 def _next(due: float, now: float, period: float) -> float:
-    """When something is due again: on its grid, or a period from now where the grid was missed."""
+    """The next due time: on the grid of `period`, or one period from now after a missed one."""
     return due + period if due + period > now else now + period

@@ -1,4 +1,4 @@
-"""UDP datagrams to OSC messages: no datagram can stall, recurse without limit or raise.
+"""Parses UDP datagrams to OSC messages. No datagram can stall the parser, recurse without limit or raise.
 
 python-osc parses the messages. Bundles are parsed here, for four reasons measured with python-osc 1.10.2: an element of
 negative size makes its parser loop forever, one broken message loses the whole bundle, messages are reordered by the
@@ -18,8 +18,8 @@ _HEADER = len(_BUNDLE) + 8
 _MAX_DEPTH = 8
 _READABLE = frozenset(b"ifhdsTFNISc[]")
 _ALIKE = bytes.maketrans(b"ISc", b"Tsi")
-"""Types that python-osc does not read (and logs a warning for) have the layout of types that it reads: impulse, symbol
-and character are encoded like true, string and int."""
+"""Replaces types that python-osc cannot read (it logs a warning) by types of the same layout: impulse, symbol and
+character by true, string and int."""
 
 
 class Message(NamedTuple):
@@ -30,18 +30,17 @@ class Message(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What could not be parsed. address is "" where unknown."""
+    """An error of a packet, as text. address: "" if unknown."""
 
     address: str
     text: str
 
 
 def read(datagram: bytes, depth: int = 0) -> tuple[list[Message], list[Problem]]:
-    """All messages of a datagram in their order, and what could not be parsed. Never raises. depth: of the bundles that
-    it is in."""
+    """All messages of a datagram in order, and its errors. Never raises. depth: number of bundles around it."""
     if datagram.startswith(b"/"):
-        found = _message(datagram)
-        return ([found], []) if isinstance(found, Message) else ([], [found])
+        parsed = _message(datagram)
+        return ([parsed], []) if isinstance(parsed, Message) else ([], [parsed])
     if not datagram.startswith(_BUNDLE):
         return [], [Problem("", "a packet that is not OSC")]
     if depth == _MAX_DEPTH:
@@ -76,7 +75,7 @@ def _message(element: bytes) -> Message | Problem:
         element = element[: start + 1] + tags.translate(_ALIKE) + element[stop:]
     try:
         return Message(address, tuple(_flat(OscMessage(element).params, 0)))
-    except Exception as error:  # a parser fed from the network: whatever it raises is the packet's fault
+    except Exception as error:  # whatever the parser raises, the packet is invalid
         why = "text that is not UTF-8" if isinstance(error, UnicodeDecodeError) else "a message that is cut short"
         return Problem(address, why)
 

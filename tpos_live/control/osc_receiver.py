@@ -1,4 +1,4 @@
-"""The OSC receiver: a UDP socket with one thread that receives and one that handles, to avoid losses."""
+"""The OSC receiver: one thread receives datagrams, another one handles them, so that bursts are not lost."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from tpos_live.core.port_claims import NO_CLAIMS, PortClaims
 log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 4 << 20
-"""Requested receive buffer: room for bursts while the process is busy."""
+"""Requested size of the receive buffer, for bursts while the process is busy."""
 _MAX_DATAGRAM = 65_535
 _TAKEN = "close that program, and the show takes it, or choose another port with --osc-port"
 _STOP = b""
 _SLICE = 16
 _PAUSE = 0.0015
-"""Datagrams handled in a row (_SLICE), and seconds of pause after them: a flood must not keep the interpreter from the
-rendering threads, which wait up to its switch interval (1 ms) at every operation. 2,000 messages take 0.3 s."""
+"""Datagrams handled in a row (_SLICE), and seconds of pause after them. Without it a flood would take the GIL from the
+rendering threads, which wait up to its switch interval (1 ms) for it. 2,000 messages take 0.3 s."""
 
 
 class OscError(RuntimeError):
-    """OSC cannot start; the message is one line with the remedy. The session continues without it."""
+    """OSC cannot start: the reason and the remedy, in one line. The session continues without OSC."""
 
     def __init__(self, message: str, taken: bool) -> None:
         """taken: whether another program has the port."""
@@ -41,20 +41,20 @@ class OscError(RuntimeError):
 
 
 def granted_bytes(udp: socket.socket) -> int:
-    """Request a receive buffer and return its actual size in bytes."""
+    """Request a receive buffer; returns its actual size in bytes."""
     wanted = BUFFER_BYTES
     while wanted >= 65_536:
         try:
             udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
             break
-        except OSError:  # macOS refuses what Linux would cut down
+        except OSError:  # macOS refuses a size that Linux would reduce
             wanted //= 2
     granted = udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     return granted // 2 if sys.platform == "linux" else granted  # Linux reports twice the usable size
 
 
 def buffer_advice(granted: int) -> str:
-    """How to enlarge the receive buffer, "" where it is large enough."""
+    """Text on how to enlarge the receive buffer, "" if it is large enough. granted: bytes."""
     if granted >= BUFFER_BYTES:
         return ""
     remedy = {
@@ -65,7 +65,7 @@ def buffer_advice(granted: int) -> str:
 
 
 def granted_buffer() -> int:
-    """The receive buffer of a socket on this machine, in bytes."""
+    """Size in bytes of the receive buffer that this machine grants."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         return granted_bytes(udp)
 
@@ -73,8 +73,8 @@ def granted_buffer() -> int:
 class Receiver:
     """Listens on one UDP port from `__enter__` to `__exit__`.
 
-    handle(batch) is called on a thread of its own with what arrived, a few datagrams at a time. Thread contract:
-    one thread enters and leaves; the attributes may be read from anywhere.
+    A second thread calls handle(batch) with up to _SLICE datagrams. Thread contract: one thread enters and leaves; the
+    attributes may be read from anywhere.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Receiver:
         allow: Iterable[str] = (),
         claims: PortClaims = NO_CLAIMS,
     ) -> None:
-        """port 0 takes a free one (see `port` afterwards). allow: see AllowList."""
+        """port: 0 = any free port, then in `port`. allow: see AllowList. claims: ports kept for other shows."""
         self._claims = claims
         self._handle = handle
         self._allowed = AllowList(allow)
@@ -97,12 +97,12 @@ class Receiver:
 
     @property
     def dropped(self) -> int:
-        """Datagrams that arrived and were not handled: the backlog was full, a panic overtook them, or their sender is
-        not allowed."""
+        """Received datagrams that were not handled: the backlog was full, a panic dropped them, or their sender is not
+        allowed."""
         return self._backlog.dropped + self._allowed.refused
 
     def __enter__(self) -> Receiver:
-        """Bind and start. Raises OscError when the port is in use or the host is not of this machine."""
+        """Bind and start. Raises OscError if the port is in use, or `host` is no address of this machine."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self.granted_bytes = granted_bytes(self._socket)
@@ -129,7 +129,7 @@ class Receiver:
         self._backlog.close()
         host = "127.0.0.1" if is_whole_network(self.host) else self.host
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
-            waker.sendto(_STOP, (host, self.port))  # closing a socket does not wake its reader everywhere
+            waker.sendto(_STOP, (host, self.port))  # closing a socket does not wake its reader on all systems
         for thread in self._threads:
             thread.join(0.2)
         self._socket.close()

@@ -1,4 +1,4 @@
-"""The OSC router: messages to parameters, with types, triggers, repeats, queries and error messages."""
+"""The OSC router: applies messages to parameters. Handles types, triggers, repeats, queries and errors."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ SILENCE = 0.25
 """Seconds without a message at an address after which the next one counts as new."""
 HELD = 3
 """Equal messages in a row, each within SILENCE, after which a value counts as repeated in every frame."""
-_MAX_TOLD = 256
+_MAX_LOGGED = 256
+"""Most addresses and hosts whose errors are logged."""
 
 
 class Datagram(NamedTuple):
-    """data: the bytes. host, port: sender. time: of arrival, in seconds of any steady clock."""
+    """data: the bytes. host, port: of the sender. time: of arrival, seconds of any monotonic clock."""
 
     data: bytes
     host: str
@@ -39,8 +40,8 @@ class Datagram(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Heard:
-    """The last message at one address."""
+class _LastMessage:
+    """The last message at one address, and how often it was repeated."""
 
     args: tuple[Any, ...] = ()
     time: float = -math.inf
@@ -49,15 +50,16 @@ class _Heard:
 
 @dataclass(slots=True)
 class Button:
-    """The button that sends to a trigger's address. name: of the trigger."""
+    """Detects the rising edge of a button that sends to a trigger's address. name: of the trigger. time, on: of the
+    last message."""
 
     name: str
     time: float = -math.inf
     on: bool = False
 
     def fires(self, args: tuple[Any, ...], now: float) -> bool:
-        """True if the message fires the trigger: no argument, 0 to non-zero, or non-zero after SILENCE. Raises
-        ParameterError."""
+        """Whether the message fires the trigger: no argument, a rising edge (0 to non-zero), or non-zero after SILENCE.
+        Raises ParameterError."""
         bare = not args or args in ((None,), ("bang",))
         number = 1.0 if bare else parse_number(args[-1])  # of several values the last is a button's state
         if number is None:
@@ -69,7 +71,7 @@ class Button:
 
 
 def osc_value(parameter: Parameter, value: Value) -> float | int | str:
-    """A value as it is sent: as a number where possible, so that an OSC In CHOP can read it."""
+    """A value as it is sent: a number where possible, for TouchDesigner's OSC In CHOP."""
     if parameter.kind == "choice":
         return parameter.choices.index(str(value))
     if parameter.kind == "bool":
@@ -80,8 +82,8 @@ def osc_value(parameter: Parameter, value: Value) -> float | int | str:
 class Router:
     """Applies messages to the store, in order; the values of one batch become one change.
 
-    TouchDesigner sends every channel in every frame. A value that is being repeated (HELD) is therefore
-    ignored until it changes or pauses: otherwise no key and no panic could win against it.
+    TouchDesigner sends every channel in every frame. So a repeated value (HELD) is ignored until it changes or pauses:
+    otherwise it would overwrite keys and panic.
 
     Thread contract: one thread calls `apply`; the attributes may be read from anywhere.
     """
@@ -93,34 +95,34 @@ class Router:
         subscribe: Callable[[str, int, float, bool], None] | None = None,
         status: Callable[[], Status] = Status,
     ) -> None:
-        """answer(host, address, value) sends one OSC message back; subscribe(host, port, now, on) begins or ends a
-        subscription, None = not available."""
+        """answer(host, address, value): sends one OSC message back. subscribe(host, port, now, on): begins or ends a
+        subscription, None = not available. status: returns the status."""
         self._status = status
         self._store = store
         self._answer = answer
         self._subscribe = subscribe
-        self._heard: dict[str, _Heard] = {}
+        self._last_messages: dict[str, _LastMessage] = {}
         self._buttons: dict[str, Button] = {}
         self._pending: dict[str, Value] = {}
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._limit = AnswerLimit()
-        self._look = Lookups()
+        self._lookups = Lookups()
         self.received = 0
-        """Messages, valid or not, repeats included."""
+        """Count of messages, valid or not, with repeats."""
         self.bad = 0
-        """Packets and messages that could not be used."""
+        """Count of invalid packets and messages."""
         self.understood = ""
         """The last message that was applied, as text."""
         self.applied: dict[str, float] = {}
-        """When each parameter was last set from outside."""
+        """Time at which OSC last set each parameter, on the clock of `Datagram.time`."""
 
     def apply(self, batch: Iterable[Datagram]) -> None:
-        """Apply all messages of a batch. Never raises for the content of a packet."""
+        """Apply all messages of a batch. Invalid packets are counted and never raise."""
         for datagram in batch:
             messages, problems = read(datagram.data)
             for problem in problems:
                 self.received += 1
-                self._complain(problem.address or datagram.host, datagram.host, problem.text)
+                self._count_error(problem.address or datagram.host, datagram.host, problem.text)
             if self._pending.keys() & COMMANDS:
                 self._flush()  # the last of two commands wins; commands in one bundle are one state
             for message in messages:
@@ -128,17 +130,17 @@ class Router:
                 try:
                     self._message(message, datagram)
                 except ParameterError as error:
-                    self._complain(message.address, datagram.host, str(error))
+                    self._count_error(message.address, datagram.host, str(error))
         self._flush()
 
     def _message(self, message: Message, sender: Datagram) -> None:
         address, args = message
         now = sender.time
         if address.endswith("/?") or args == ("?",):
-            return self._tell(self._look.find(address.removesuffix("/?"), now), address, sender)
-        found = self._look.find(address, now)
+            return self._answer_query(self._lookups.find(address.removesuffix("/?"), now), address, sender)
+        found = self._lookups.find(address, now)
         if not found:
-            raise ParameterError(self._look.unknown(address, now))
+            raise ParameterError(self._lookups.unknown(address, now))
         for target in found:
             if isinstance(target, Command):
                 self._command(target, args, sender)
@@ -159,18 +161,18 @@ class Router:
                 self._set(target, value, args, now)
 
     def _set(self, parameter: Parameter, value: Value, args: tuple[Any, ...], now: float) -> None:
-        if not self._is_held(parameter.address, args, now):
-            self._pending.pop(parameter.name, None)  # so that the order is that of the newest values
+        if not self._is_repeated(parameter.address, args, now):
+            self._pending.pop(parameter.name, None)  # so that the dict is ordered by the newest values
             self._pending[parameter.name] = value
             self.applied[parameter.name] = now
             self.understood = f"{parameter.address} {value}".rstrip()
-            if parameter.name in ORDERS:  # each counts, with the values of this moment
+            if parameter.name in ORDERS:  # each one is carried out, with the values at this moment
                 self._flush()
 
     def _move(self, address: str, pad: tuple[str, str], args: tuple[Any, ...], now: float) -> None:
-        """Both numbers of an XY pad, or none if one is bad."""
+        """Set both numbers of an XY pad, or none if one is invalid."""
         values = [TABLE[name].parse(arg) for name, arg in zip(pad, args, strict=True)]
-        if not self._is_held(address, args, now):
+        if not self._is_repeated(address, args, now):
             for name, value in zip(pad, values, strict=True):
                 self._pending[name] = value
                 self.applied[name] = now
@@ -181,12 +183,12 @@ class Router:
             self._store.update(self._pending)
             self._pending = {}
 
-    def _is_held(self, address: str, args: tuple[Any, ...], now: float) -> bool:
-        heard = self._heard.setdefault(address, _Heard())
-        same = args == heard.args and now - heard.time < SILENCE
-        heard.repeats = heard.repeats + 1 if same else 0
-        heard.args, heard.time = args, now
-        return heard.repeats >= HELD
+    def _is_repeated(self, address: str, args: tuple[Any, ...], now: float) -> bool:
+        last = self._last_messages.setdefault(address, _LastMessage())
+        same = args == last.args and now - last.time < SILENCE
+        last.repeats = last.repeats + 1 if same else 0
+        last.args, last.time = args, now
+        return last.repeats >= HELD
 
     def _command(self, command: Command, args: tuple[Any, ...], sender: Datagram) -> None:
         name, host = command.address.removeprefix("/tpos/"), sender.host
@@ -205,18 +207,18 @@ class Router:
         elif name == "get":
             if len(args) != 1 or not isinstance(args[0], str):
                 raise ParameterError("takes one name, for example motion.zoom")
-            self._tell(self._look.find_name(args[0], sender.time), args[0], sender)
+            self._answer_query(self._lookups.find_name(args[0], sender.time), args[0], sender)
         elif name == "/get_status":
             if self._limit.grant(host, 1, sender.time):
                 self._answer(host, "/status", json.dumps(asdict(self._status())))
         elif (values := self._values(name, args)) and not (
-            name in _FADERS and self._is_held(command.address, args, sender.time)
+            name in _FADERS and self._is_repeated(command.address, args, sender.time)
         ):
             self._pending |= values
             self.understood = f"{command.address} {' '.join(map(str, args))}".rstrip()
 
     def _values(self, name: str, args: tuple[Any, ...]) -> dict[str, Value]:
-        """What a command sets; nothing for a button that is released."""
+        """The values that a command sets; empty for the release of a button."""
         if name == "prompt/blend":
             return osc_commands.blend(args)
         if name == "/prompt_list":
@@ -236,13 +238,13 @@ class Router:
             raise ParameterError(f"takes no value, not {shorten(args[0])}")
         return {"pause": name == "/pause"} if number else {}
 
-    def _tell(self, found: Iterable[Parameter | Command], asked: str, sender: Datagram) -> None:
+    def _answer_query(self, found: Iterable[Parameter | Command], asked: str, sender: Datagram) -> None:
         self._flush()
         host = sender.host
         snapshot = self._store.snapshot()
         parameters = [parameter for target in found for parameter in parameters_of(target)]
         if not parameters:
-            raise ParameterError(self._look.unknown(asked.removesuffix("/?"), sender.time))
+            raise ParameterError(self._lookups.unknown(asked.removesuffix("/?"), sender.time))
         granted = self._limit.grant(host, len(parameters), sender.time)
         if granted < len(parameters):
             self._log_once(asked, host, f"asks for {len(parameters)} values; {granted} are sent, ask for fewer")
@@ -252,24 +254,24 @@ class Router:
             else:
                 self._answer(host, parameter.address, osc_value(parameter, snapshot[parameter.name]))
 
-    def _complain(self, about: str, host: str, text: str) -> None:
-        """Count a message that cannot be used, and log it once per address."""
+    def _count_error(self, about: str, host: str, text: str) -> None:
+        """Count an invalid message, and log it once per address."""
         self.bad += 1
         self._log_once(about, host, text)
 
     def _log_once(self, about: str, host: str, text: str) -> None:
-        if about in self._told or len(self._told) >= _MAX_TOLD:
+        if about in self._logged or len(self._logged) >= _MAX_LOGGED:
             return
-        self._told.add(about)
+        self._logged.add(about)
         line = f"OSC from {host}: {text}" if about == host else f"OSC {printable(about)} from {host}: {text}"
-        if len(self._told) == _MAX_TOLD:
-            line += "; further complaints are only counted"
+        if len(self._logged) == _MAX_LOGGED:
+            line += "; further errors are only counted"
         log.info(line)
         self._answer(host, "/tpos/status/error", line)
 
 
 def _argument(parameter: Parameter, args: tuple[Any, ...]) -> object:
-    """The one value of a message: a text is all arguments joined by spaces (Max splits it there)."""
+    """The value of a message. A text is all arguments joined by spaces, because Max splits texts at spaces."""
     if parameter.kind == "text":
         if len(args) == 1 and args[0] is not None:
             return args[0]
@@ -281,11 +283,11 @@ def _argument(parameter: Parameter, args: tuple[Any, ...]) -> object:
         return " ".join(words)
     if not args:
         raise ParameterError(f"{parameter.name} takes one value, not 0")
-    # (number of a pad, state of its button) is what pads send to a switch, (value, …) what faders send.
+    # Pads send (pad number, button state) to a switch; faders send (value, …).
     return args[-1] if parameter.kind == "bool" else args[0]
 
 
 _PAD_OF = {name: pair for pair in PADS.values() for name in pair}
-"""The pair of parameters that two numbers at one of their addresses mean."""
+"""The pair of an XY pad, by the name of either parameter."""
 _FADERS = {"/latent_feedback_strength": osc_commands.feedback, "/lora_weights": osc_commands.lora_weights}
-"""Commands that a fader sends, which may repeat them in every frame."""
+"""Commands for faders, which may repeat their value in every frame."""

@@ -1,4 +1,4 @@
-"""Who may steer the show by OSC, and how much is answered to a sender on another machine."""
+"""Which senders may control the show by OSC, and a rate limit for answers to other machines."""
 
 from __future__ import annotations
 
@@ -13,26 +13,29 @@ from tpos_live.core.parameter import shorten
 log = logging.getLogger(__name__)
 
 BURST, PER_SECOND = 64, 32
-"""Answers that a host on another machine gets at once, and in the long run. A question of 20 bytes with a pattern has
-hundreds of answers, and its sender's address can be forged: without a limit the show would amplify an attack."""
+"""Token bucket: answers that a host on another machine gets at once, and per second in the long run. A query of 20
+bytes with a pattern has hundreds of answers, and its sender's address can be forged: without a limit the show would
+amplify an attack."""
 _MOST_HOSTS = 1024
+"""Most hosts that are remembered."""
 
 
 class AllowList:
-    """The senders that are heard. Counts and logs the others, once per host.
+    """The senders whose messages are accepted. Counts all others, and logs each host once.
 
     Thread contract: one thread calls `allows`; `refused` may be read from anywhere.
     """
 
     def __init__(self, networks: Iterable[str] = ()) -> None:
-        """networks: addresses ("192.168.1.20") and networks ("192.168.1.0/24"); () = everybody. This machine is always
-        heard. Raises ValueError for a text that is neither."""
+        """networks: addresses ("192.168.1.20") and networks ("192.168.1.0/24"); () = all. This machine is always
+        allowed. Raises ValueError for any other text."""
         self._networks = [ipaddress.ip_network(network, strict=False) for network in networks]
         self._known: dict[str, bool] = {}
         self.refused = 0
 
     def has(self, host: str) -> bool:
-        """Whether `host` (an IP address; also IPv4 written as IPv6) is in the list. Any thread; says nothing."""
+        """Whether `host` (an IP address; also IPv4 written as IPv6) is in the list. Any thread; neither counts nor
+        logs."""
         if not self._networks or is_loopback(host):
             return True
         try:
@@ -43,7 +46,7 @@ class AllowList:
         return address.is_loopback or any(address in network for network in self._networks)
 
     def allows(self, host: str) -> bool:
-        """Whether a datagram of `host` (an IP address) is to be used."""
+        """Whether to accept a datagram of `host` (an IP address). Counts and logs a refusal."""
         if not self._networks:
             return True
         known = self._known.get(host)
@@ -60,12 +63,12 @@ class AllowList:
 
 @dataclass
 class AnswerLimit:
-    """Answers that are left to each host: BURST, refilled by PER_SECOND. No limit for this machine."""
+    """A token bucket per host: BURST answers, refilled by PER_SECOND. No limit for this machine."""
 
     _left: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def grant(self, host: str, wanted: int, now: float) -> int:
-        """How many of the wanted answers may be sent; they count as sent. now: seconds of any steady clock."""
+        """How many of the wanted answers may be sent; they count as sent. now: seconds of any monotonic clock."""
         if is_loopback(host):
             return wanted
         left, at = self._left.pop(host, (float(BURST), now))

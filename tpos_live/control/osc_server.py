@@ -1,4 +1,4 @@
-"""OSC control: receiver, router and feedback with one lifetime."""
+"""OSC control: one context manager for receiver, router and feedback."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ __all__ = ["OscControl", "OscError", "buffer_advice", "granted_buffer"]
 class OscControl:
     """OSC from `__enter__` to `__exit__`; start it before the engine loads.
 
-    Entering never fails for a missing port or host: the reason is logged, and the session continues without that part.
-    A port that another program has is tried again every RETRY_SECONDS.
-    Closes within 0.2 s. All of OSC logs at INFO: what any sender does wrong must not appear on the screen.
+    Entering never fails for a port or host that cannot be used: the reason is logged, and the session continues without
+    that part. A port that another program has is tried again every RETRY_SECONDS. Closes within 0.2 s. OSC logs at INFO
+    only, because errors of senders must not appear on the screen.
 
     Thread contract: one thread enters and leaves; the attributes may be read from anywhere.
     """
@@ -49,8 +49,8 @@ class OscControl:
         allow: Iterable[str] = (),
         claims: PortClaims = NO_CLAIMS,
     ) -> None:
-        """status and features are called on the feedback thread and must not block. port -1 takes a free one; 0 = no
-        OSC at all. reply: hosts and ports that feedback goes to; () = whoever sends. allow: who is heard, () = all (see
+        """status, features: called on the feedback thread, must not block. port: -1 = any free port, 0 = no OSC. reply:
+        hosts and ports that feedback goes to, () = all senders. allow: senders that are accepted, () = all (see
         `osc_senders.AllowList`).
         """
         self._store = store
@@ -74,12 +74,12 @@ class OscControl:
 
     @property
     def received(self) -> int:
-        """Messages that arrived."""
+        """Count of received messages."""
         return self._router.received
 
     @property
     def bad(self) -> int:
-        """Messages and packets that could not be used, dropped ones included."""
+        """Count of invalid messages and packets, and of dropped ones."""
         return self._router.bad + (self._receiver.dropped if self._receiver else 0)
 
     @property
@@ -106,18 +106,18 @@ class OscControl:
         return self
 
     def _listen(self, host: str, port: int) -> None:
-        """Raises OscError."""
+        """Start to receive. Raises OscError."""
         receiver = Receiver(host, max(port, 0), self._handle, self._allow, self._claims)
         self._receiver = self._open.enter_context(receiver)
         if self._targets:
             self._targets.own_port = receiver.port
         if is_whole_network(host) and not self._allow:
-            log.info(f"OSC listens to the whole network on port {receiver.port}: anyone on it can steer the show")
+            log.info(f"OSC listens to the whole network on port {receiver.port}: anyone on it can control the show")
         if advice := buffer_advice(receiver.granted_bytes):
             log.info(advice)
 
     def _listens_now(self) -> bool:
-        """Try the port again; whether that is over."""
+        """Try the port again; returns False while another program has it."""
         host, port = self._address
         with self._changing:
             if self._closing:
@@ -165,7 +165,7 @@ class OscControl:
             self._feedback.answer(host, address, value)
 
     def _subscribe(self, host: str, port: int, now: float, on: bool) -> None:
-        """Raises ParameterError where it is refused."""
+        """Begin (on) or end a subscription. Raises ParameterError if it is refused."""
         if self._feedback is None:
             raise ParameterError("there is no feedback in this show")
         if on:
@@ -175,7 +175,7 @@ class OscControl:
 
 
 class _TakenPort(OwnThread):
-    """Asks again until a port is open or cannot be: another program had it."""
+    """Tries a port that another program had again, until it is open or fails for another reason."""
 
     def __init__(self, listens_now: Callable[[], bool]) -> None:
         super().__init__("osc-port", patience=0.2)

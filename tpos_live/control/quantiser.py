@@ -1,4 +1,4 @@
-"""Releases what `quantise` holds back, on the beat or bar."""
+"""Applies the prompt and seed that `quantise` holds back, on the beat or bar."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tpos_live.core.parameter_store import ParameterStore
 
 
 def release_due(store: ParameterStore, grid: BeatGrid) -> None:
-    """Let the waiting prompt and seed take effect if it is time. Once per refresh, after the grid's step."""
+    """Apply the waiting prompt and seed if they are due. Call once per refresh, after the grid's step."""
     if not store.waiting or not grid.due(str(store.snapshot()["quantise"])):
         return
     values, triggers = store.take_waiting()
@@ -18,6 +18,6 @@ def release_due(store: ParameterStore, grid: BeatGrid) -> None:
 
 
 def waiting_text(store: ParameterStore) -> str:
-    """What waits, and for what: "prompt (next bar)"; "" for nothing."""
+    """What waits, as text: "prompt (next bar)"; "" for nothing."""
     names = dict.fromkeys(name.split(".")[0] for name in store.waiting)
     return f"{', '.join(names)} (next {store.snapshot()['quantise']})" if names else ""

@@ -1,4 +1,4 @@
-"""A random order for hours: each name once in a round, and none soon after it was there."""
+"""A random order of names in rounds: each name once per round, and no name soon after its last turn."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from tpos_live.core.looks import MOST_LOOKS
 
 @dataclass
 class RandomOrder:
-    """Thread contract: one thread. The order is the same in each session that does the same."""
+    """Thread contract: one thread. Deterministic: the same calls give the same order."""
 
     _left: list[str] = field(default_factory=list)
     _shown: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LOOKS))
     _random: random.Random = field(default_factory=lambda: random.Random(0))
 
     def note(self, name: str) -> None:
-        """This one is shown now, whoever has chosen it."""
+        """Record that a name is shown now, chosen by this order or not."""
         self._shown.append(name)
 
     def next(self, names: Sequence[str], shown: str) -> str | None:
-        """One of `names`, not `shown`, and go on behind it; None where there is no other. A round begins with a third
-        of them that were not among the last third shown."""
+        """The next of `names`, never `shown`; None if there is no other. A round begins with a third of the names that
+        were not among the last third shown."""
         return self._left.pop(0) if self.ahead(names, shown) is not None else None
 
     def ahead(self, names: Sequence[str], shown: str) -> str | None:
-        """What `next` gives."""
+        """The name that `next` will return."""
         there = set(names) - {shown}
         self._left = [name for name in self._left if name in there]
         if not self._left:

@@ -1,4 +1,4 @@
-"""The effect of triggers on parameters. OSC and keys fire triggers through `fire`."""
+"""The effects of triggers on parameters. OSC, MIDI and keys fire triggers through `fire`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SAFE: Mapping[str, Value] = {
     **{"out.blackout": False, "out.freeze": False, "out.testcard": False, "out.level": 1.0, "pause": False},
     **dict.fromkeys(WEIGHTS, 0.0),
 }
-"""What `out.panic` sets besides motion and finish."""
+"""Values that `out.panic` sets, besides CALMED."""
 CALMED = tuple(name for name in TABLE if name.startswith(("motion.", "finish.")))
 """Parameters that `out.panic` resets to their start values."""
 KEPT = (
@@ -30,9 +30,9 @@ RESTORED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.nam
 
 
 def next_seed(seed: int) -> int:
-    """The next seed, 0 to 2**31 - 1, determined by the last one, so that a session can be repeated.
+    """The next seed, 0 to 2**31 - 1. It depends on the last one alone, so a session can be repeated.
 
-    A linear congruential step of full period (Hull and Dobell 1962): each seed comes once in 2**31 steps.
+    A linear congruential generator of full period (Hull and Dobell 1962): each seed comes once in 2**31 steps.
     """
     return (1103515245 * seed + 12345) % 2**31
 
@@ -40,10 +40,10 @@ def next_seed(seed: int) -> int:
 def fire(store: ParameterStore, name: str, at_once: bool = False) -> None:
     """Fire a trigger: count it, and apply its effect on the parameters.
 
-    at_once: do not wait for the beat, whatever `quantise` is. Panic and reset drop what waits.
+    at_once: do not wait for the beat, whatever `quantise` is. Panic and reset drop waiting changes.
     Any thread may call it. Raises KeyError for a name that is no trigger.
     """
-    # Triggers of looks wait in the look player, and director.next waits for a bar anyway.
+    # The look player delays triggers of looks, and the director waits for a bar after director.next.
     if name == "seed.random" and not at_once and store.snapshot()["quantise"] != "off":
         store.hold(name)
         return
@@ -52,11 +52,11 @@ def fire(store: ParameterStore, name: str, at_once: bool = False) -> None:
         store.take_waiting()
     if name == "out.panic":
         store.restore(CALMED)
-        # A selected slot stays, a blend fades out.
+        # A selected slot stays; a blend fades out.
         store.update({**SAFE, SELECT: store.snapshot()[SELECT]}, at_once=True)
     elif name == "reset":
         store.restore(RESTORED)
-    elif name in ("tempo.tap", "tempo.resync"):  # the person says where the beat is, without a shift
+    elif name in ("tempo.tap", "tempo.resync"):  # the user sets the beat directly, so the shift ends
         store.set("tempo.shift", 0.0)
     elif name == "seed.random":
         store.set("seed", next_seed(store.snapshot()["seed"]))

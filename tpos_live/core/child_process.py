@@ -1,6 +1,6 @@
 """Child processes that end with this one, however it ends.
 
-A child that outlives the program wastes a core and gigabytes. Three mechanisms end it, each without the others: the
+A child that outlives the program wastes a core and gigabytes. Three independent mechanisms end it: the
 kernel's parent-death signal (Linux), a thread in the child that checks for the parent every half second (everywhere),
 and a time limit in the child, by the system's alarm where there is one.
 """
@@ -45,9 +45,9 @@ def run_module(
 ) -> None:
     """Call `main(arguments)` of a module in a child process, and wait until it ends.
 
-    `main` returns the exit status, and its last line on stderr is the reason if it is not 0. limit: seconds after which
-    the child is ended. on_line: gets its lines on stdout, on another thread. The child cannot use the hub's network,
-    and has no terminal: Ctrl-C goes to this process. Raises ChildError.
+    `main` returns the exit status; if it is not 0, its last line on stderr is the reason. limit: seconds after which
+    the child is killed. on_line: gets the lines of its stdout, on another thread. The child cannot download from the
+    Hugging Face hub, and has no terminal: Ctrl-C goes to this process. Raises ChildError.
     """
     command = [sys.executable, "-m", __name__, str(os.getpid()), str(limit + GRACE), module, *arguments]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -61,15 +61,15 @@ def run_module(
         )  # fmt: skip
     except OSError as error:
         raise ChildError(f"no process could be started: {error.strerror}") from error
-    complaints: deque[str] = deque(maxlen=_LINES)
-    readers = [_reader(child.stdout, on_line), _reader(child.stderr, complaints.append)]
+    stderr_lines: deque[str] = deque(maxlen=_LINES)
+    readers = [_reader(child.stdout, on_line), _reader(child.stderr, stderr_lines.append)]
     try:
         status = child.wait(limit)
     except subprocess.TimeoutExpired:
         raise ChildError(f"not done after {limit:.0f} s") from None
     finally:
         if child.returncode is None:
-            _kill_below(child.pid)
+            _kill_descendants(child.pid)
             child.kill()
             child.wait()
         for reader in readers:
@@ -77,24 +77,24 @@ def run_module(
     if status:
         if status < 0:
             raise ChildError(f"ended by signal {-status}")
-        raise ChildError((complaints[-1] if complaints else f"ended with status {status}")[:200])
+        raise ChildError((stderr_lines[-1] if stderr_lines else f"ended with status {status}")[:200])
 
 
 def end_with_parent(parent: int, limit: float = 0.0) -> None:
     """End this process when process `parent` has ended, and after `limit` seconds; 0 = no limit.
 
-    Call it first in a child. Linux counts threads: the one that started this process must live as long as it does.
+    Call it first in a child. On Linux the parent is a thread: the thread that started this process must outlive it.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if limit and hasattr(signal, "alarm"):
-        signal.alarm(math.ceil(limit))  # ends a process whose Python is busy in a library, too
+        signal.alarm(math.ceil(limit))  # also ends a process that is busy inside a library
     threading.Thread(target=_watch, args=(parent, os.getppid(), limit), name="parent-watch", daemon=True).start()
 
 
 def _watch(parent: int, adopter: int, limit: float) -> None:
-    """adopter: the parent process at the start, which is `parent` or a program between the two."""
+    """Runs on a thread of the child. adopter: the parent process at the start: `parent`, or a program in between."""
     end = time.monotonic() + limit if limit else math.inf
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(parent)
@@ -102,12 +102,12 @@ def _watch(parent: int, adopter: int, limit: float) -> None:
             if process.status() == psutil.STATUS_ZOMBIE:
                 break
             time.sleep(POLL)
-    _kill_below(os.getpid())
+    _kill_descendants(os.getpid())
     os._exit(1)
 
 
-def _kill_below(pid: int) -> None:
-    """End the descendants of a process."""
+def _kill_descendants(pid: int) -> None:
+    """Kill the descendants of a process."""
     with contextlib.suppress(psutil.Error):
         for each in psutil.Process(pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
@@ -115,14 +115,14 @@ def _kill_below(pid: int) -> None:
 
 
 def _reader(stream: IO[str] | None, put: Callable[[str], object]) -> threading.Thread:
-    """Passes on the non-empty lines of a stream."""
+    """Start a thread that calls `put` with each non-empty line of a stream."""
     assert stream is not None
 
     def read() -> None:
         guard = Guard(log, "reading what a child process says")
         with stream:
             for line in stream:
-                with guard:  # a pipe that nobody reads would stop the child
+                with guard:  # a full pipe would block the child
                     if line.strip():
                         put(line.rstrip())
 
@@ -132,7 +132,7 @@ def _reader(stream: IO[str] | None, put: Callable[[str], object]) -> threading.T
 
 
 def main(arguments: list[str]) -> int:
-    """The child's program: PARENT LIMIT MODULE ARGUMENTS…"""
+    """The child's program. arguments: PARENT LIMIT MODULE ARGUMENTS…"""
     parent, limit, module, *rest = arguments
     end_with_parent(int(parent), float(limit))
     return int(importlib.import_module(module).main(rest))

@@ -1,4 +1,4 @@
-"""The text of `config.toml`: `python -m tpos_live.core.config_text > config.toml`."""
+"""Writes `config.toml`: `python -m tpos_live.core.config_text > config.toml`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cores of the processor there are to work on."""
+"""The CPU cores that this process may use."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 
 
 def usable_cores() -> list[int]:
-    """Numbers of the cores that this process may use, at least one: fewer than the machine has where the process is
-    pinned (`taskset`, a container's cpuset)."""
+    """Numbers of these cores, at least one. A pinned process (`taskset`, a container's cpuset) may not use all
+    cores."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))

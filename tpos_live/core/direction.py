@@ -1,4 +1,4 @@
-"""What the director has decided for one moment (`director/director.py`)."""
+"""The director's decisions for one moment, as the modulation and the engine read them (`director/director.py`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SECTIONS = (SILENCE, INTRO, BREAKDOWN, MAIN, BUILD_UP, PEAK)
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """The default changes nothing."""
+    """Decisions for one hop. The default changes nothing."""
 
     section: str = ""
     """One of SECTIONS, "" while the director is off."""
@@ -22,9 +22,9 @@ class Direction:
     """The newest decision in words."""
 
     scene: str = ""
-    """Text of the scene that shows the sound, "" for the sound's own."""
+    """Text of the scene that shows the sound, "" for the sound's own scene."""
     fade: float = 2.0
-    """Seconds in which the newest scene comes."""
+    """Seconds in which the newest scene is faded in."""
     changes: int = 0
     """Scenes chosen so far."""
     area: float = 1.0
@@ -37,14 +37,14 @@ class Direction:
     across: float = 0.0
     down: float = 0.0
     aside: float = 0.0
-    """Where beside a prompt the scene lies: -1 to the left to 1 to the right, -1 above to 1 below, 1 at both sides; all
-    0 for wherever the noise puts it."""
+    """Place of the scene beside a prompt: across from -1 left to 1 right, down from -1 above to 1 below, aside 1 = at
+    both sides. All 0: the noise decides the place."""
 
     zoom: float = 0.0
     """Added to the size of the image: 0.1 = 10 % larger."""
     x: float = 0.0
     y: float = 0.0
-    """Where in the enlarged image the frame stands, in fractions of the image to the right and down."""
+    """Position of the frame in the enlarged image, in fractions of the image to the right and down."""
     roll: float = 0.0
     """Degrees."""
     drift_x: float = 0.0

@@ -1,4 +1,4 @@
-"""The errors of several packages, and an error as one line of text."""
+"""Errors that several packages share, and errors as one line of text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class EngineError(Exception):
-    """An engine cannot be used: one line that says what, where and what to do."""
+    """An engine cannot be used: what, where and the remedy, in one line."""
 
 
 class EngineHungError(EngineError):
@@ -16,25 +16,25 @@ class EngineHungError(EngineError):
 
 
 class CannotDrawError(EngineError):
-    """An engine failed at its first frame: its files load, but do not belong together. Its `__cause__` says more."""
+    """An engine failed at its first frame: its files load, but do not belong together. See `__cause__`."""
 
 
 class NotReady(EngineError):
-    """A backend is not prepared for an engine yet, or what was prepared cannot be used: one line."""
+    """A backend is not prepared for an engine yet, or its prepared files cannot be used: the reason, in one line."""
 
 
 def first_line(error: BaseException, most: int = 120) -> str:
-    """What an error says, in one line of `most` characters at most: the errors of libraries can be pages long.
+    """The first line of an error, at most `most` characters: texts of libraries can be pages long.
 
-    Without the place in PyTorch's source that it begins with ("[enforce fail at alloc_cpu.cpp:127] err == 0. "). The
-    name of its class if it says nothing.
+    Removes PyTorch's source location at the start ("[enforce fail at alloc_cpu.cpp:127] err == 0. "). An error without
+    a text gives the name of its class.
     """
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return re.sub(r"^\[enforce fail at [^]]*\] [^.]*\. (?=.)", "", line)[:most]
 
 
 def reason(error: BaseException, most: int = 200) -> str:
-    """The same for an error of the system: its own words, without number and path, where it has some."""
+    """The system's text of an OSError, without number and path; the first line of any other error."""
     return getattr(error, "strerror", None) or first_line(error, most)
 
 

@@ -18,12 +18,12 @@ _SAMPLES = 48
 @dataclass(frozen=True)
 class Frame:
     """pixels: uint8 [H, W, 3], sRGB, row 0 on top, contiguous; not modified by the renderer while it is among the three
-    newest. index: count of frames; -1: not of this show. time: seconds of audio processed when it was begun. heard_at,
-    drawn_at: perf_counter of the newest audio sample it contains and of its completion. pan_x, pan_y: drift of its
-    noise field (see FrameParams), for interpolation. cut_index: its FrameParams.cut_index; frames with different values
-    are never blended by motion. detail: how much fine structure the display adds where it enlarges the frame, for an
-    engine with soft images. vivid: how far it deepens the colours of a bright frame, 0 to 1, for an engine whose bright
-    images are pale."""
+    newest. index: count of frames; -1: from the previous show. time: seconds of audio processed when it was begun.
+    heard_at, drawn_at: perf_counter of the newest audio sample it contains and of its completion. pan_x, pan_y: drift
+    of its noise field (see FrameParams), for interpolation. cut_index: its FrameParams.cut_index; frames with different
+    values are never blended by motion. detail: how much fine structure the display adds where it enlarges the frame,
+    for an engine with soft images. vivid: how far it deepens the colours of a bright frame, 0 to 1, for an engine whose
+    bright images are pale."""
 
     pixels: np.ndarray
     index: int
@@ -38,32 +38,32 @@ class Frame:
 
     @property
     def of_before(self) -> bool:
-        """Whether it is the last frame of the show before, which died."""
+        """Whether it is the last frame of the previous show, which crashed."""
         return self.index < 0
 
     @cached_property
     def light(self) -> float:
-        """Its `mean_light`."""
+        """`mean_light` of the pixels."""
         return mean_light(self.pixels)
 
     @cached_property
     def turn(self) -> float:
-        """Its `turn_of`."""
+        """`turn_of` of the pixels."""
         return turn_of(self.pixels)
 
     @classmethod
     def of(
         cls, pixels: np.ndarray, index: int, params: FrameParams, drawn_at: float, detail: float, vivid: float
     ) -> Self:
-        """The frame that was drawn for the moment of `params`."""
+        """The frame that the engine generated for `params`."""
         moment = params.time, params.heard_at, drawn_at
         return cls(pixels, index, *moment, params.pan_x, params.pan_y, params.cut_index, detail, vivid)
 
 
 def mean_light(pixels: np.ndarray) -> float:
-    """Mean light, 0 to 1, of each pixel's highest channel: it is the first to become white (`display/tone_mapping.py`).
+    """Mean linear light, 0 to 1, of each pixel's highest channel, which clips first (`display/tone_mapping.py`).
 
-    pixels: uint8 [h, w, 3]. Measured on some 48 pixels in each direction, which takes 10 microseconds.
+    pixels: uint8 [h, w, 3]. Measured on about 48 pixels in each direction, which takes 10 microseconds.
     """
     stride = max(1, min(pixels.shape[:2]) // _SAMPLES)
     few = pixels[::stride, ::stride]

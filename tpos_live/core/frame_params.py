@@ -1,4 +1,4 @@
-"""Frame parameters: the modulation's output, one record per hop."""
+"""FrameParams: the output of the modulation, one record per hop, for the engine and the display."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from tpos_live.core.parameters import LORAS
 
 @dataclass(frozen=True, slots=True)
 class FrameParams:
-    """How the audio changes the frame at one moment. All motion is integrated on the audio's clock, so a frame depends
-    on the moment and not on the frame rate."""
+    """Motion, light and weights of a frame at one moment. All motion is integrated on the audio's clock, so a frame
+    depends on the moment and not on the frame rate."""
 
     time: float = 0.0
     """Seconds of audio processed."""
     heard_at: float = 0.0
-    """perf_counter at which its newest sample arrived."""
+    """perf_counter at which the newest sample of the hop arrived."""
 
     noise_position: float = 0.0
     """Distance along the noise trajectory: about 1 per second in normal motion."""
     speed: float = 0.0
-    """Its derivative, per second."""
+    """Change of noise_position per second."""
     pan_x: float = 0.0
     pan_y: float = 0.0
-    """Drift of the noise field so far, in frame widths and heights, not wrapped."""
+    """Drift of the noise field since the start, in frame widths and heights, not wrapped."""
     zoom_steady: float = 0.0
-    """Steady zoom so far, in octaves."""
+    """Steady zoom since the start, in octaves."""
     cut_index: int = 0
-    """Confirmed drops so far; each changes palette and seed."""
+    """Confirmed drops since the start; each one changes palette and seed."""
 
     # For post-processing
     zoom: float = 0.0
@@ -55,16 +55,16 @@ class FrameParams:
     guidance: float = 1.0
     audio_guidance: float = 2.0
     loras: tuple[float, ...] = (1.0,) * len(LORAS)
-    """Weights of the engine's live LoRAs, times its own."""
+    """Weights of the engine's live LoRAs, as factors on the engine's own weights."""
 
     source_amount: float = 0.0
     """How much of a source of images stays, 0 to 1."""
     source_time: float = 0.0
     source_rounds: float = 0.0
-    """Of a clip: seconds and whole lengths played so far."""
+    """Seconds, and whole lengths, of a clip played so far."""
 
     direction: Direction = NO_DIRECTION
-    """The director's. Its zoom, roll and drift are in the fields above already."""
+    """The director's decisions. The fields above already contain its zoom, roll and drift."""
 
 
 Velocity = tuple[float, ...]
@@ -74,7 +74,7 @@ ZERO_VELOCITY: Velocity = (0.0,) * len(_INTEGRATED)
 
 
 def velocity_of(params: FrameParams, before: FrameParams) -> Velocity:
-    """Velocity of `params` since `before`; ZERO_VELOCITY where no time has passed."""
+    """Velocity from `before` to `params`; ZERO_VELOCITY if no time has passed."""
     passed = params.time - before.time
     if passed <= 0:
         return ZERO_VELOCITY
@@ -82,15 +82,15 @@ def velocity_of(params: FrameParams, before: FrameParams) -> Velocity:
 
 
 def slower(one: Velocity, other: Velocity) -> Velocity:
-    """The smaller of each pair; 0 where the signs differ."""
+    """The smaller absolute value of each pair; 0 where the signs differ."""
     return tuple(min(a, b, key=abs) if a * b > 0 else 0.0 for a, b in zip(one, other, strict=True))
 
 
 def extrapolate(params: FrameParams, velocity: Velocity, seconds: float) -> FrameParams:
-    """`params` `seconds` later at this velocity.
+    """`params`, `seconds` later at this velocity.
 
-    For frames before new audio comes: integrated fields move on, all others stay. The next record is nearly the same,
-    because late blocks and inserted silence contain the missing time.
+    For frames before the next record: integrated fields advance, all others stay. The next record is nearly the same,
+    because late blocks and inserted silence cover the missing time.
     """
     moved = {name: getattr(params, name) + seconds * rate for name, rate in zip(_INTEGRATED, velocity, strict=True)}
     return replace(params, time=params.time + seconds, heard_at=params.heard_at + seconds, **moved)

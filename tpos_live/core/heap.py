@@ -1,8 +1,8 @@
-"""How the C library keeps freed memory (glibc; elsewhere these functions do nothing).
+"""Settings of malloc in glibc against fragmentation (these functions do nothing with other C libraries).
 
-Each thread gets an arena of its own, of up to eight a core, and what is freed in one of them is of no use to the
-others. A show whose recordings and sizes come and go for hours ends up with the largest need of every arena: 360 MB
-were free and not usable after four minutes of quick actions, 60 MB with ARENAS.
+Threads use different arenas, up to eight per core, and memory freed in one arena cannot be used by the others. In a
+show with many recordings and changes of size, each arena grows to its own peak: after four minutes of quick actions 360
+MB were free and not usable, 60 MB with ARENAS.
 """
 
 from __future__ import annotations
@@ -15,34 +15,33 @@ import threading
 from pathlib import Path
 
 ARENAS = 2
-"""With two the frame rates of eager and OpenVINO were the same as with sixteen."""
+"""Number of arenas. With 2, the frame rates of eager and OpenVINO were the same as with 16."""
 SOON = 2.0
-"""Seconds after a recording or a source has ended in which its memory is freed."""
+"""Seconds from the end of a recording or a source to `malloc_trim`: its memory is freed a little after its end."""
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _NO_HUGE_PAGES = 41
 """PR_SET_THP_DISABLE of prctl(2)."""
 _TRIM, _TOP_PAD, _MMAP, _ARENA_MAX = -1, -2, -3, -8
 _LARGEST = 32 << 20
-"""Bytes from which a block comes from the system and returns to it: where glibc's own limit ends that grows as blocks
-are freed."""
+"""Bytes from which blocks are mapped by the system and returned to it: the maximum of glibc's dynamic threshold."""
 _BLOCK = 100 << 10
-"""Bytes; from 64 KiB on a freed block has its arena's end looked at."""
+"""Bytes of a block whose release trims the top of its arena; glibc does this from 64 KiB on."""
 _kept = ((_TRIM, 2 * _LARGEST), (_TOP_PAD, 128 << 10))
-"""What may lie free at the end of an arena: as glibc's own limits, or `keep_pages`."""
+"""Current limits of free memory at the top of an arena: glibc's defaults, or those of `keep_pages`."""
 
 
 def share_arenas() -> None:
-    """Let all threads share ARENAS arenas. Before most threads are started: arenas that exist stay."""
+    """Let all threads share ARENAS arenas. Call it before most threads start, because existing arenas stay."""
     _set((_ARENA_MAX, ARENAS))
 
 
 def small_pages() -> None:
-    """Let no library of this process have huge pages, on a system that gives them to those who ask (Linux's default is
-    that, or to all, which stays).
+    """Disable transparent huge pages for this process, on systems in the mode "madvise" (in the mode "always" they
+    stay).
 
-    x264 and NumPy ask for them, for each block of 2 or 4 MiB and more, and the place stays marked when the block is
-    freed. Whatever small thing lies there later takes 2 MiB, and the system fills what was given back again by itself.
-    Neither PyTorch nor OpenVINO asks.
+    x264 and NumPy request them for each block from 2 or 4 MiB on, and the address range stays marked after the block is
+    freed: a small object there later occupies 2 MiB, and the system fills trimmed memory again. PyTorch and OpenVINO do
+    not request them.
     """
     with contextlib.suppress(AttributeError, OSError):
         if "[madvise]" in _HUGE_PAGES.read_text(encoding="ascii"):
@@ -50,9 +49,9 @@ def small_pages() -> None:
 
 
 def keep_pages() -> None:
-    """Keep freed memory instead of giving it back to the system and faulting it in again every frame.
+    """Keep freed memory in the process, instead of returning it to the system and faulting it in again every frame.
 
-    A quarter of eager's time on a CPU (measured); a few tens of megabytes.
+    This saves 25 % of eager's time on a CPU (measured), and costs some tens of megabytes.
     """
     global _kept
     _kept = ((_TRIM, 512 << 20), (_TOP_PAD, 64 << 20))
@@ -60,29 +59,29 @@ def keep_pages() -> None:
 
 
 def give_back_later(seconds: float = SOON) -> None:
-    """Give what is free between what is used back to the system, on a thread of its own: after a recording, a source or
-    an input has ended, whose memory is freed a little later. Any thread.
+    """Return free memory to the system after `seconds`, on another thread. Call it after a recording, a source or an
+    input has ended, because its memory is freed a little later. Any thread.
 
-    190 MB took 21 ms, in which other threads allocated as fast as before (measured). What has ended and refers to
-    itself, as a stream of PortAudio with its callback and our buffer of 0.8 MB, is searched for too: a show makes so
-    few objects that Python itself does not for hours. It looks at those made since the start (`core/garbage.py`), some
-    thousands."""
+    190 MB took 21 ms, during which other threads allocated as fast as before (measured). It also runs a collection of
+    reference cycles, such as a PortAudio stream with its callback and a buffer of 0.8 MB: a show makes so few objects
+    that Python itself runs none for hours. The collection visits some thousand objects (`core/garbage.py`)."""
     timer = threading.Timer(seconds, _give_back)
     timer.name, timer.daemon = "give back", True
-    with contextlib.suppress(RuntimeError):  # the system gives no thread; whoever calls is ending something
+    with contextlib.suppress(RuntimeError):  # no thread can be started; the caller must go on
         timer.start()
 
 
 def _give_back() -> None:
-    if gc.get_freeze_count():  # elsewhere it would look at all that the libraries have made, 0.2 s
+    if gc.get_freeze_count():  # otherwise it would visit all objects of the libraries, which takes 0.2 s
         gc.collect()
     if not sys.platform.startswith("linux"):
         return
     with contextlib.suppress(AttributeError, OSError):  # another C library
         library = ctypes.CDLL(None)
         library.malloc_trim(0)
-        # It leaves the end of all arenas but the first, tens of megabytes after a recording. That is given back where a
-        # block is freed in the arena. Threads get the arenas in turn; twice as many reach each, should one be locked.
+        # malloc_trim skips the top of all arenas but the first, tens of megabytes after a recording. Freeing a block in
+        # an arena trims its top. New threads take the arenas in turn; twice as many threads reach all, if one is
+        # locked.
         library.malloc.restype, library.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
         _set((_MMAP, _LARGEST), (_TRIM, _BLOCK), (_TOP_PAD, 0))
         threads = [threading.Thread(target=lambda: library.free(library.malloc(_BLOCK))) for _ in range(2 * ARENAS)]

@@ -1,20 +1,20 @@
-"""Luminance of sRGB pixels, and the key that makes dark places transparent."""
+"""Luminance of sRGB pixels, and a luma key that makes dark pixels transparent."""
 
 from __future__ import annotations
 
 import numpy as np
 
 _WEIGHTS = np.array((0.299, 0.587, 0.114), np.float32)
-"""Of red, green and blue, by ITU-R BT.601."""
+"""Weights of red, green and blue (ITU-R BT.601)."""
 
 
 def luminance(pixels: np.ndarray) -> np.ndarray:
-    """uint8 [height, width] of sRGB pixels, uint8 [height, width, 3]."""
+    """uint8 [height, width] from sRGB pixels, uint8 [height, width, 3]."""
     return (pixels @ _WEIGHTS + 0.5).astype(np.uint8)
 
 
 def luminance_key(pixels: np.ndarray, dark: float, bright: float) -> np.ndarray:
-    """uint8 [height, width] of sRGB pixels, uint8 [height, width, 3]: 0 up to the luminance `dark`, 255 from `bright`
-    on; both 0 to 1."""
+    """Alpha, uint8 [height, width], from sRGB pixels, uint8 [height, width, 3]: 0 up to the luminance `dark`, 255 from
+    `bright` on, linear between; both 0 to 1."""
     luma = pixels @ _WEIGHTS / 255.0
     return (255.0 * np.clip((luma - dark) / (bright - dark), 0.0, 1.0)).astype(np.uint8)

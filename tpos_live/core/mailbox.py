@@ -1,4 +1,4 @@
-"""A one-slot, latest-wins mailbox: besides the audio ring buffer the only thing that threads share."""
+"""A one-slot, latest-wins mailbox. Threads exchange data only through mailboxes and the audio ring buffer."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Mailbox(Generic[T]):
         return self._item
 
     def wait(self, timeout: float) -> bool:
-        """Wait until there is an item that was not taken, `timeout` seconds at most; whether there is one."""
+        """Wait for an item that was not taken, at most `timeout` seconds; returns whether there is one."""
         with self._changed:
             self._changed.wait_for(lambda: self._fresh or self._ended, timeout)
             return self._fresh
 
     def end(self) -> None:
-        """Let nobody wait any more: the reader is asked to stop. Any thread may call it."""
+        """End all waits, now and later, so that the reader can stop. Any thread may call it."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()

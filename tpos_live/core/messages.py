@@ -3,9 +3,9 @@
 A module says something with `log = logging.getLogger(__name__)`; the level decides who sees it:
 
 - DEBUG: developers, who set the level themselves.
-- INFO: whoever looks at the terminal.
-- NOTICE: the performer, on the terminal, the HUD and over OSC (`runtime/status_registry.py`): what has changed.
-- WARNING and ERROR: the same, what is wrong and what to do.
+- INFO: readers of the terminal.
+- NOTICE: the performer, on terminal, HUD and OSC (`runtime/status_registry.py`): what has changed.
+- WARNING and ERROR: the same readers: what is wrong, and what to do.
 
 Importing tpos_live configures nothing, so in another program messages go where that program's logging sends them. The
 commands print them with `terminal_messages`.
@@ -27,12 +27,14 @@ from typing import TextIO
 import click
 
 NOTICE = 25
-"""Level between INFO and WARNING: what the performer should know, though nothing is wrong."""
+"""Level between INFO and WARNING, for news that the performer should know while nothing is wrong."""
 logging.addLevelName(NOTICE, "NOTICE")
 REPEAT = 60.0
-"""Seconds within which the same message from NOTICE on is printed only once: a fault may come back with every frame."""
+"""Seconds within which the same message from NOTICE on is printed only once: an error may repeat in every frame."""
 _REMEMBERED = 200
+"""Most lines that are remembered for this."""
 _WAITING, _LEAVE = 1000, 1.0
+"""Most lines in the queue of `background_writer`, and seconds that leaving waits for them."""
 
 _logger = logging.getLogger("tpos_live")
 _lock = threading.Lock()
@@ -42,7 +44,7 @@ _before = logging.NOTSET, True
 
 
 class LineHandler(logging.Handler):
-    """Passes the text of each message to a function, in the thread that logs it. A fault of the function does not reach
+    """Calls a function with the text of each message, in the thread that logs it. Errors of the function do not reach
     that thread."""
 
     def __init__(self, write: Callable[[str], None], level: int) -> None:
@@ -59,7 +61,7 @@ class LineHandler(logging.Handler):
 class TerminalHandler(LineHandler):
     """Prints messages from INFO on, those from NOTICE on at most once in REPEAT seconds.
 
-    Of several terminal handlers, the one that was installed last prints: no line appears twice.
+    Of several terminal handlers only the newest one prints, so no line appears twice.
     """
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -85,7 +87,8 @@ class TerminalHandler(LineHandler):
 
 @contextmanager
 def handling(handler: logging.Handler) -> Iterator[None]:
-    """Send the messages of tpos_live to `handler` meanwhile. Contexts may overlap in any order, on any threads.
+    """Send the messages of tpos_live to `handler` inside the context. Contexts may overlap in any order, on any
+    threads.
 
     The logger's level is low enough for all handlers, and is restored after the last of them. While a terminal handler
     prints, the handlers of the root logger get nothing: a library that installs one would print every line again.
@@ -121,10 +124,10 @@ def write_line(line: str) -> None:
 
 @cache
 def _own_stderr() -> TextIO | None:
-    """stderr by a file descriptor of its own, None where there is none or on Windows, whose console has no copy.
+    """stderr with its own file descriptor; None without stderr, and on Windows, whose console cannot be duplicated.
 
-    sounddevice points descriptor 2 at nothing while PortAudio starts, which can take seconds, and each time that it
-    looks for devices: lines of other threads would be lost.
+    sounddevice redirects descriptor 2 to the null device while PortAudio starts, which can take seconds, and at each
+    scan of devices: lines of other threads would be lost.
     """
     try:
         if os.name == "nt" or sys.stderr.fileno() != 2:
@@ -136,7 +139,7 @@ def _own_stderr() -> TextIO | None:
 
 @contextmanager
 def terminal_messages(prefix: str = "", write: Callable[[str], None] = write_line) -> Iterator[None]:
-    """Print messages meanwhile, each with `prefix`."""
+    """Print messages inside the context, each with `prefix`."""
     if sys.stderr is sys.__stderr__:
         _own_stderr()  # before a library takes stderr away
     with handling(TerminalHandler(lambda line: write(prefix + line))):
@@ -145,7 +148,7 @@ def terminal_messages(prefix: str = "", write: Callable[[str], None] = write_lin
 
 @contextmanager
 def background_writer(write: Callable[[str], None] = write_line) -> Iterator[Callable[[str], None]]:
-    """A function that gives lines to a thread which writes them, and never waits.
+    """Yields a function that queues a line for a writing thread and never waits.
 
     A terminal that is stopped (Ctrl-S, or a pipe that nobody reads) must not stop the threads of a session. More than
     _WAITING lines are dropped; leaving waits for those left, for at most _LEAVE seconds.
@@ -154,7 +157,7 @@ def background_writer(write: Callable[[str], None] = write_line) -> Iterator[Cal
 
     def work() -> None:
         while (line := lines.get()) is not None:
-            with suppress(Exception):  # a terminal that is gone
+            with suppress(Exception):  # the terminal was closed
                 write(line)
 
     def put(line: str | None) -> None:

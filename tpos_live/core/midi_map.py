@@ -1,4 +1,4 @@
-"""What a MIDI device's controls move: mappings that a show file keeps."""
+"""Mappings from MIDI controls to parameters, triggers and looks, as a show file holds them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tpos_live.core.parameters import TABLE
 
 ControlKind = Literal["cc", "cc14", "note"]
 LOOK = "look "
-"""What the target of a control begins with that recalls a look; its name or number follows."""
+"""Prefix of a target that recalls a look; the name or number follows."""
 MOST_MAPPINGS = 1000
 _WRITTEN = re.compile(r"(cc14|cc|note) (\d{1,3})", re.ASCII)
 
@@ -38,13 +38,13 @@ class MidiMapping:
     target: str
 
     def entry(self) -> dict[str, Any]:
-        """As a show file has it."""
+        """The mapping as a table of a show file."""
         control = self.control
         return {"control": f"{control.kind} {control.number}", "channel": control.channel, "target": self.target}
 
 
 def is_target(name: str) -> bool:
-    """Whether a control can move it: a number, switch, choice or trigger, or a look."""
+    """Whether a control can be mapped to it: a number, switch, choice, trigger or look."""
     if name.startswith(LOOK):
         return bool(name.removeprefix(LOOK).strip())
     parameter = TABLE.get(name)
@@ -52,10 +52,10 @@ def is_target(name: str) -> bool:
 
 
 def parse_mapping(entry: Mapping[str, Any]) -> MidiMapping:
-    """A mapping from an entry of a show file. Raises ValueError: what is allowed."""
-    strange = sorted(set(entry) - {"control", "channel", "target"})
-    if strange:
-        raise ValueError(f"{strange[0]}: a mapping has control, channel and target")
+    """A mapping from a table of a show file. Raises ValueError with the allowed values."""
+    unknown = sorted(set(entry) - {"control", "channel", "target"})
+    if unknown:
+        raise ValueError(f"{unknown[0]}: a mapping has control, channel and target")
     written, channel, target = entry.get("control"), entry.get("channel", 1), entry.get("target")
     found = _WRITTEN.fullmatch(written) if isinstance(written, str) else None
     most = 31 if found and found[1] == "cc14" else 127

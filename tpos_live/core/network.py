@@ -1,4 +1,4 @@
-"""Addresses and ports that a show listens on: which are this machine's alone, and why one cannot be used."""
+"""Addresses and ports that a show listens on: their kind, and the reason why a port cannot be used."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import ipaddress
 import socket
 
 RETRY_SECONDS = 2.0
-"""Time after which a port that another program has is tried again."""
+"""Seconds between two attempts to open a port that another program has."""
 
 
 def is_loopback(host: str) -> bool:
-    """True for an address or a name that only this machine reaches."""
+    """Whether only this machine can reach the address or name."""
     if host == "localhost":
         return True
     try:
@@ -21,12 +21,12 @@ def is_loopback(host: str) -> bool:
 
 
 def is_whole_network(host: str) -> bool:
-    """Whether a server that listens on this address is reached by all addresses of this machine."""
+    """Whether a server on this address listens on all addresses of this machine."""
     return host in ("", "0.0.0.0", "::")
 
 
 def own_address() -> str:
-    """The address of this machine by which its network reaches it; nothing is sent. Loopback where there is none."""
+    """The address of this machine in its network, or the loopback address if there is none. Sends nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -49,7 +49,7 @@ def is_taken(error: OSError) -> bool:
 
 def why_not_listening(error: OSError, host: str, port: int, option: str, taken: str) -> str:
     """Why host:port could not be opened, and the remedy, in one line. option: "--osc" for --osc-host and --osc-port.
-    taken: what to do where another program has the port."""
+    taken: the remedy if another program has the port."""
     if isinstance(error, KeptPortError):
         reason, remedy = f"port {port} is kept for another show, which starts again after a crash", taken
     elif is_taken(error):

@@ -1,4 +1,4 @@
-"""The priority of threads that do heavy work: engine, encoders. Beside them runs what must be on time."""
+"""Lower priority for threads with heavy work (engine, encoders), so that time-critical threads run on time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _nice = 0
 
 
 def set_heavy_nice(nice: int) -> None:
-    """nice: 0 to 19, of the threads that call `use_heavy_nice` from now on; 0 leaves them as they are.
+    """Set the niceness, 0 to 19, of threads that call `use_heavy_nice` later; 0 = no change.
 
-    On Windows, which has no such number, any other one lowers the whole process by a class (unproven).
+    Windows has no niceness: there any value above 0 lowers the priority class of the whole process (untested).
     """
     global _nice
     _nice = nice
@@ -23,15 +23,15 @@ def set_heavy_nice(nice: int) -> None:
 
 
 def use_heavy_nice() -> None:
-    """Called at the start of a thread with heavy work. Linux only: threads have priorities of their own there, and
-    those that it starts, as the ones of OpenVINO and PyTorch, inherit its. It cannot be taken back."""
+    """Call it at the start of a thread with heavy work. Linux only, where each thread has its own priority. Threads
+    that it starts, such as those of OpenVINO and PyTorch, inherit it. It cannot be undone."""
     if _nice:
         lower_this_thread(_nice)
 
 
 def lower_this_thread(nice: int) -> None:
     """Let the calling thread, and those that it starts from now on, run at a nice of at least `nice`, 0 to 19. Linux
-    only; elsewhere nothing happens. It cannot be taken back."""
+    only; elsewhere nothing happens. It cannot be undone."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, thread, max(nice, os.getpriority(os.PRIO_PROCESS, thread)))

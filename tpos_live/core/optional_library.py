@@ -1,4 +1,4 @@
-"""Libraries that only some commands need: they come with an extra of the package."""
+"""Late import of libraries that an extra of the package installs."""
 
 from __future__ import annotations
 

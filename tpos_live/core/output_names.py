@@ -1,4 +1,4 @@
-"""What `--output` understands, and how it is shown: without stream keys and passwords."""
+"""Parses the texts of `--output`, and prints them without stream keys and passwords."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tpos_live.core.output_view import OutputView, Tiles, split_view
 
 STREAMS = ("rtmp", "rtmps", "udp")
 VIDEO = (".mp4", ".m4v", ".mkv")
-"""Kinds of video file that are written."""
+"""Suffixes of video files that can be written."""
 NAMED = ("ndi", "spout", "syphon")
-"""Programs that find an output by its name."""
+"""Kinds of output that other programs find by name."""
 PROGRAMS = (*NAMED, "camera")
 """Kinds of output that other programs take frames from."""
 SCREEN = "screen"
-"""The kind of output that is a window on a screen of its own."""
+"""The kind of output that is a window on another screen."""
 FORMS = (
     "screen:NUMBER, ndi:NAME, spout:NAME, syphon:NAME, camera, rtmp://HOST/APP/KEY, rtmps://…, udp://HOST:PORT or "
     "FILE.mp4 (.mkv)"
@@ -35,17 +35,17 @@ class OutputSpec:
 
     @property
     def name(self) -> str:
-        """For messages, status and test card: without the stream's key."""
+        """Name for messages, status and test card, without the stream key."""
         if self.kind in (*PROGRAMS, SCREEN):
             return f"{self.kind}:{self.address}" if self.address else self.kind
         return masked(self.address)
 
 
 def parse_output(text: str) -> list[OutputSpec]:
-    """The outputs of an entry: one, or with tile= one for each part, of the names "wall 1", "wall 2" …, or on the
-    screens that are named one after the other: "screen:1,2 tile=2x1".
+    """The outputs of a text: one, or with tile= one per part, with the names "wall 1", "wall 2" …, or on the listed
+    screens: "screen:1,2 tile=2x1".
 
-    Raises ValueError with what is wrong, without the stream's key.
+    Raises ValueError with the reason, without the stream key.
     """
     name, view, tiles = split_view(text.strip())
     kind, address = _kind(name)
@@ -86,8 +86,7 @@ def _kind(text: str) -> tuple[str, str]:
 
 
 def masked(text: str) -> str:
-    """An address without what nobody may read on a screen: user, password, stream key, options. Other texts as they
-    are."""
+    """A URL without its secrets: user, password, stream key, options. Other texts are returned unchanged."""
     scheme, mark, rest = text.partition("://")
     if not mark:
         return text
@@ -99,7 +98,7 @@ def masked(text: str) -> str:
 
 
 def _check_address(kind: str, text: str) -> None:
-    """Raise ValueError for an address that cannot be sent to."""
+    """Raise ValueError for an invalid stream URL."""
     shown = masked(text)
     try:
         parts = urlsplit(text)

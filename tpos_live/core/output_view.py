@@ -1,4 +1,5 @@
-"""Which part of the frame an output gets, and how it is turned: the words behind an output's name."""
+"""The view of an output: which part of the frame it gets, and its geometry; parsed from words after the output's
+name."""
 
 from __future__ import annotations
 
@@ -22,10 +23,10 @@ _WORD = re.compile(r"[a-z]+=\S*")
 @dataclass(frozen=True)
 class OutputView:
     """crop: left, top, right, bottom, as shares of the frame. mirror: left and right, or top and bottom, swapped.
-    rotate: degrees clockwise, after mirroring. gamma: above 1 the middle is brighter. black: level of black, as a share
-    of white. corners: how far top left, top right, bottom right and bottom left are moved to the right and down, as
-    shares of the window or of what leaves. edges: width of the soft edge at left, top, right and bottom of the shown
-    image, turned as it is shown, as a share of it."""
+    rotate: degrees clockwise, after mirroring. gamma: above 1 brightens midtones. black: level of black, as a share of
+    white. corners: offset of top left, top right, bottom right and bottom left to the right and down, as shares of the
+    window or of the output image. edges: width of the soft edge at left, top, right and bottom of the output image
+    (after rotation), as a share of it."""
 
     crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     mirror: Mirror = "off"
@@ -43,17 +44,17 @@ class OutputView:
         return left, top, right, bottom
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(width, height) of what leaves, for frames of (width, height)."""
+        """(width, height) of the output image, for frames of (width, height)."""
         left, top, right, bottom = self.box(size)
         return self.turned((right - left, bottom - top))
 
     def turned(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(width, height) of an image of (width, height) after turning; the same from after to before."""
+        """(width, height) after the rotation, for an image of (width, height); also the inverse."""
         return size[::-1] if self.rotate in (90, 270) else size
 
     def tile(self, columns: int, rows: int, overlap: float = 0.0) -> list[OutputView]:
-        """The same for each of `columns` x `rows` equal parts, row by row. overlap: share of its own width and height
-        that a part has in common with the next one, with soft edges there."""
+        """The views of `columns` x `rows` equal parts, row by row. overlap: share of its width and height that a part
+        has in common with the next one, with soft edges there."""
         across, down = (
             _spans(self.crop[0], self.crop[2], columns, overlap),
             _spans(self.crop[1], self.crop[3], rows, overlap),
@@ -72,7 +73,7 @@ class OutputView:
         return [part(column, row) for row in range(rows) for column in range(columns)]
 
     def _as_shown(self, sides: list[float]) -> list[float]:
-        """Values of left, top, right and bottom of the frame's part, for the sides where they are shown."""
+        """Reorder values of (left, top, right, bottom) from the frame's sides to the sides of the output image."""
         left, top, right, bottom = sides
         if self.mirror in ("horizontal", "both"):
             left, right = right, left
@@ -85,7 +86,7 @@ class OutputView:
 
 @dataclass(frozen=True)
 class Tiles:
-    """Parts of a wall; one: none. overlap: see `OutputView.tile`."""
+    """Layout of the parts of a wall; 1 x 1 = no parts. overlap: see `OutputView.tile`."""
 
     columns: int = 1
     rows: int = 1
@@ -101,9 +102,9 @@ class Tiles:
 
 
 def split_view(text: str) -> tuple[str, OutputView, Tiles]:
-    """An output's name, its view, and its tiles: "ndi:wall tile=2x1 rotate=90".
+    """Split a text such as "ndi:wall tile=2x1 rotate=90" into the output's name, its view and its tiles.
 
-    Raises ValueError with what is wrong.
+    Raises ValueError with the reason.
     """
     words, found = text.split(" "), dict[str, Any]()
     while words and (not words[-1] or _WORD.fullmatch(words[-1])):
@@ -125,7 +126,7 @@ def split_view(text: str) -> tuple[str, OutputView, Tiles]:
 
 
 def _spans(first: float, last: float, count: int, overlap: float) -> list[tuple[float, float]]:
-    """Begin and end of `count` equal parts. Parts that adjoin have the same number there."""
+    """Begin and end of `count` equal parts. Adjoining parts share the same number at their border."""
     part, step = (last - first) / (count - (count - 1) * overlap), 1 - overlap
     return [(first + n * step * part, min(first + (n * step + 1) * part, last)) for n in range(count)]
 
@@ -180,7 +181,7 @@ def _corners(text: str) -> tuple[tuple[float, float], ...]:
 
 
 _FIELDS = {"edge": "edges"}
-"""Fields of OutputView with another name than their word."""
+"""Fields of OutputView whose name differs from their word."""
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "crop": _crop,
     "tile": _tiles,

@@ -1,4 +1,4 @@
-"""Parts of a show that have a thread of their own."""
+"""Base class for parts of a show that have their own thread."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Self
 class OwnThread(ABC):
     """A context manager: entering starts the thread, leaving asks it to end and waits for it.
 
-    Thread contract: `_run` is called once, on the thread. It looks at `_stop`, or waits on it, and returns soon after
-    it is set; where it waits for something else, `_wake` ends that. What takes longer than `patience` is left behind.
-    The thread is a daemon, so it never keeps the process. An object is entered once. A subclass whose part may be off
-    starts no thread by an `__enter__` of its own; leaving then waits for nothing.
+    Thread contract: the thread calls `_run` once. `_run` checks `_stop`, or waits on it, and returns soon after it is
+    set; `_wake` ends any other wait. A thread that takes longer than `patience` to end is abandoned; it is a daemon, so
+    it never keeps the process alive. Enter an object once. A subclass whose part is off overrides `__enter__` and
+    starts no thread; leaving then waits for nothing.
     """
 
     def __init__(self, name: str, patience: float) -> None:
-        """name: of the thread. patience: seconds that leaving waits for it at most."""
+        """name: of the thread. patience: most seconds that leaving waits for it."""
         self._patience = patience
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -36,9 +36,9 @@ class OwnThread(ABC):
             self._thread.join(self._patience)
 
     def _wake(self) -> None:
-        """End what the thread waits for, beside `_stop`; called once that is set."""
+        """End any wait of the thread other than on `_stop`; called after `_stop` is set."""
         return
 
     @abstractmethod
     def _run(self) -> None:
-        """What the thread does."""
+        """The work of the thread."""

@@ -1,4 +1,4 @@
-"""One live parameter: its type, its range, and how a value from a controller becomes one of its own."""
+"""A live parameter: its type and range, and the conversion of values from controllers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ Value = float | int | bool | str
 
 
 class ParameterError(ValueError):
-    """A value that a parameter cannot take; the message says what is allowed."""
+    """A parameter cannot take a value: the text says what is allowed."""
 
 
 @dataclass(frozen=True)
 class Parameter:
     """One live parameter.
 
-    low, high: the range of a number, in `unit`; numbers outside are clamped.
-    choices: the allowed words of a choice.
-    smoothing: seconds in which a jump of the value is followed (time constant); 0 = at once.
-    off_below: numbers below `low` mean 0, which is off, and numbers above `high` are refused: for a number that is
-    harmful at the end of its range, which is where a fader of 0 to 1 would put it.
-    numbered: a text that may also be a whole number, however it is sent.
+    low, high: the range of a number, in `unit`; numbers outside are clamped. choices: the allowed words of a choice.
+    smoothing: time constant in seconds with which a jump of the value is smoothed; 0 = at once. off_below: numbers
+    below `low` mean 0 (off), and numbers above `high` are refused: a fader of 0 to 1 would otherwise be clamped to
+    `low`. numbered: a text that may also be a whole number, sent as int, float or text.
     """
 
     name: str
@@ -48,9 +46,8 @@ class Parameter:
     def parse(self, value: object) -> Value:
         """Turn a value from a controller into this parameter's type, clamped to its range.
 
-        Floats are accepted everywhere but for a text (a bool is on from 0.5, an int and a choice's index are
-        rounded), and so are numbers and switches that are written out ("0.5", "on"). Raises ParameterError for
-        what has no meaning, such as a word or NaN for a number.
+        All kinds but text accept floats (a bool is on from 0.5, an int and a choice's index are rounded), and numbers
+        and switches as text ("0.5", "on"). Raises ParameterError for other values, such as a word or NaN for a number.
         """
         if self.kind == "text":
             return self._text(value)
@@ -74,7 +71,7 @@ class Parameter:
         return round(number) if self.kind == "int" else number
 
     def allows(self, value: Value) -> bool:
-        """False for a number outside the range, which `parse` would clamp. value: one that `parse` takes."""
+        """Whether a number lies in the range; `parse` would clamp others. value: one that `parse` accepts."""
         number = parse_number(value)
         if number is None or self.kind == "text":
             return True
@@ -85,13 +82,13 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """The values, for a message."""
+        """The allowed values, as text for a message."""
         if self.kind in ("int", "float"):
             return f"{self.low:.10g} to {self.high:.10g}"
         return ", ".join(self.choices) or "true or false"
 
     def _text(self, value: object) -> str:
-        """A lone float is what a fader sends: as a text it would replace a prompt by "0.216"."""
+        """The value of a text. A float is refused: it comes from a fader and would replace a prompt by "0.216"."""
         if isinstance(value, str):
             return value
         if isinstance(value, int) and not isinstance(value, bool):
@@ -106,7 +103,7 @@ _SWITCH = {"true": 1.0, "on": 1.0, "yes": 1.0, "false": 0.0, "off": 0.0, "no": 0
 
 
 def parse_number(value: object) -> float | None:
-    """A finite number from a number, a switch or their text ("0.5", " 1 ", "on", "False"); None for all else."""
+    """A finite number from a number, a switch or their text ("0.5", " 1 ", "on", "False"); None for other values."""
     number = math.nan
     if isinstance(value, str):
         word = value.strip().lower()
@@ -122,14 +119,15 @@ def parse_number(value: object) -> float | None:
 
 
 def whole_number(text: str) -> int | None:
-    """The whole number of at most nine digits that a text is; None for anything else, "--5", "²" and "1.5" too."""
+    """The value of a text that is a whole number of at most nine digits; None for other texts, also "--5", "²",
+    "1.5"."""
     text = text.strip()
     digits = text.removeprefix("-")
     return int(text) if digits.isascii() and digits.isdecimal() and len(digits) <= 9 else None
 
 
 def shorten(value: object, most: int = 60) -> str:
-    """A value as it would be written in Python, in one line that fits a message."""
+    """A value as Python would write it, at most `most` characters, for a message."""
     try:
         text = f"{value:g}" if isinstance(value, float) else repr(value)
     except (ValueError, RecursionError):  # an integer of thousands of digits; thousands of nested lists

@@ -1,4 +1,4 @@
-"""The live values of all parameters, which threads read and write."""
+"""The store of all live parameters, which all threads read and write."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tpos_live.core.parameters import ORDERS, TABLE
 from tpos_live.core.shown import CLEARED, PROMPT, SELECT, SLOTS, WEIGHTS, settle
 
 _HELD_TOGETHER = {PROMPT, SELECT, "prompt.negative", "prompt.fade", *(f"prompt.{n}" for n in SLOTS), *WEIGHTS}
-"""A prompt with its fade and weights waits as a whole."""
+"""Parameters that wait together under `quantise`."""
 MOST_ORDERS = 64
-"""That wait to be carried out; of more, as in a flood, the oldest are dropped."""
+"""Most orders in the queue; in a flood the oldest are dropped."""
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """All parameters at one moment. Immutable: keep it for a whole frame. Hashed by identity, so what is made of it can
-    be kept while the parameters stay.
+    """All parameters at one moment. Immutable: keep it for a whole frame. Hashed by identity, so results that are
+    computed from it can be cached.
 
-    triggers counts how often each trigger has fired since the start, so that a reader that looks
-    seldom misses none: it compares the count with the one it saw last.
+    triggers: how often each trigger has fired since the start. A reader compares the count with the last one it saw, so
+    it misses no trigger. version: grows with each change.
     """
 
     values: MappingProxyType[str, Value]
@@ -41,7 +41,7 @@ class Snapshot:
 
 
 class Order(NamedTuple):
-    """name: one of ORDERS. snapshot: the values when it was given."""
+    """A command with a text. name: one of ORDERS. snapshot: the values when it was given."""
 
     name: str
     text: str
@@ -51,8 +51,8 @@ class Order(NamedTuple):
 class ParameterStore:
     """Holds the live values.
 
-    Thread contract: any thread may call `set`, `update`, `trigger`, `restore` and `take_orders` (short lock
-    among writers); any thread may call `snapshot`, which takes no lock and never waits.
+    Thread contract: any thread may call any method. Writers share a short lock; `snapshot` takes no lock and never
+    waits.
     """
 
     def __init__(self, start: Mapping[str, Value] | None = None) -> None:
@@ -67,7 +67,7 @@ class ParameterStore:
         self._lock = threading.Lock()
         self._snapshot = Snapshot(MappingProxyType(values), MappingProxyType({}))
         self.waiting: Mapping[str, Value] = MappingProxyType({})
-        """What `quantise` holds back: values by name, and True for triggers. Replaced as a whole; never wait for it."""
+        """Changes that `quantise` holds back: values by name, and True for triggers. Replaced as a whole; no lock."""
         self._orders: deque[Order] = deque(maxlen=MOST_ORDERS)
         self._note_orders(given)
 
@@ -82,7 +82,7 @@ class ParameterStore:
     def update(self, values: Mapping[str, object], *, at_once: bool = False) -> dict[str, Value]:
         """Set several parameters as one change. Raises KeyError or ParameterError and then sets none.
 
-        What is shown follows the last command (`shown.py`): a new prompt clears the slots' weights, and so on.
+        The last command decides which prompt is shown (`shown.py`): a new prompt clears the slots' weights, and so on.
         A prompt waits in `waiting` while `quantise` is on, unless at_once.
         """
         parsed = {name: TABLE[name].parse(value) for name, value in values.items()}
@@ -104,19 +104,19 @@ class ParameterStore:
         return parsed
 
     def hold(self, trigger: str) -> None:
-        """Let a trigger wait."""
+        """Let a trigger wait for `quantise`."""
         with self._lock:
             self._wait({trigger: True})
 
     def take_waiting(self) -> tuple[dict[str, Value], list[str]]:
-        """What waits, values and triggers; nothing waits any longer."""
+        """Remove and return the waiting values and triggers."""
         with self._lock:
             taken, self.waiting = self.waiting, MappingProxyType({})
         values = {name: value for name, value in taken.items() if TABLE[name].kind != "trigger"}
         return values, [name for name in taken if name not in values]
 
     def take_orders(self) -> list[Order]:
-        """ORDERS given since the last call, the oldest first; their parameters are empty again."""
+        """Remove and return the orders since the last call, oldest first. Their parameters become empty."""
         if not self._orders:
             return []
         with self._lock:
@@ -126,7 +126,7 @@ class ParameterStore:
         return taken
 
     def coming(self, name: str) -> Value:
-        """The value that a parameter will have: the waiting one, or the current one."""
+        """The waiting value of a parameter, or else its current one."""
         return self.waiting.get(name, self._snapshot.values[name])
 
     def trigger(self, name: str) -> None:
@@ -138,7 +138,7 @@ class ParameterStore:
             self._replace(old.values.copy(), old.triggers | {name: old.fired(name) + 1})
 
     def restore(self, names: Iterable[str] | None = None) -> None:
-        """Set the named parameters (default: all) back to their start values."""
+        """Set the named parameters (default: all) to their start values."""
         chosen = self._start if names is None else {name: self._start[name] for name in names}
         self.update(chosen, at_once=True)
 
@@ -159,11 +159,11 @@ class ParameterStore:
 
 
 def _waiting_part(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of `new`, values that were set together, that waits for the next beat or bar while `quantise` is on: all
-    of a prompt, if it changes what is shown.
+    """The part of `new` (values set together) that waits for the next beat or bar while `quantise` is on: all
+    parameters of a prompt, if the shown prompt changes.
 
-    The text of a slot that nobody sees fills the bank at once, and a weight that moves alone is a fader. Faders are
-    never delayed, and neither is anything that makes a stage safe (blackout, freeze, level, panic, reset).
+    The text of a hidden slot does not wait, and neither does a weight alone, which is a fader. Faders and safety
+    controls (blackout, freeze, level, panic, reset) are never delayed.
     """
     if old["quantise"] == "off":
         return {}

@@ -1,8 +1,8 @@
-"""THE table of live parameters.
+"""The table of live parameters, the only place where they are defined.
 
-A parameter changes during a show (a setting is read once, at the start: `settings.py`). Everything
-that shows or changes a parameter (OSC, keys, help, docs, validation) is generated from `TABLE`.
-The name `motion.pan_x` is the OSC address `/tpos/motion/pan_x`.
+A parameter changes during a show (a setting is read once, at the start: `settings.py`). Everything that shows or
+changes a parameter (OSC, keys, help, docs, validation) is generated from `TABLE`. The name `motion.pan_x` is the OSC
+address `/tpos/motion/pan_x`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ Start = Literal["now", "beat", "bar", "4 bars", "16 bars"]
 """When a recall of a look begins."""
 STARTS: tuple[Start, ...] = get_args(Start)
 RANDOM_START = ("seed",)
-"""Parameters whose start value a show draws by chance where none is set (`runtime/run_session.py`)."""
+"""Parameters with a random start value, unless one is set (`runtime/run_session.py`)."""
 LORAS = ("lora.1", "lora.2", "lora.3", "lora.4")
 """Parameters of an engine's live LoRAs."""
 ORDERS = ("look.store", "look.delete", "look.cue.up", "look.cue.down", "look.cue.delete")
-"""Texts that are each carried out once and are empty again then (`ParameterStore.take_orders`)."""
+"""Text parameters that are commands: each text is carried out once, then the parameter is empty again
+(`ParameterStore.take_orders`)."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ FEATURES: Mapping[str, str] = MappingProxyType(
         "beat": "cosine of the beat phase times confidence",
         "buildup": "build-up, 0 to 1",
         "drop": "1 at a drop, then decaying",
-        "energy": "level over 2 s against the usual level of this music",
+        "energy": "level over 2 s relative to the usual level of this music",
         "tension": "expectation of a drop, 0 to 1",
         "silence": "1 while the noise gate is closed",
     }
@@ -104,14 +105,14 @@ MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
         ("silence", "light"): MapDefault(-0.5, 1.0, 1.5, 0.2),
     }
 )
-"""What moves what when nobody has touched anything (reactivity defaults).
+"""Default connections of the map.
 
-Three pairs are more than a sum (`modulation/integrator.py`): drop and silence multiply the speed by 1 + their
-part, and the release of drop.speed is for 120 BPM (three time constants are 4 bars); a build-up moves the speed
-in pulses of 1, 1/2, 1/4 beat. Of a bright image saturation takes the place of a drop's light
-(`display/postfx.py`). Every stroke pushes the walk by its strength, which is what lets a picture be told from
-that of another sound (`tpos-live evaluate sync`): the level of the bass hardly does, for it lasts between the hits, and
-equal pushes do not tell one bar from the next.
+Three pairs are not added to their target (`modulation/integrator.py`): drop and silence multiply the speed by 1 + their
+contribution, and the release of drop.speed is for 120 BPM (three time constants are 4 bars); a build-up moves the speed
+in pulses of 1, 1/2, 1/4 beat. In a bright image saturation replaces a drop's light (`display/postfx.py`). Each onset
+moves the noise by its strength. This makes the images of two sounds distinguishable (`tpos-live evaluate sync`): the
+level of the bass does so less, because it lasts between the hits, and equal steps would not separate one bar from the
+next.
 """
 
 PUNCH: Mapping[tuple[str, str], float] = MappingProxyType(
@@ -124,11 +125,11 @@ PUNCH: Mapping[tuple[str, str], float] = MappingProxyType(
         ("hats", "bloom"): 0.15 / 0.2,
     }
 )
-"""Pairs that `finish.punch` scales, and the share of their depth that is left at 0. The factor on the depth grows
-evenly; it is 1 at 0.5."""
+"""Pairs that `finish.punch` scales, and the factor on their depth at a punch of 0. The factor is linear in punch, and 1
+at 0.5."""
 
 WALLS = 4
-"""Outputs screen:… with parameters, in the order of the settings."""
+"""Number of outputs screen:… that have parameters, in the order of the settings."""
 _CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
 
 _F: Kind = "float"
@@ -212,7 +213,7 @@ def _source() -> Iterator[Parameter]:
     mirrors = ("off", "horizontal", "vertical", "both")
     yield Parameter("source.mirror", _C, "off", "mirror the source", choices=mirrors)
     yield Parameter("source.blur", _F, 0.0, "blur of the source: leaves large shapes to the prompt", 0, 1)
-    yield Parameter("source.delay", _F, 0.0, "the source comes this much later", 0, 2000, "ms")
+    yield Parameter("source.delay", _F, 0.0, "delay of the source", 0, 2000, "ms")
     text = "what is beside a source that is shown whole: black, or the source itself, blurred"
     yield Parameter("source.edges", _C, "black", text, choices=("black", "blurred"))
     text = "where the source counts: everywhere, where it is opaque, where it is bright, or where a file says so"
@@ -269,7 +270,7 @@ def _tempo() -> Iterator[Parameter]:
     text = "fastest tempo that is followed; half the tempo is taken above it"
     yield Parameter("tempo.fastest", _F, 180.0, text, 120, 240, "BPM")
     yield Parameter("tempo.source", _C, "auto", "source of the beat", choices=("auto", "tap", "off"))
-    text = "the beat comes this much earlier than it is found; a tap and a resync set it to 0"
+    text = "moves the beat earlier by this time, or later below 0; a tap or a resync sets it to 0"
     yield Parameter("tempo.shift", _F, 0.0, text, -1000, 1000, "ms")
     yield Parameter(
         "tempo.trim",
@@ -310,21 +311,21 @@ def _finish() -> Iterator[Parameter]:
 
 def _looks() -> Iterator[Parameter]:
     yield Parameter(
-        "look.recall", _T, "", "recall a look by name or number; the text is empty again then", numbered=True
+        "look.recall", _T, "", "recall a look by name or number; the text then becomes empty", numbered=True
     )
-    text = "recall a cue by its number, from 1 on, or a look where there are no cues; the text is empty again then"
+    text = "recall a cue by its number, from 1 on, or a look if there are no cues; the text then becomes empty"
     yield Parameter("look.cue", _T, "", text, numbered=True)
     text = "store the look that is shown as a cue at the end, with look.fade and look.start"
     yield Parameter("look.cue.store", _X, False, text)
-    text = "move a cue one place {}, by its number; the text is empty again then"
+    text = "move a cue one place {}, by its number; the text then becomes empty"
     for way, where in (("up", "towards the start"), ("down", "towards the end")):
         yield Parameter(f"look.cue.{way}", _T, "", text.format(where), numbered=True)
     yield Parameter("look.cue.delete", _T, "", "delete a cue by its number; its look stays", numbered=True)
     yield Parameter("look.store", _T, "", "store what is shown as a look of this name; + finds a free name")
     yield Parameter("look.delete", _T, "", "delete a look by name or number", numbered=True)
-    yield Parameter("look.next", _X, False, "the next cue, or the next look where there are no cues")
+    yield Parameter("look.next", _X, False, "the next cue, or the next look if there are no cues")
     yield Parameter("look.previous", _X, False, "the previous cue, or look")
-    yield Parameter("look.keep", _X, False, "keep this look: the autopilot counts its bars anew")
+    yield Parameter("look.keep", _X, False, "keep this look: the autopilot counts its bars from 0 again")
     yield Parameter("look.fade", _F, 4.0, "duration of the fade to a look", 0, 60, "s")
     yield Parameter("look.start", _C, "now", "when a recalled look begins", choices=STARTS)
     text = "when a new prompt, a recalled look or another seed takes effect; faders and safe controls never wait"
@@ -338,7 +339,7 @@ def _looks() -> Iterator[Parameter]:
 def _midi() -> Iterator[Parameter]:
     text = "parameter, trigger or look NAME that the next MIDI control moves; + takes the next one that changes"
     yield Parameter("midi.learn", _T, "", text)
-    yield Parameter("midi.forget", _T, "", "forget the MIDI controls of such a target; all forgets all")
+    yield Parameter("midi.forget", _T, "", "remove the MIDI mappings of this target; all removes all mappings")
 
 
 def _output() -> Iterator[Parameter]:
@@ -416,7 +417,7 @@ def _walls() -> Iterator[Parameter]:
 
 
 def _geometry(name: str, what: str) -> Iterator[Parameter]:
-    """Of an output that a projector shows. what: of whom the text speaks."""
+    """Corner pin, soft edges, gamma and black of an output for a projector. what: its name in the texts."""
     for corner in _CORNERS:
         for axis, way in (("x", "to the right"), ("y", "down")):
             text = f"corner pin: {corner.replace('_', ' ')} corner {way}, as a share of {what}"

@@ -1,4 +1,4 @@
-"""Where things are: shipped engines and config, and the user's own cache and data folders."""
+"""Paths: shipped engines and config, and the user's folders for cache, data and state."""
 
 from __future__ import annotations
 
@@ -24,39 +24,40 @@ def shipped(name: str) -> Path:
 
 
 def expanded(name: str | Path) -> Path:
-    """The path with the home folder in place of ~; as it is where there is no such user."""
+    """The path with ~ replaced by the home folder; unchanged if there is no such user."""
     try:
         return Path(name).expanduser()
-    except (RuntimeError, ValueError):  # no such user, or a name that none can have
+    except (RuntimeError, ValueError):  # no such user, or an invalid name
         return Path(name)
 
 
 def renamed(path: Path, old: Path) -> Path:
-    """`path`, or `old`, its name in earlier versions, where only that exists."""
+    """`path`, or `old`, its name in earlier versions, if only `old` exists."""
     return old if old.exists() and not path.exists() else path
 
 
 def cache_dir() -> Path:
-    """Where converted engines lie: $TPOS_LIVE_CACHE, or the user's cache folder. Not made here: that may fail."""
+    """Folder of converted engines: $TPOS_LIVE_CACHE, or the user's cache folder. Not created here, because that may
+    fail."""
     if chosen := os.environ.get("TPOS_LIVE_CACHE"):
         return expanded(chosen)
     return Path(platformdirs.user_cache_dir("tpos-live", appauthor=False))
 
 
 def state_dir() -> Path:
-    """Where the state of running shows lies: $TPOS_LIVE_STATE, or the user's folder for states. Not made here."""
+    """Folder of the states of running shows: $TPOS_LIVE_STATE, or the user's state folder. Not created here."""
     if chosen := os.environ.get("TPOS_LIVE_STATE"):
         return expanded(chosen)
     return Path(platformdirs.user_state_dir("tpos-live", appauthor=False))
 
 
 def projections_dir() -> Path:
-    """Where mappings of `tpos-live train mapping` lie: a folder of the user's data. Not made here."""
+    """Folder of the results of `tpos-live train mapping`, in the user's data folder. Not created here."""
     return Path(platformdirs.user_data_dir("tpos-live", appauthor=False)) / "mappings"
 
 
 def engines_dir() -> Path:
-    """Where fetched engines lie: $TPOS_LIVE_ENGINES, or a folder of the user's data. Not made here."""
+    """Folder of fetched engines: $TPOS_LIVE_ENGINES, or in the user's data folder. Not created here."""
     if chosen := os.environ.get("TPOS_LIVE_ENGINES"):
         return expanded(chosen)
     return Path(platformdirs.user_data_dir("tpos-live", appauthor=False)) / "engines"

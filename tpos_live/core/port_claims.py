@@ -1,7 +1,7 @@
-"""Ports that a watchdog keeps for its show: while that starts again after a crash, another show leaves them to it.
+"""Port claims: a watchdog keeps the ports of its show, so that another show does not take them during a restart.
 
-One file a port in the folder of states, written by the show that listens. It names the show's watchdog, and holds as
-long as that runs; so nobody has to remove it. Other programs, and other users of the computer, do not look for it.
+There is one file per port in the state folder, written by the show that listens. It names the show's watchdog and is
+valid while that process runs, so it need not be removed. Other programs, and other users' shows, do not read it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from tpos_live.core.process_identity import born, is_running
 
 @dataclass(frozen=True)
 class PortClaims:
-    """folder: of the states; None = nothing is kept. watchdog: process number of this show's, 0 without one."""
+    """folder: the state folder; None = no claims. watchdog: process id of this show's watchdog, 0 without one."""
 
     folder: Path | None = None
     watchdog: int = 0
 
     def check(self, kind: str, host: str, port: int) -> None:
-        """Raises KeptPortError where another show's watchdog keeps this port. kind: "osc" or "page", for UDP and TCP
-        have ports of their own. port: below 1 for any."""
+        """Raise KeptPortError if another show's watchdog keeps this port. kind: "osc" (UDP) or "page" (TCP). port:
+        below 1 = any port."""
         if self.folder is None or port < 1:
             return
         claim = _read(_path(self.folder, kind, port))
@@ -38,10 +38,12 @@ class PortClaims:
             raise KeptPortError
 
     def keep(self, kind: str, host: str, port: int) -> None:
-        """The show listens there: its watchdog keeps the port from now on, where it has one and can be written."""
+        """Let the watchdog, if there is one, keep the port on which the show listens now."""
         if self.folder is None or port < 1 or not self.watchdog:
             return
-        with suppress(OSError, psutil.Error):  # the watchdog has ended; the folder cannot be written, as Autosave says
+        with suppress(
+            OSError, psutil.Error
+        ):  # the watchdog has ended, or the folder cannot be written, which Autosave reports
             claim = {"pid": self.watchdog, "born": born(self.watchdog), "host": host, "port": port}
             write_text(_path(self.folder, kind, port), json.dumps(claim), private=True)
 
@@ -59,7 +61,7 @@ def _path(folder: Path, kind: str, port: int) -> Path:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """What a file says; nothing if there is none, or it is damaged."""
+    """The claim in a file; empty if there is none, or it is damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return {"pid": int(data["pid"]), "born": data["born"], "host": str(data["host"]), "port": int(data["port"])}

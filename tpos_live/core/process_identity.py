@@ -1,4 +1,4 @@
-"""Which process a number in a file means: numbers are given again, so when it was started is kept beside it."""
+"""Identifies a process by id and start time, because systems use process ids again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import psutil
 
 
 def is_running(process: Mapping[str, Any]) -> bool:
-    """Whether the process with this `pid`, which was `born` then, lives; False for an empty mapping."""
+    """Whether the process with this `pid` and start time `born` is running; False for an empty mapping."""
     try:
         return bool(process) and born(process["pid"]) == process["born"]
     except (OSError, ValueError, IndexError, psutil.Error):
@@ -20,11 +20,11 @@ def is_running(process: Mapping[str, Any]) -> bool:
 
 
 def born(pid: int) -> str:
-    """When a process was started; the same as long as it lives, also if the computer's clock is set.
+    """The start time of a process, as text. It stays the same while the process runs, also if the clock is set.
 
-    On Linux the boot, and ticks since then: psutil adds the time of the boot, which moves with the clock, and a show
-    that runs would seem to have crashed. Raises OSError or psutil.Error if there is no such process; one that was
-    killed has no program any more, though its memory is still being freed, or nobody has asked for its end."""
+    On Linux it is the boot id, and ticks since boot: psutil adds the boot time, which moves with the clock, so a
+    running show would seem to have crashed. Raises OSError or psutil.Error if there is no such process. A killed
+    process counts as ended while its memory is being freed, and as a zombie."""
     if not sys.platform.startswith("linux"):
         return str(psutil.Process(pid).create_time())
     with suppress(PermissionError):
@@ -34,7 +34,7 @@ def born(pid: int) -> str:
 
 
 def this_boot() -> str:
-    """Of Linux, another one for each start of the computer; "" elsewhere."""
+    """The boot id on Linux, which differs for each start of the computer; "" elsewhere."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

@@ -24,7 +24,7 @@ MARKS = 7
 
 
 class Progress:
-    """A context manager. One thread; a second one refreshes the bar with elapsed and remaining time."""
+    """A context manager. One thread makes all calls; a second one refreshes the bar with elapsed and remaining time."""
 
     def __init__(
         self,
@@ -35,16 +35,17 @@ class Progress:
         clock: Callable[[], float] = time.perf_counter,
         tick: float = TICK,
     ) -> None:
-        """total: frames to make. bar: None = where stderr is a terminal."""
+        """total: number of frames. bar: None = if stderr is a terminal. clock: seconds. tick: seconds between
+        refreshes."""
         self._name, self._total, self._clock = name, total, clock
         self._bar = tqdm(
             total=total, unit="frame", desc=name, disable=not (sys.stderr.isatty() if bar is None else bar)
         )
         self._tick, self._ended = tick, threading.Event()
-        self._ticker = threading.Thread(target=self._draw_again, name="progress", daemon=True)
+        self._ticker = threading.Thread(target=self._refresh, name="progress", daemon=True)
         self.done = 0
-        """Frames made."""
-        self._said = 0.0
+        """Frames finished."""
+        self._printed_at = 0.0
         self._marks: deque[tuple[float, int]] = deque(maxlen=MARKS)
 
     def __enter__(self) -> Self:
@@ -60,7 +61,7 @@ class Progress:
             self._ticker.join()
         self._bar.close()
 
-    def _draw_again(self) -> None:
+    def _refresh(self) -> None:
         while not self._ended.wait(self._tick):
             self._bar.refresh()
 
@@ -80,11 +81,11 @@ class Progress:
         now = self._clock()
         if not self._marks:  # the first frame waited for the engine and does not count for the speed
             self._marks.append((now, self.done))
-            self._said = now
+            self._printed_at = now
             return
-        if not self._bar.disable or now - self._said < EVERY:
+        if not self._bar.disable or now - self._printed_at < EVERY:
             return
-        self._said = now
+        self._printed_at = now
         since, before = self._marks[0]
         self._marks.append((now, self.done))
         rate = (self.done - before) / max(now - since, 1e-6)

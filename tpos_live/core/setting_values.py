@@ -1,4 +1,4 @@
-"""What the text of a setting means: sizes, addresses, screens and channels."""
+"""Parsers and pydantic types for texts of settings: sizes, addresses, screens, channels and others."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tpos_live.core.parameter import shorten, whole_number
 from tpos_live.core.parameters import TABLE
 
 ACCELERATORS = ("auto", "eager", "openvino", "cuda-graph", "compile", "tensorrt-rtx", "tensorrt")
-"""Those of `diffusion/backends/registry.py`, which needs PyTorch."""
+"""Names in `diffusion/backends/registry.py`, which cannot be imported here because it needs PyTorch."""
 MOST_LETTERS = 4000
-"""Of a text: no system takes a longer path."""
+"""Most characters of a text: no system accepts a longer path."""
 
 
 def check_text(text: str) -> None:
-    """Raise ValueError for what no file and no address can be called."""
+    """Raise ValueError for a text that can be no file name and no address."""
     if "\0" in text:
         raise ValueError("a text has no NUL character")
     if len(text) > MOST_LETTERS:

@@ -1,4 +1,4 @@
-"""Settings: what is read once, at the start. A live parameter changes during a show (`parameters.py`)."""
+"""Settings: values that are read once, at the start. Live parameters change during a show (`parameters.py`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a settings file: bytes from a disk become a TOML table, or one line that says what is wrong with them."""
+"""Reads a TOML file of settings. Every error is one line with the remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from tpos_live.core.errors import reason
 
 MOST_BYTES = 1 << 20
-"""A settings file is some 10 KiB; more than this is another kind of file."""
+"""A settings file has about 10 KiB; a larger file is of another kind."""
 MOST_NESTED = 8
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -33,7 +33,7 @@ _HINTS = (
     ("Unclosed array", "a list ends with ]"),
     ("key", "a line is a [section] or name = value, and # begins a comment"),
 )
-"""A part of tomllib's message, and what to do, for someone who has never seen TOML. The first one that fits."""
+"""(part of tomllib's message, remedy for users who do not know TOML); the first match counts."""
 _DOTTED = re.compile(r"^(\s*)([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+)(\s*=)", re.MULTILINE)
 
 
@@ -45,8 +45,8 @@ class SettingsError(ValueError):
 
 
 def read_toml(path: Path, most: int = MOST_BYTES) -> tuple[dict[str, Any], str]:
-    """The table in a TOML file of at most `most` bytes, at most MOST_NESTED deep, and the file's text. Raises
-    SettingsError."""
+    """The table in a TOML file, and the file's text. Raises SettingsError, also for more than `most` bytes or
+    MOST_NESTED levels."""
     text = _text(path, most)
     try:
         data = _parse(text)
@@ -97,10 +97,10 @@ def _text(path: Path, most: int) -> str:
 
 
 def _parse(text: str) -> dict[str, Any]:
-    """TOML, where below [parameters] a parameter's name needs no quotes.
+    """Parse TOML in which names below [parameters] need no quotes.
 
-    TOML takes `prompt.1 = "x"` for a key in a table `prompt`, which cannot be if `prompt` is a text. So a file that
-    cannot be read is read once more with such names in quotes; line numbers stay.
+    In TOML, `prompt.1 = "x"` is a key in a table `prompt`, which fails if `prompt` is a text. So after an error such
+    names are put in quotes, and the text is parsed again; line numbers stay the same.
     """
     try:
         return tomllib.loads(text)

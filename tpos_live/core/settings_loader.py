@@ -1,4 +1,4 @@
-"""Read the settings: `config.toml` and the command line become one frozen tree.
+"""Loads the settings: merges `config.toml` and the command line into one frozen tree.
 
 Order, strongest first: command line, `--config FILE`, `./config.toml`, the defaults of `settings.py`.
 """
@@ -23,7 +23,7 @@ from tpos_live.core.shown import PROMPT, SELECT, WEIGHTS, is_prompt
 
 
 def load_settings(overrides: Mapping[str, Any], config: Path | None = None, here: Path | None = None) -> Settings:
-    """Read the configuration files and lay the command line over them.
+    """Read the configuration files, and override them by the command line.
 
     overrides: dotted keys such as "sound.device" with values that are not None; a key that starts with
     "parameters." sets the start value of a live parameter. config: the file named by `--config`.
@@ -48,7 +48,7 @@ def load_settings(overrides: Mapping[str, Any], config: Path | None = None, here
 
 
 def _drop_default_prompts(merged: dict[str, Any]) -> None:
-    """A file may list the defaults of prompts, as config.toml does; that chooses none."""
+    """Remove prompts that equal their defaults, because config.toml lists all defaults and must not select one."""
     if parameters := merged.get("parameters"):
         merged["parameters"] = {
             name: value for name, value in parameters.items() if not is_prompt(name) or value != TABLE[name].default
@@ -56,7 +56,7 @@ def _drop_default_prompts(merged: dict[str, Any]) -> None:
 
 
 def _last_wins(merged: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    """A prompt on the command line is later than a slot that a file selects or gives weight (`shown.py`)."""
+    """Let a prompt on the command line override a slot that a file selects or gives weight (`shown.py`)."""
     parameters = merged.get("parameters")
     if isinstance(parameters, dict) and f"parameters.{PROMPT}" in overrides:
         for name in (SELECT, *WEIGHTS):
@@ -77,7 +77,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _validate(data: dict[str, Any], where: str, text: str) -> dict[str, Any]:
-    """The same data, with live parameters parsed. Raises SettingsError naming line, key and remedy."""
+    """The data with parsed live parameters. Raises SettingsError with line, key and remedy."""
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
@@ -102,7 +102,7 @@ def _validate(data: dict[str, Any], where: str, text: str) -> dict[str, Any]:
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Names may be written "map.kick.zoom" or, as TOML nests them, map.kick.zoom."""
+    """(name, value) of parameters, which may be written "map.kick.zoom" or, as nested TOML tables, map.kick.zoom."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{name}.")
@@ -139,12 +139,12 @@ def _explain(error: Any, path: list[str]) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value for a message; of an address without its key."""
+    """A value as text for a message, without a stream key."""
     return shorten(masked(value) if isinstance(value, str) else value)
 
 
 def _names(line: str, value: object) -> bool:
-    """Whether a line says already what was given."""
+    """Whether a line already contains the given value."""
     if isinstance(value, str):
         text = masked(value)
         return f'"{text}"' in line or (":" in text and text in line)

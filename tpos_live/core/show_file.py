@@ -1,4 +1,4 @@
-"""A show file: looks, cues and MIDI mappings as TOML that a person can read and write."""
+"""Reads and writes a show file: looks, cues and MIDI mappings as TOML."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ FORMAT = 1
 HAD_NUMBER = "had_number"
 LONGEST_FADE = 60.0
 MOST_BYTES = 8 << 20
-"""Of the file: room for MOST_LOOKS looks that set every parameter."""
+"""Largest file: MOST_LOOKS looks that set every parameter fit in."""
 
 
 def read_show(path: Path) -> Show:
-    """The show in a file. Raises SettingsError: file, place and what is allowed, in one line.
+    """The show in a file. Raises SettingsError: file, place and allowed values, in one line.
 
-    Parameters of a newer version are kept and have no effect; a warning names them once.
+    Parameters of a newer version are kept without effect; a warning names them once.
     """
     data, _ = read_toml(path, MOST_BYTES)
-    strange = sorted(set(data) - {"format", HAD_NUMBER, "look", "cue", "midi"})
-    if strange:
-        raise SettingsError(f"{path}: {strange[0]}: a show file has format, [[look]], [[cue]] and [[midi]]")
+    unknown_keys = sorted(set(data) - {"format", HAD_NUMBER, "look", "cue", "midi"})
+    if unknown_keys:
+        raise SettingsError(f"{path}: {unknown_keys[0]}: a show file has format, [[look]], [[cue]] and [[midi]]")
     version = data.get("format", FORMAT)
     if not isinstance(version, int) or isinstance(version, bool):
         raise SettingsError(f"{path}: format is a whole number, not {version!r}")
@@ -58,8 +58,8 @@ def read_show(path: Path) -> Show:
     show = Show(looks, had_number=had_number)
     cues = tuple(_cue(path, n, entry, show) for n, entry in enumerate(_tables(path, data, "cue", MOST_CUES), 1))
     midi = tuple(_mapping(path, n, entry) for n, entry in enumerate(_tables(path, data, "midi", MOST_MAPPINGS), 1))
-    strangers = {mapping.target for mapping in midi if not is_target(mapping.target)}
-    unknown = sorted(strangers.union(*(look.unknown for look in looks)))
+    unknown_targets = {mapping.target for mapping in midi if not is_target(mapping.target)}
+    unknown = sorted(unknown_targets.union(*(look.unknown for look in looks)))
     if unknown:
         newer = " (the file is of a newer version)" if version > FORMAT else ""
         log.warning(f"{path}: not known here, kept and left alone: {', '.join(unknown[:5])}{newer}")
@@ -67,9 +67,9 @@ def read_show(path: Path) -> Show:
 
 
 def write_show(path: Path, show: Show, private: bool = False) -> None:
-    """Write a show, whole or not at all. private: no other user may read it.
+    """Write a show atomically. private: no other user may read it.
 
-    Raises OSError, and ValueError for one that could not be read again.
+    Raises OSError, and ValueError for a show that is too large to be read again.
     """
     lines = ["# Looks and cues of tpos-live. A look holds what differs from the defaults.", f"format = {FORMAT}"]
     if show.had_number:
@@ -108,9 +108,9 @@ def _look(path: Path, number: int, entry: dict[str, Any]) -> Look:
     name = entry.get("name")
     if not isinstance(name, str) or not 0 < len(whole_name(name)) <= LONGEST_NAME:
         raise SettingsError(f"{where}: name is a text of 1 to {LONGEST_NAME} letters")
-    strange = sorted(set(entry) - {"name", "parameters"})
-    if strange:
-        raise SettingsError(f"{where} ({name}): {strange[0]}: a look has name and [look.parameters]")
+    unknown_keys = sorted(set(entry) - {"name", "parameters"})
+    if unknown_keys:
+        raise SettingsError(f"{where} ({name}): {unknown_keys[0]}: a look has name and [look.parameters]")
     given = entry.get("parameters", {})
     if not isinstance(given, dict):
         raise SettingsError(f"{where} ({name}): [look.parameters] is a table")
@@ -131,9 +131,9 @@ def _look(path: Path, number: int, entry: dict[str, Any]) -> Look:
 
 def _cue(path: Path, number: int, entry: dict[str, Any], show: Show) -> Cue:
     where = f"{path}: cue {number}"
-    strange = sorted(set(entry) - {"look", "fade", "start"})
-    if strange:
-        raise SettingsError(f"{where}: {strange[0]}: a cue has look, fade and start")
+    unknown_keys = sorted(set(entry) - {"look", "fade", "start"})
+    if unknown_keys:
+        raise SettingsError(f"{where}: {unknown_keys[0]}: a cue has look, fade and start")
     look, fade, start = entry.get("look"), entry.get("fade", 2.0), entry.get("start", "now")
     found = show.find(look) if isinstance(look, str) else None
     if found is None:
@@ -143,7 +143,7 @@ def _cue(path: Path, number: int, entry: dict[str, Any], show: Show) -> Cue:
         raise SettingsError(f"{where}: fade is 0 to {LONGEST_FADE:g} seconds, not {fade!r}")
     if start not in STARTS:
         raise SettingsError(f"{where}: start is one of {', '.join(STARTS)}, not {start!r}")
-    return Cue(found.name, float(fade), start)  # a number would mean another look once one is deleted
+    return Cue(found.name, float(fade), start)  # the name, because a number would mean another look after a deletion
 
 
 def _mapping(path: Path, number: int, entry: dict[str, Any]) -> MidiMapping:
@@ -153,21 +153,21 @@ def _mapping(path: Path, number: int, entry: dict[str, Any]) -> MidiMapping:
         raise SettingsError(f"{path}: midi {number}: {error}") from error
 
 
-def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
-    """A table by the parameters' names: finish.light without quotes is a table in a table."""
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten a table to the parameters' names: finish.light without quotes is a nested table."""
     found: dict[str, Any] = {}
     for key, value in table.items():
-        found |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return found
 
 
 def _short(value: Value) -> Value:
-    """Six digits of a number are finer than any fader; OSC brings 0.3 as 0.30000001192092896."""
+    """Round a float to six digits, which are finer than any fader: OSC brings 0.3 as 0.30000001192092896."""
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _toml(value: object) -> str:
-    """A value of a TOML file as TOML: unknown parameters may hold any kind."""
+    """A value as TOML. Unknown parameters may have any TOML type."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_toml(key)} = {_toml(part)}" for key, part in value.items()) + "}"
     if isinstance(value, list):
@@ -176,6 +176,6 @@ def _toml(value: object) -> str:
         return value.isoformat()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    # Half of a surrogate pair, which a command line may bring, is no UTF-8.
+    # A lone surrogate, which a command line may contain, is not valid in UTF-8.
     text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
     return text.replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""Which prompt is shown: the prompt itself, one slot of the bank, or weighted slots. The last command wins.
+"""Selects the shown prompt: the prompt itself, one slot of the bank, or weighted slots. The last command wins.
 
 Three kinds of parameters select what is shown. A later command of one kind ends an earlier one of another kind, so that
 no old setting hides a new one:
@@ -22,19 +22,18 @@ WEIGHTS = tuple(f"prompt.{n}.weight" for n in SLOTS)
 COMMANDS = frozenset((PROMPT, SELECT, *WEIGHTS))
 """Parameters that select what is shown; a slot's text only fills the bank."""
 CLEARED = "prompt.cleared"
-"""Counted among a snapshot's triggers: how often a command set the weights to 0, which is a fade and no fader movement.
-"""
+"""Counter among a snapshot's triggers: how often a command set the weights to 0. That starts a fade, unlike a fader."""
 
 
 def is_prompt(name: str) -> bool:
-    """Whether a live parameter is one of the prompts', their fade among them."""
+    """Whether a live parameter belongs to the prompts (`prompt` or `prompt.…`)."""
     return name.partition(".")[0] == PROMPT
 
 
 def settle(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """What else changes with `new`, in the order of its keys, and whether it clears weights.
+    """The further changes that `new` causes, and whether it clears weights.
 
-    old, new: valid values by name; `new` contains those that were set together.
+    old, new: valid values by name; `new` contains values that were set together, in the order of the commands.
     """
     last = {name: at for at, name in enumerate(new) if name in COMMANDS}
     raised = [name for name in WEIGHTS if new.get(name, 0.0) > 0]
@@ -45,8 +44,8 @@ def settle(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, An
             return {SELECT: 0}, False
         cleared = any(old[name] > 0 for name in WEIGHTS)
         return {**dict.fromkeys(WEIGHTS, 0.0), SELECT: slot}, cleared
-    moved = any(new[name] != old[name] for name in raised)
-    return ({SELECT: 0}, False) if moved else ({}, False)
+    changed = any(new[name] != old[name] for name in raised)
+    return ({SELECT: 0}, False) if changed else ({}, False)
 
 
 class Values(Protocol):
@@ -56,17 +55,17 @@ class Values(Protocol):
 
 
 def selected_text(values: Values) -> str:
-    """The text of the selected slot; of an empty one the prompt's, because a fader passes slots without a text."""
+    """The text of the selected slot, or of the prompt if the slot is empty: a fader passes slots without a text."""
     text = str(values[f"prompt.{values[SELECT]}"])
     return text if text.strip() else str(values[PROMPT])
 
 
 def showing(values: Mapping[str, Any]) -> str:
-    """What is shown, in a few words: `prompt`, `slot 3`, or `slot 7 50 % + slot 8 50 %`."""
+    """Description of the selection: `prompt`, `slot 3`, or `slot 7 50 % + slot 8 50 %`."""
     if values[SELECT]:
         filled = values[f"prompt.{values[SELECT]}"].strip()
         return f"slot {values[SELECT]}" if filled else f"prompt (slot {values[SELECT]} is empty)"
-    mixed = [(n, values[f"prompt.{n}.weight"]) for n in SLOTS if values[f"prompt.{n}"] and _seen(values, n)]
+    mixed = [(n, values[f"prompt.{n}.weight"]) for n in SLOTS if values[f"prompt.{n}"] and _is_visible(values, n)]
     if not mixed:
         return "prompt"
     total = sum(weight for _, weight in mixed)
@@ -77,10 +76,10 @@ def showing(values: Mapping[str, Any]) -> str:
 
 
 def shown_text(values: Values) -> str:
-    """The text that is shown; of a blend all texts with their weights."""
+    """The shown text; for a blend, all texts with their weights."""
     if values[SELECT]:
         return selected_text(values)
-    slots = [n for n in SLOTS if values[f"prompt.{n}"] and _seen(values, n)]
+    slots = [n for n in SLOTS if values[f"prompt.{n}"] and _is_visible(values, n)]
     if not slots:
         return str(values[PROMPT])
     weights = [float(values[f"prompt.{n}.weight"]) for n in slots]
@@ -95,5 +94,5 @@ _SMALL = 1e-3
 """A weight below this is invisible."""
 
 
-def _seen(values: Values, slot: int) -> bool:
+def _is_visible(values: Values, slot: int) -> bool:
     return bool(values[f"prompt.{slot}.weight"] > _SMALL)

@@ -1,4 +1,4 @@
-"""One image of a source: what image-to-image starts from."""
+"""One image of a source (`--source`), from which image-to-image starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 @dataclass(frozen=True)
 class SourceImage:
     """pixels: uint8 [height, width, 3] sRGB, at the engine's size, not modified afterwards. mask: uint8 [height,
-    width], where the source counts, 255 = wholly; None = everywhere. number: grows by one with each new image.
+    width], weight of the source, 255 = full; None = full everywhere. number: grows by one with each new image.
     taken_at: perf_counter seconds of its arrival, 0 offline."""
 
     pixels: np.ndarray

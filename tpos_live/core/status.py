@@ -1,4 +1,4 @@
-"""The status of the session: one record for HUD, OSC and benchmarks."""
+"""The status of a session: one record for HUD, OSC, control page and benchmarks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Status:
-    """All of a session at one moment; "" and 0 stand for "nothing" and "unknown"."""
+    """State of a session at one moment; "" and 0 mean "nothing" and "unknown"."""
 
     state: str = "starting"
     """starting, loading, running or stopping."""
@@ -20,13 +20,13 @@ class Status:
     engine: str = ""
     backend: str = ""
     fallback_reason: str = ""
-    """Why no faster backend runs."""
+    """Reason why no faster backend runs."""
     size: tuple[int, int] = (0, 0)
     """(width, height) of the engine's frames."""
     engine_fps: float = 0.0
     """Frames per second from the engine."""
     engine_busy: float = 0.0
-    """Share of the time in which they occupy the GPU or processor, 0 to 1."""
+    """Share of the time in which the engine uses the GPU or processor, 0 to 1."""
     shown_fps: float = 0.0
     """Frames per second on the screen."""
     frames_replaced: int = 0
@@ -47,7 +47,7 @@ class Status:
     heard: str = ""
     """Label of the sound, "" in silence."""
     density: float = 0.0
-    """How much of that sound there is, 0 to 1, whatever its level."""
+    """Density of the sound, 0 to 1, independent of its level."""
     encoder: str = ""
     """Name of the audio encoder."""
     sound_state: str = ""
@@ -71,26 +71,26 @@ class Status:
     prompt: str = ""
     """The text that is shown."""
     showing: str = "prompt"
-    """Where it comes from, for example "slot 3"."""
+    """Its source, for example "slot 3"."""
     understood: str = ""
     """What the engine understands of the prompt."""
     source: str = ""
-    """Images that frames start from, or what is wrong with them."""
+    """The source of images, or its error."""
     look: str = ""
-    """The one recalled last."""
+    """Name of the look recalled last."""
     cue: int = 0
     """Number, from 1 on, of the cue that is shown or waits."""
     next_cue: int = 0
     waiting: str = ""
-    """What waits for a beat or bar."""
+    """Changes that wait for a beat or bar."""
     section: str = ""
     """Section of the music; "" while the director is off."""
     energy: float = 0.0
     """Of the music, 0 to 1."""
     tension: float = 0.0
-    """How far a build-up is, 0 to 1."""
+    """Expectation of a drop, 0 to 1."""
     decision: str = ""
-    """What the director has decided last."""
+    """The director's last decision."""
 
     outputs: str = ""
     """Outputs besides the window, and their receivers."""
@@ -101,10 +101,10 @@ class Status:
     record_fps: float = 0.0
     """Frames recorded per second."""
     record_lag_ms: float = 0.0
-    """How late the encoder is."""
+    """Delay of the video encoder."""
     record_dropped: int = 0
     """Shown frames that are not in the recording."""
     record_minutes_left: float = 0.0
-    """Until the disk is full."""
+    """Minutes until the disk is full."""
     record_error: str = ""
     """Why the last recording failed; "" from the next one on, or once acknowledged."""

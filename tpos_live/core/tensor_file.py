@@ -1,7 +1,7 @@
-"""Tensors of a safetensors file, read into memory.
+"""Reads a safetensors file into memory.
 
-The library's own `load_file` maps the file: its pages are read when a number is first used. A file that is written over
-during a show, or whose disk is taken away, would end the process with SIGBUS.
+The library's own `load_file` maps the file, so pages are read at their first use. If the file is overwritten during a
+show, or its disk is removed, the process would end with SIGBUS.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 
 from tpos_live.core.errors import first_line
 
-if TYPE_CHECKING:  # what only looks for an engine needs no torch
+if TYPE_CHECKING:  # listing engines must not import torch
     import torch
 
 _MOST = 100 << 20
-"""Bytes of a header at most, as in the library."""
+"""Most bytes of a header, as in the library."""
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a file by name, on the CPU, in the file's precision.
 
-    Raises OSError, and ValueError for a file that is damaged or has numbers of a kind that no network here has.
+    Raises OSError, and ValueError for a file that is damaged or has an unknown data type.
     """
     try:
         with path.open("rb") as file:
@@ -40,7 +40,7 @@ def _read(file: BufferedReader) -> dict[str, torch.Tensor]:
         "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
         "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
     }  # fmt: skip
-    found: dict[str, torch.Tensor] = {}
+    tensors: dict[str, torch.Tensor] = {}
     length = int.from_bytes(file.read(8), "little")
     if length > _MOST:
         raise ValueError("no safetensors file")
@@ -56,5 +56,5 @@ def _read(file: BufferedReader) -> dict[str, torch.Tensor]:
         file.seek(8 + length + begin)
         if tensor.nbytes and file.readinto(tensor.view(-1).view(torch.uint8).numpy().data) != tensor.nbytes:
             raise ValueError(f"{name} is cut short")
-        found[name] = tensor
-    return found
+        tensors[name] = tensor
+    return tensors

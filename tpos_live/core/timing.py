@@ -1,4 +1,4 @@
-"""Stage timings: ring buffers of durations and their percentiles. Also rates, and the format of times."""
+"""Stage timings (ring buffers of durations, with percentiles), rates, and times as text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class StageTimes:
     """
 
     def __init__(self, stages: Iterable[str] = (), size: int = 2048) -> None:
-        """stages: listed from the start, also before their first duration; others are added by their first `add`."""
+        """stages: listed also before their first duration; `add` adds others. size: durations kept per stage."""
         self._rings = {stage: np.zeros(size) for stage in stages}
         self._counts = dict.fromkeys(self._rings, 0)
         self._size = size
@@ -62,7 +62,7 @@ class Rate:
         self._rate = 0.0
 
     def at(self, now: float, total: float) -> float:
-        """Growth per second since the last update; 0 before the second one, and where the total was reset."""
+        """Growth per second between the last two updates; 0 before the second one, and after a reset of the total."""
         if self._before is None:
             self._before = now, total
         elif now - self._before[0] >= self._every:

@@ -1,4 +1,4 @@
-"""How many threads PyTorch uses for the work of one thread of ours."""
+"""Sets the number of PyTorch's threads for one calling thread."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import threading
 import torch
 
 _CHANGE = threading.Lock()
-"""Held while the common number is another one: two threads that begin together would keep each other's."""
+"""Held while the process-wide number is changed: two threads at once would restore each other's number."""
 
 
 def use_threads(count: int) -> None:
-    """Let PyTorch use `count` threads for what the calling thread asks of it from now on; other threads keep theirs.
+    """Let PyTorch use `count` threads for later work of the calling thread; other threads keep their number.
 
-    Threads that wait for each other on cores that something else uses cost much more than they save: encoding a prompt
-    beside a renderer took 60 times as long on two threads as on one.
+    Threads that wait for each other on busy cores cost more than they save: encoding a prompt beside a renderer took 60
+    times as long on two threads as on one.
     """
     with _CHANGE:
         common = torch.get_num_threads()
         torch.set_num_threads(count)
-        # That is also what new threads begin with: a thread that ends at once puts the common number back.
+        # New threads start with this number, too; a short-lived thread restores the process-wide number.
         other = threading.Thread(target=torch.set_num_threads, args=(common,))
         other.start()
         other.join()

@@ -1,1 +1,1 @@
-"""From features to decisions on the bar grid: which scene, where it stands, how the camera moves."""
+"""The director: decides on the bar grid which scene is shown, its place, the camera and the palette."""

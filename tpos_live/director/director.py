@@ -1,7 +1,7 @@
 """The director: decides on the bar grid which scene accompanies the prompt, where the frame stands, and the palette.
 
-Features and the label of the sound go in, a Direction comes out. Each rule has a depth, a live parameter, and one
-switch turns all of them off. Decisions fall on downbeats; between them only eases and drifts move.
+It takes features and the label of the sound, and returns a Direction. Each rule has a depth, which is a live parameter;
+one switch turns all rules off. Decisions are made on downbeats; between them, values only ease or drift.
 """
 
 from __future__ import annotations
@@ -32,31 +32,35 @@ from tpos_live.director.sections import BarClock, SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features
 
 PHRASE_BARS = 8
-"""Bars of a phrase: a scene without a change of section goes at the end of one."""
+"""Bars of a phrase. Without a change of section, the scene changes at the end of a phrase."""
 SCENE_SECONDS = (12.0, 24.0, 44.0)
-"""A scene stays so long at least, until the end of a phrase from then on, and at most; all times 1 / depth."""
+"""Seconds after which a new section ends a scene; after which the end of a phrase ends it; and its longest time. Each
+times 1 / depth."""
 NAMED_SECONDS = 4.0
-"""A scene that was chosen before it was clear which kind of music it is stays so long at least."""
+"""Shortest time in seconds of a scene that was chosen before the kind of music was clear, times 1 / depth."""
 SCENE_FADE_BARS = 2.0
+"""Bars in which a scene is faded in; twice as many in CALM sections."""
 CALM = (INTRO, BREAKDOWN, SILENCE)
 SHOT_BARS = 1.0
-"""Length of the ease from one shot to the next."""
+"""Bars of the ease from one shot to the next."""
 KIND_SECONDS = 4.0
-"""What is heard must be music, or no music, for so long before the scenes begin or end."""
+"""Seconds for which the sound must be no music before the scenes end; half of it for the first music."""
 AREAS = {SILENCE: 0.5, INTRO: 0.5, BREAKDOWN: 0.6, MAIN: 0.72, BUILD_UP: 0.72, PEAK: 0.79}
-"""Factor on the area of the scene beside a prompt, by section; a build-up's grows by its tension. What is heard and is
-no music has all of it."""
+"""Factor on the area of the scene beside a prompt, by section; tension raises that of a build-up. Sounds that are no
+music have the factor 1."""
 AREA_SECONDS = 1.5
+"""Time constant of the area."""
 PALETTE = {"section": 0.11, "drop": 0.37}
 """Turns of the palette at a new section or phrase, and at a drop. A drop also turns the colours of the image (`hue`),
-and the next drop, or the next calm section, turns them back: of a palette that ends near red, as a fire's, nobody sees
-the turn."""
+and the next drop, or the next calm section, turns them back: the turn of a palette that ends near red, such as that of
+a fire, is not visible."""
 PALETTE_SECONDS = 2.0
+"""Time constant of palette and hue."""
 SWITCH_SECONDS = 1.0
-"""Time in which the frame goes back where the director is turned off."""
+"""Seconds in which the frame returns to the centre after the director is turned off."""
 DEPTHS = ("scenes", "cuts", "area", "framing", "camera", "palette")
 DEPTH_SECONDS = 0.3
-"""Time in which a depth follows its parameter, so that a fader moves nothing by a jump."""
+"""Time constant with which a depth follows its parameter, so that a fader causes no jump."""
 
 
 @dataclass
@@ -68,29 +72,29 @@ class Director:
     """
 
     offered: Container[str] | None = None
-    """Texts of the scenes that the engine draws, None for all; of a scene it does not offer nobody would see much."""
+    """Texts of the scenes that the engine can draw, None for all."""
     suited: Callable[[], Container[str] | None] = lambda: None
-    """Gives the texts of the scenes that suit beside the prompt that is shown, None where that is not known
+    """Returns the texts of the scenes that suit the current prompt, None if that is unknown
     (`conditioning/beside.py`)."""
     turns: Callable[[], bool] = lambda: False
-    """Gives whether the colours of what is shown may turn: the engine has a palette, and the prompt names no colour."""
+    """Returns whether the colours of the image may turn: the engine has a palette, and the prompt names no colour."""
     memory: DirectorMemory = field(default_factory=DirectorMemory)
-    """What `resume` takes, of the newest decision."""
+    """State after the newest decision, for `resume`."""
     _clock: BarClock = field(default_factory=BarClock)
     _sections: SectionTracker = field(default_factory=SectionTracker)
     _choice: SceneChoice = field(default_factory=SceneChoice)
     _framing: Framing = field(default_factory=Framing)
     _time: float = 0.0
     _kind: str = ""
-    _heard: str = ""
-    _heard_for: float = 0.0
+    _label: str = ""
+    _label_seconds: float = 0.0
     _scene: str = ""
     _scene_at: float = -math.inf
     _scene_kind: str = ""
     _fade: float = SCENE_FADE_BARS * 2
     _changes: int = 0
-    _nexts: int | None = None
-    _next: bool = False
+    _next_count: int | None = None
+    _next_requested: bool = False
     _area: float | None = None
     _palette: float = 0.0
     _palette_goal: float = 0.0
@@ -100,14 +104,14 @@ class Director:
     _shot: Shot = OPENING
     _on: float = 0.0
     _decision: str = ""
-    _beside: bool = False
+    _has_prompt: bool = False
     _snapshot: Snapshot | None = None
     _depths: dict[str, float] = field(default_factory=dict)
     _goals: dict[str, float] = field(default_factory=dict)
 
     def resume(self, memory: DirectorMemory, snapshot: Snapshot) -> None:
-        """Go on where another director stopped: its scene, palette and frame are there at once, and stay for as long as
-        any. Before the first step."""
+        """Continue from another director's state: its scene, palette and frame apply at once, and the scene's time
+        starts again. Call it before the first step."""
         self.memory = memory
         self._scene, self._kind, self._fade, self._scene_at = memory.scene, memory.kind, 0.0, self._time
         self._scene_kind = memory.kind
@@ -124,7 +128,7 @@ class Director:
         bar = self._clock.step(features)
         section = self._sections.step(features, self._clock.bar_seconds)
         dropped = self._sections.dropped
-        self._listen(label)
+        self._update_kind(label)
         depth = self._read(snapshot)
         on = bool(snapshot["director"])
         if on:
@@ -139,17 +143,17 @@ class Director:
                 self._scene, self._kind, self._palette_goal, self._shot, self._changes, self._choice.count, self._shots,
                 self._hue_goal,
             )  # fmt: skip
-        return self._move(features, depth, on)
+        return self._advance(features, depth, on)
 
     def _read(self, snapshot: Snapshot) -> dict[str, float]:
-        """The depths; also whether there is a prompt, and whether another scene was asked for, which comes at the next
-        bar. Nothing is computed while the parameters stay."""
+        """Read the parameters: smooth and return the depths, and note whether there is a prompt, and whether
+        `director.next` requested another scene for the next bar. Costs nothing while the parameters stay."""
         if snapshot is not self._snapshot:
             self._snapshot = snapshot
-            self._beside = bool(shown_text(snapshot).strip())
+            self._has_prompt = bool(shown_text(snapshot).strip())
             fired = snapshot.fired("director.next")
-            self._next = self._next or (self._nexts is not None and fired != self._nexts)
-            self._nexts = fired
+            self._next_requested = self._next_requested or (self._next_count is not None and fired != self._next_count)
+            self._next_count = fired
             self._goals = {name: float(snapshot[f"director.{name}"]) for name in DEPTHS}
             if not self._depths:
                 self._depths = dict(self._goals)
@@ -159,19 +163,19 @@ class Director:
                 self._depths[name] = goal if abs(goal - now) < 1e-4 else now
         return self._depths
 
-    def _listen(self, label: str) -> None:
-        """Follow the kind of music; a moment of something else is none."""
-        if label != self._heard:
-            self._heard_for = self._heard_for if (label in KINDS) == (self._heard in KINDS) else 0.0
-            self._heard = label
-        self._heard_for += HOP_SECONDS
-        if label and label in KINDS and (self._kind or self._heard_for >= KIND_SECONDS / 2):
+    def _update_kind(self, label: str) -> None:
+        """Update the kind of music, with a debounce: a short sound of another kind changes nothing."""
+        if label != self._label:
+            self._label_seconds = self._label_seconds if (label in KINDS) == (self._label in KINDS) else 0.0
+            self._label = label
+        self._label_seconds += HOP_SECONDS
+        if label and label in KINDS and (self._kind or self._label_seconds >= KIND_SECONDS / 2):
             self._kind = label
-        elif label and label not in KINDS and self._heard_for >= KIND_SECONDS:
-            self._kind = ""  # in silence the scene of the music before it stays
+        elif label and label not in KINDS and self._label_seconds >= KIND_SECONDS:
+            self._kind = ""  # in silence the scene of the last music stays
 
     def _at_drop(self, features: Features, depth: dict[str, float], seed: int) -> None:
-        """Scene, palette and frame change together, at once."""
+        """Change scene, palette and frame together, by a cut or a blend of half a bar."""
         rng = random.Random(f"{seed} cut {self._changes}")
         cut = rng.random() < depth["cuts"]
         seconds = 0.0 if cut else 0.5 * self._clock.bar_seconds
@@ -185,7 +189,7 @@ class Director:
         self._take_shot(seed, seconds)
 
     def _on_bar(self, features: Features, depth: dict[str, float], seed: int, section: bool) -> None:
-        """A bar or a section begins."""
+        """Decide at the start of a bar or a section what changes."""
         phrase = section or int(self._sections.bars + 0.5) % PHRASE_BARS == 0
         changed = False
         if self._wants_scene(depth["scenes"], section, phrase):
@@ -205,26 +209,26 @@ class Director:
             self._decision = self._sections.name
 
     def _wants_scene(self, depth: float, section: bool, phrase: bool) -> bool:
-        """Whether it is time for another scene."""
-        asked, self._next = self._next, False
-        if (self._kind == "") != (self._scene == "") or asked:
-            return depth > 0 or asked
-        if self._beside and self._scene and not self._suits(self._scene):
-            return depth > 0  # it was chosen for an image of its own, or for another prompt
+        """Whether another scene is due."""
+        requested, self._next_requested = self._next_requested, False
+        if (self._kind == "") != (self._scene == "") or requested:
+            return depth > 0 or requested
+        if self._has_prompt and self._scene and not self._suits(self._scene):
+            return depth > 0  # it was chosen without a prompt, or for another one
         if depth <= 0 or not self._kind or self._sections.name == SILENCE:
             return False
-        stood = self._time - self._scene_at
-        least, phrases, most = (seconds / depth for seconds in SCENE_SECONDS)
+        shown_for = self._time - self._scene_at
+        shortest, phrase_end, longest = (seconds / depth for seconds in SCENE_SECONDS)
         if self._kind in TYPICAL and self._kind != self._scene_kind:
-            return stood >= (least if self._scene_kind in TYPICAL else NAMED_SECONDS / depth)
-        return stood >= least and (section or (phrase and stood >= phrases) or stood >= most)
+            return shown_for >= (shortest if self._scene_kind in TYPICAL else NAMED_SECONDS / depth)
+        return shown_for >= shortest and (section or (phrase and shown_for >= phrase_end) or shown_for >= longest)
 
     def _choose(self, features: Features, seed: int, fade: float, energy: float) -> bool:
-        """Take the next scene; whether it is another one than before."""
+        """Choose the next scene; returns whether it differs from the last one. fade: seconds. energy: 0 to 1."""
         text = ""
         if self._kind:
             light = features.high_presence / (features.high_presence + features.bass_presence + 1e-3)
-            suits = self._suits if self._beside else None
+            suits = self._suits if self._has_prompt else None
             text = self._choice.next(self._kind, energy, light, self._time, seed, self.offered, suits)
         changed = text != self._scene
         self._scene, self._scene_at, self._scene_kind, self._fade = text, self._time, self._kind, fade
@@ -237,7 +241,7 @@ class Director:
         return suits_a_prompt(text) if suited is None else text in suited
 
     def _hue_share(self, depth: dict[str, float]) -> float:
-        """Where the turn of the colours goes to."""
+        """Target of the turn of the image's colours, 0 to 1."""
         return self._hue_goal * depth["palette"] if self._hue_goal and self.turns() else 0.0
 
     def _take_shot(self, seed: int, seconds: float) -> None:
@@ -247,16 +251,16 @@ class Director:
         self._shot = draw(self._sections.name, self._shot, rng, places) if self._kind else OPENING
         self._framing.take(self._shot, seconds)
 
-    def _move(self, features: Features, depth: dict[str, float], on: bool) -> Direction:
-        """What moves between two decisions."""
+    def _advance(self, features: Features, depth: dict[str, float], on: bool) -> Direction:
+        """Advance the eases and drifts by one hop."""
         self._on = follow(self._on, float(on), SWITCH_SECONDS / 3, SWITCH_SECONDS / 3, HOP_SECONDS)
         shot = self._framing.step()
-        unclear = self._beside and (not self._heard or self._heard in KINDS)
+        unclear = self._has_prompt and (not self._label or self._label in KINDS)
         area = AREAS[self._sections.name] if self._scene or unclear else 1.0
         if self._sections.name == BUILD_UP:
             area += 0.15 * features.tension
-        begins = area if self._area is None else self._area
-        self._area = follow(begins, area, AREA_SECONDS, AREA_SECONDS, HOP_SECONDS)
+        previous = area if self._area is None else self._area
+        self._area = follow(previous, area, AREA_SECONDS, AREA_SECONDS, HOP_SECONDS)
         self._palette = follow(self._palette, self._palette_goal, PALETTE_SECONDS, PALETTE_SECONDS, HOP_SECONDS)
         self._hue = follow(self._hue, self._hue_share(depth), PALETTE_SECONDS, PALETTE_SECONDS, HOP_SECONDS)
         if not on and self._on < 1e-3:

@@ -1,7 +1,8 @@
-"""Where the frame stands in the image and how it moves: wide and slow in calm parts, close and off centre at peaks.
+"""Framing: the frame's position in the image and its motion, wide and slow in calm parts, close and off centre at
+peaks.
 
-A shot is a size, a place and a slow push of the camera, and where beside a prompt the scene lies. From shot to shot
-all of it moves with an ease, or cuts.
+A shot is a size, a position, a slow zoom (push), and the place of the scene beside a prompt. Shots change by an ease or
+a cut.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from tpos_live.features.features import HOP_SECONDS
 @dataclass(frozen=True, slots=True)
 class Shot:
     """zoom: 0.1 = 10 % larger. x, y: fractions of the image to the right and down. roll: degrees. push: zoom per
-    second. drift_x, drift_y: of the noise, widths and heights a second. across, down, aside: as of `Direction`."""
+    second. drift_x, drift_y: of the noise, in frame widths and heights per second. across, down, aside: as in
+    `Direction`."""
 
     zoom: float = 0.0
     x: float = 0.0
@@ -35,7 +37,8 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """Shots of a section. zoom: lowest and highest. push: zoom per second. drift: speed of the noise."""
+    """Range of the shots of a section. zoom: lowest and highest. push: zoom per second. drift: of the noise, in frame
+    widths per second."""
 
     zoom: tuple[float, float]
     push: float
@@ -52,20 +55,21 @@ STYLES = {
 }
 PLACES = {"left": (-1.0, 0.0, 0.0), "right": (1.0, 0.0, 0.0), "above": (0.0, -1.0, 0.0), "below": (0.0, 1.0, 0.0),
           "sides": (0.0, 0.0, 1.0)}  # fmt: skip
-"""Across, down and aside of the places of a scene beside a prompt."""
+"""Places of a scene beside a prompt, as (across, down, aside) of `Direction`."""
 OPENING = Shot(aside=1.0)
-"""Before the first decision, and where there is no music."""
+"""Shot before the first decision, and without music."""
 LARGEST = 0.3
-"""Zoom up to which a shot pushes in: an image of 256 pixels gets soft beyond."""
+"""Zoom at which the push stops: an image of 256 pixels gets soft beyond."""
 ROLL = 2.0
 """Largest roll, degrees."""
 
 
 def draw(section: str, before: Shot, rng: random.Random, places: Sequence[str] = tuple(PLACES)) -> Shot:
-    """A shot for a section, elsewhere than the one before. places: those that suit the scene, of PLACES."""
+    """A random shot for a section, on the other side and at another place than `before`. places: names of PLACES that
+    suit the scene."""
     style = STYLES[section]
     zoom = rng.uniform(*style.zoom)
-    # The frame may stand so far off the centre that it just touches the image's edge.
+    # At this distance from the centre the frame touches the edge of the image.
     reach = 0.5 * zoom / (1.0 + zoom)
     side = -1.0 if before.x > 0 else 1.0
     x = side * reach * rng.uniform(0.5, 1.0)
@@ -82,18 +86,18 @@ def draw(section: str, before: Shot, rng: random.Random, places: Sequence[str] =
 
 @dataclass
 class Framing:
-    """Moves from shot to shot. One step per hop."""
+    """Eases from shot to shot. One step per hop. shown: the current state between two shots."""
 
     shown: Shot = OPENING
     _from: Shot = OPENING
     _to: Shot = OPENING
-    _at: float = 1.0
+    _progress: float = 1.0
     _seconds: float = 1.0
 
     def take(self, shot: Shot, seconds: float) -> None:
-        """Go to a shot in `seconds`; 0 cuts."""
+        """Start an ease to a shot in `seconds`; 0 = cut."""
         self._from, self._to = self.shown, shot
-        self._at, self._seconds = (0.0, seconds) if seconds > 0 else (1.0, 1.0)
+        self._progress, self._seconds = (0.0, seconds) if seconds > 0 else (1.0, 1.0)
         if seconds <= 0:
             self.shown = shot
 
@@ -102,11 +106,11 @@ class Framing:
         zoom = self._to.zoom + self._to.push * HOP_SECONDS
         if 0.0 <= zoom <= LARGEST:
             self._to = replace(self._to, zoom=zoom)
-        if self._at < 1.0:
-            self._at = min(self._at + HOP_SECONDS / self._seconds, 1.0)
-        part = ease(self._at)
+        if self._progress < 1.0:
+            self._progress = min(self._progress + HOP_SECONDS / self._seconds, 1.0)
+        weight = ease(self._progress)
         self.shown = self._to
-        if part < 1.0:
+        if weight < 1.0:
             both = zip(astuple(self._from), astuple(self._to), strict=True)
-            self.shown = Shot(*(a + (b - a) * part for a, b in both))
+            self.shown = Shot(*(a + (b - a) * weight for a, b in both))
         return self.shown

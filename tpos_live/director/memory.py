@@ -1,4 +1,4 @@
-"""What the director has decided so far, as far as a show that crashed continues with it."""
+"""The director's state that a show restores after a crash (`runtime/autosave.py`)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from tpos_live.director.scene_table import KINDS
 
 @dataclass(frozen=True)
 class DirectorMemory:
-    """The default is that of a show that begins. scene: text of the scene that shows the sound, "" for its own. kind:
-    of music, one of KINDS, "" for none. palette: turns. hue: as of `Direction`. shot: where the frame stands. changes,
-    choices, shots: scenes, choices of one, and shots so far; chance follows from them."""
+    """The default is the state at the start of a show. scene: text of the scene that shows the sound, "" for the
+    sound's own scene. kind: of music, one of KINDS, "" for none. palette: turns. hue: target, 0 or 1. shot: the current
+    one. changes, choices, shots: counts of scenes, of choices of a scene, and of shots; the random generators are
+    seeded with them."""
 
     scene: str = ""
     kind: str = ""
@@ -27,12 +28,12 @@ class DirectorMemory:
     hue: float = 0.0
 
     def data(self) -> dict[str, Any]:
-        """For JSON."""
+        """The state as JSON values."""
         return asdict(self) | {"shot": list(astuple(self.shot))}
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Self:
-        """From `data`. Raises KeyError, TypeError, ValueError and OverflowError."""
+        """The state from the result of `data`. Raises KeyError, TypeError, ValueError and OverflowError."""
         shot, palette, hue = Shot(*map(float, data["shot"])), float(data["palette"]), float(data.get("hue", 0.0))
         counts = {name: int(data[name]) for name in ("changes", "choices", "shots")}
         if not all(map(math.isfinite, (palette, hue, *astuple(shot)))):

@@ -1,7 +1,7 @@
 """The director's scenes: which images suit which kind of music, and at what energy.
 
-A scene's text is a prompt that every engine can draw. For Ember it is a phrase of one of its families, so that a scene
-which an engine does not offer can be left out.
+A scene's text is a prompt that every engine can draw. For Ember it is a phrase of one of its families, so scenes of
+families that Ember does not offer can be left out.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """text: the prompt. kin: scenes of the same kin look alike. energy: of the music that it suits, 0 to 1. light: 0
-    dark to 1 bright."""
+    """text: the prompt. kin: a group of similar scenes, for Ember a family. energy: of the music that it suits, 0 to 1.
+    light: 0 dark to 1 bright."""
 
     text: str
     kin: str
@@ -70,9 +70,9 @@ SCENES: tuple[Scene, ...] = (
 )
 
 ALONE = frozenset(("underwater", "mountains", "neon_grid", "plasma", "galaxy", "eclipse", "storm", "stars", "smoke"))
-"""Kins that are shown without a prompt only: beside one their part of the image is a grey shadow. Where they change
-Ember's images of 14 other prompts most (a tenth of the image, weight 0.45), 4 to 44 % of the pixels become lighter; of
-the other kins that Ember draws, 51 to 98 %. Stars and smoke are as dark."""
+"""Kins that are shown only without a prompt: beside a prompt, their part of the image is a grey shadow. In the tenth of
+the image that they change most (Ember, 14 other prompts, weight 0.45), 4 to 44 % of the pixels become lighter; with the
+other kins that Ember draws, 51 to 98 %. Stars and smoke are as dark."""
 
 _CLUB = ("neon_grid", "plasma", "tunnel", "city", "nebula", "aurora", "underwater", "lasers", "fractal", "metal",
          "kaleidoscope", "lava")  # fmt: skip
@@ -112,7 +112,7 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
     }
 )  # fmt: skip
-"""Kins of scenes by the label of the sound. What is not here is no music, and shows its own scene."""
+"""Kins of scenes by the label of the sound. Sounds with any other label are no music, and show their own scene."""
 
 TYPICAL: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -136,8 +136,8 @@ TYPICAL: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "epic orchestral music": ("storm", "eclipse", "aurora"),
     }
 )
-"""Kins that come first for a kind of music, so that an audience can tell it from others; of KINDS. Labels that music of
-many kinds gets, such as "electronic music", have none."""
+"""The kins that are most typical of a kind of music, and are shown first, so that kinds of music look different. Labels
+for many kinds of music, such as "electronic music", have none."""
 
 
 _GROUND = frozenset(("fire", "lava", "ocean", "flowers", "city", "forest", "neon_grid", "desert", "metal", "mountains"))
@@ -145,7 +145,8 @@ _SKY = frozenset(("aurora", "sunset", "storm", "stars", "galaxy", "snow", "firew
 
 
 def places_beside(text: str) -> tuple[str, ...]:
-    """Where a scene may lie beside a prompt, names of `framing.PLACES`: ground below, sky above, and all at a side."""
+    """Places of a scene beside a prompt, names of `framing.PLACES`: ground below, sky above, and any scene at a
+    side."""
     kin = next((scene.kin for scene in SCENES if scene.text == text), "")
     return ("below",) * (kin in _GROUND) + ("above",) * (kin in _SKY) + ("left", "right", "sides")
 

@@ -1,4 +1,4 @@
-"""The bars of the music, and its sections by name: what a listener would call this part of the song."""
+"""The bar grid of the music, and its sections by name (intro, breakdown, peak, ...), for the director."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from tpos_live.features.downbeat import BEATS_PER_BAR
 from tpos_live.features.features import HOP_SECONDS, TRUST, Features
 
 NO_BEAT_SECONDS = 0.5
-"""A beat where none is heard."""
+"""Length of a beat while no beat is detected."""
 SILENT_SECONDS = 2.0
+"""Seconds of silence that make the section SILENCE."""
 LOW, HIGH = 0.5, 0.82
 """Energy below which a section is a breakdown, and above which it is a peak; the usual loud part has 0.75."""
 MARGIN = 0.07
-"""Distance beyond LOW or HIGH at which the section that stands is left."""
+"""Hysteresis of LOW and HIGH."""
 BUILDING = 0.5
-"""Build-up from which the section is one."""
+"""`Features.buildup` from which the section is a build-up."""
 PEAK_BARS, SURE_BARS = 8, 2
-"""Bars after a drop that are a peak unless the energy is that of a breakdown, and whatever the energy is."""
+"""Bars after a drop that are a peak unless the energy is below LOW, and bars that are a peak at any energy."""
 KNOWN_BARS = 8
-"""Bars of music before its energy, which is relative to its own usual level, can make a peak."""
+"""Bars of music before its energy can make a peak, because energy is relative to the usual level of this music."""
 HOLD_BARS, SHORTEST_BARS = 1.0, 4.0
-"""A section must be heard for HOLD_BARS, and the one before it must have stood for SHORTEST_BARS, where nothing but the
-energy speaks for it. A change of the spectrum on the bar grid (`Features.sections`) and a drop count at once."""
+"""Debounce of a change by energy alone: the new section must last HOLD_BARS, and the old one have lasted SHORTEST_BARS.
+A change of the spectrum on the bar grid (`Features.sections`) and a drop count at once."""
 ENERGY_SECONDS = 1.5
-"""Time in which the energy is followed: one loud bar is no section."""
+"""Time constant of the energy: one loud bar is no section."""
 UNKNOWN_ENERGY = 0.6
-"""Largest energy of music whose usual level is not known yet."""
+"""Upper limit of the energy before KNOWN_BARS."""
 
 
 @dataclass
 class BarClock:
-    """The bar grid that decisions stand on: the music's own, or one of two seconds where there is no beat.
+    """The bar grid of the decisions: that of the music, or bars of two seconds without a beat.
 
     One step per hop. bars: since the start. bar_seconds: length of a bar.
     """
@@ -45,13 +46,13 @@ class BarClock:
     _since: float = 0.0
 
     def step(self, features: Features) -> bool:
-        """Whether a bar begins with this hop."""
+        """Take one hop; returns whether a bar begins with it."""
         self._since += HOP_SECONDS
         known = features.tempo > 0.0 and features.confidence >= TRUST
         self.bar_seconds = BEATS_PER_BAR * (60.0 / features.tempo if known else NO_BEAT_SECONDS)
         wrapped = features.bar_phase < self._phase - 0.5
         self._phase = features.bar_phase
-        # A correction of the phase may wrap it again; a bar that was missed begins late.
+        # A phase correction may wrap the phase twice, or skip a wrap; a skipped bar begins late.
         begins = (wrapped and self._since > 0.5 * self.bar_seconds) if known else self._since >= self.bar_seconds
         begins = begins or self._since > 1.5 * self.bar_seconds
         if begins:
@@ -62,54 +63,55 @@ class BarClock:
 
 @dataclass
 class SectionTracker:
-    """One step per hop. name: the section that stands; bars: its length so far. energy: 0 to 1, slower than the
-    features'. dropped: a drop in this hop."""
+    """Names the section. One step per hop.
+
+    name: the current section. bars: its length so far. energy: 0 to 1, smoothed. dropped: a drop in this hop."""
 
     name: str = SILENCE
     bars: float = 0.0
     energy: float = 0.0
     dropped: bool = False
-    _quiet: float = 0.0
-    _music: float = 0.0
-    _heard: bool = False
-    _drop: float = 0.0
+    _silent_seconds: float = 0.0
+    _music_bars: float = 0.0
+    _had_main: bool = False
+    _last_drop: float = 0.0
     _since_drop: float = 1e9
-    _next: str = SILENCE
-    _held: float = 0.0
+    _candidate: str = SILENCE
+    _candidate_bars: float = 0.0
     _boundaries: int = 0
 
     def step(self, features: Features, bar_seconds: float) -> bool:
-        """Whether a section begins with this hop."""
+        """Take one hop; returns whether a section begins with it. bar_seconds: length of a bar."""
         bars = HOP_SECONDS / bar_seconds
-        self._quiet = self._quiet + HOP_SECONDS if features.silence >= 0.5 else 0.0
-        self._music = 0.0 if self.name == SILENCE else self._music + bars
-        known = self._music >= KNOWN_BARS
+        self._silent_seconds = self._silent_seconds + HOP_SECONDS if features.silence >= 0.5 else 0.0
+        self._music_bars = 0.0 if self.name == SILENCE else self._music_bars + bars
+        known = self._music_bars >= KNOWN_BARS
         energy = features.energy if math.isfinite(features.energy) else self.energy
         energy = energy if known else min(energy, UNKNOWN_ENERGY)
         self.energy = follow(self.energy, energy, ENERGY_SECONDS, ENERGY_SECONDS, HOP_SECONDS)
-        self.dropped = features.drop > self._drop + 0.5
-        self._drop = features.drop
+        self.dropped = features.drop > self._last_drop + 0.5
+        self._last_drop = features.drop
         self._since_drop = 0.0 if self.dropped else self._since_drop + bars
         self.bars += bars
-        found = self._find(features)
-        if found != self._next:
-            self._next, self._held = found, 0.0
-        self._held += bars
+        candidate = self._classify(features)
+        if candidate != self._candidate:
+            self._candidate, self._candidate_bars = candidate, 0.0
+        self._candidate_bars += bars
         boundary = features.sections != self._boundaries
         self._boundaries = features.sections
-        heard = self._held >= HOLD_BARS and (self.bars >= SHORTEST_BARS or SILENCE in (self.name, found))
-        if self.dropped or (found != self.name and (heard or boundary)):
-            self._heard = self._heard or found in (MAIN, PEAK)
-            self.name, self.bars = found, 0.0
+        lasted = self._candidate_bars >= HOLD_BARS and (self.bars >= SHORTEST_BARS or SILENCE in (self.name, candidate))
+        if self.dropped or (candidate != self.name and (lasted or boundary)):
+            self._had_main = self._had_main or candidate in (MAIN, PEAK)
+            self.name, self.bars = candidate, 0.0
             return True
         if boundary and self.bars >= 1.0:
             self.bars = 0.0
             return True
         return False
 
-    def _find(self, features: Features) -> str:
-        """The section by this hop alone, and by the one that stands."""
-        if self._quiet >= SILENT_SECONDS or (self.name == SILENCE and features.silence >= 0.5):
+    def _classify(self, features: Features) -> str:
+        """The section by the values of this hop, with hysteresis around the current section."""
+        if self._silent_seconds >= SILENT_SECONDS or (self.name == SILENCE and features.silence >= 0.5):
             return SILENCE
         if features.buildup >= BUILDING:
             return BUILD_UP
@@ -118,7 +120,7 @@ class SectionTracker:
         low = LOW + (MARGIN if self.name in (BREAKDOWN, INTRO) else 0.0)
         high = HIGH - (MARGIN if self.name == PEAK else 0.0)
         if self.energy < low:
-            return BREAKDOWN if self._heard else INTRO
+            return BREAKDOWN if self._had_main else INTRO
         if self.energy > high or self._since_drop < PEAK_BARS:
             return PEAK
         return MAIN

@@ -54,8 +54,8 @@ HATS_IN_NOISE = (0.08, 0.25)
 NOISE_IN_HATS = 1.4
 """A snare's noise above 6 kHz, relative to 2.5 to 6 kHz."""
 MASK_HOPS, MASK_FALL = 8, 1.5
-"""Hops for which what was heard masks a kick, and the magnitude by which it masks less in a second. Of the kicks of 17
-pieces these remove a third, and none of those on the eighths of the beat (docs/accuracy.md)."""
+"""Hops for which earlier sound masks a kick, and the decay of the mask in units of magnitude per second. In 17 pieces
+the mask removes a third of the detected kicks, and none on the eighth notes of the beat (docs/accuracy.md)."""
 _KICK = slice(_DRUM_RANGES[0].start, _DRUM_RANGES[1].stop)
 _FALLEN = MASK_FALL * HOP_SECONDS * np.arange(MASK_HOPS - 1, dtype=np.float32)[:, None]
 

@@ -1,1 +1,1 @@
-"""Features to motion: which feature moves which parameter, and how far."""
+"""Modulation: maps audio features to motion and light, and integrates them into one record per 10 ms."""

@@ -1,7 +1,7 @@
 """The modulation integrator: audio features to FrameParams, one record per 10 ms of audio.
 
-Audio changes velocities, never positions: the noise position speeds up and slows down but never jumps. All motion is
-integrated here on the audio's clock, so a frame at a given moment is the same at every frame rate.
+Audio changes velocities, never positions, so the noise position never jumps. All motion is integrated here on the
+audio's clock, so a frame at a given moment is the same at every frame rate.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from tpos_live.modulation.beat_lookahead import BeatLookahead
 from tpos_live.modulation.matrix import ModulationMatrix, Pair, Smoother
 
 BASE_SPEED = 0.15
-"""Speed of the noise trajectory without sound, at seed.walk 1: more hides the kicks (docs/accuracy.md)."""
+"""Speed of the noise trajectory without sound, at seed.walk 1. A higher one masks the kicks (docs/accuracy.md)."""
 SCALING = ("drop", "silence")
 """Features that multiply the speed by 1 + their contribution; all others add to it."""
 SLOW = frozenset({"loudness", "presence", "buildup", "drop", "silence"})
-"""Features without rhythm: their exposure may exceed the limit for beats."""
+"""Features without rhythm: the limit BEAT_LIGHT does not apply to their exposure."""
 BEAT_LIGHT = math.log2(1.1)
 """Largest exposure change by beats, in stops: 10 % of luminance."""
 USUAL_ONSETS, ONSETS_SECONDS = 0.035, 8.0
-"""Mean onset strength up to which strokes push the walk fully, and its time constant. Dense music (0.1) pushes as much
-in the mean, each stroke less: it moves in its own pattern, but no faster."""
-LOOK_BEATS = 16.0
-"""Shortest distance between two cuts, in beats."""
+"""Mean onset strength up to which each onset moves the noise fully, and the time constant of this mean. In denser music
+(a mean of 0.1) each onset moves it less, so that the mean speed is not higher."""
+CUT_BEATS = 16.0
+"""Fewest beats between two cuts."""
 SOUND_ATTACK, SOUND_RELEASE = 0.3, 1.0
-"""Seconds in which the audio's weight follows the noise gate."""
+"""Time constants in seconds with which the audio's weight follows the noise gate."""
 
 
 @dataclass
@@ -53,10 +53,10 @@ class ModulationIntegrator:
     beat_trust: float = 0.0
     turn: float = 1.0
     sounding: float = 0.0
-    _drop: float = 0.0
+    _last_drop: float = 0.0
     _bar_phase: float = 0.0
     _onsets: float = 0.0
-    _since_look: float = math.inf
+    _since_cut: float = math.inf
     _smoother: Smoother = field(default_factory=Smoother)
     _matrix: ModulationMatrix = field(default_factory=ModulationMatrix)
     _beat_lookahead: BeatLookahead = field(default_factory=BeatLookahead)
@@ -68,16 +68,16 @@ class ModulationIntegrator:
         """Advance by one hop.
 
         heard_at: perf_counter at which the newest sample of the hop arrived. delay: measured seconds from sound in the
-        room to light on the screen; predicted beats are drawn earlier by it and by tempo.trim. direction: the
-        director's of this hop.
+        room to light on the screen; predicted beats are drawn earlier by this delay plus tempo.trim. direction: the
+        director's decision for this hop.
         """
         dt = HOP_SECONDS
         now = self._smoother.step(snapshot, dt)
         self._onsets = follow(self._onsets, features.onset, ONSETS_SECONDS, ONSETS_SECONDS, dt)
         features = self._beat_lookahead.step(features, delay, 1e-3 * now["tempo.trim"], dt)
         parts = self._matrix.step(features, snapshot, now, dt)
-        self._count_beats(features, dt)
-        sums, speed, beat_light = self._add(parts, features)
+        self._update_beat_state(features, dt)
+        sums, speed, beat_light = self._sum_contributions(parts, features)
         light, drop = now["finish.light"] + sums["light"], parts.get(("drop", "light"), 0.0)
         exposure = _clip(light, -3.0, 3.0)
         speed = 0.0 if snapshot["pause"] else now["seed.walk"] * speed
@@ -120,27 +120,29 @@ class ModulationIntegrator:
         )
 
     def _play_source(self, speed: float, beats: float, tempo: float, dt: float) -> None:
-        """beats: of a whole clip; 0 = it is played at its own speed. Both times `speed`."""
+        """Advance the clip of --source. beats: length of a whole clip in beats, 0 = its own length. speed: a factor."""
         if beats > 0:
             self.source_rounds += speed * dt * (tempo or 120.0) / 60.0 / beats
         else:
             self.source_time += speed * dt
 
-    def _count_beats(self, features: Features, dt: float) -> None:
+    def _update_beat_state(self, features: Features, dt: float) -> None:
         beat = 60.0 / features.tempo if features.tempo > 0.0 else 0.5
         step = dt / (4.0 * beat)
         self.beat_trust = _clip(self.beat_trust + (step if features.confidence >= TRUST else -step), 0.0, 1.0)
         if features.bar_phase < self._bar_phase - 0.5:
             self.turn = -self.turn
         self._bar_phase = features.bar_phase
-        self._since_look += dt / beat
-        if features.drop > self._drop + 0.5 and self._since_look >= LOOK_BEATS:
+        self._since_cut += dt / beat
+        if features.drop > self._last_drop + 0.5 and self._since_cut >= CUT_BEATS:
             self.cut_index += 1
-            self._since_look = 0.0
-        self._drop = features.drop
+            self._since_cut = 0.0
+        self._last_drop = features.drop
 
-    def _add(self, parts: Mapping[Pair, float], features: Features) -> tuple[dict[str, float], float, float]:
-        """Sum of the contributions per target, the speed at seed.walk 1, and the part of the light that is of beats."""
+    def _sum_contributions(
+        self, parts: Mapping[Pair, float], features: Features
+    ) -> tuple[dict[str, float], float, float]:
+        """The sum of the contributions per target, the speed at seed.walk 1, and the exposure by beats in stops."""
         sums = dict.fromkeys(TARGETS, 0.0)
         scale, beat_light = 1.0, 0.0
         for (feature, target), part in parts.items():
@@ -163,10 +165,10 @@ class ModulationIntegrator:
         return sums, max(BASE_SPEED + sums["speed"], 0.0) * scale, beat_light
 
     def _pulse(self, features: Features) -> float:
-        """Motion pulses of a build-up: one per beat, then per half beat, then per quarter beat; 0 to 1."""
+        """Motion pulse of a build-up, 0 to 1: one per beat, then per half beat, then per quarter beat."""
         pulses = 1.0 if features.buildup < 1 / 3 else 2.0 if features.buildup < 2 / 3 else 4.0
-        left = 1.0 - features.beat_phase * pulses % 1.0
-        return self.beat_trust * left * left
+        remaining = 1.0 - features.beat_phase * pulses % 1.0
+        return self.beat_trust * remaining * remaining
 
 
 def _clip(value: float, low: float, high: float) -> float:

@@ -1,7 +1,7 @@
 """The modulation matrix: how far each audio feature moves each target, with depth, curve, attack and release.
 
-Only the pairs with a depth are evaluated; the list is updated when a parameter changes. Parameters with a smoothing
-time follow a jump of their value gradually (`Smoother`).
+Only pairs with a depth other than 0 are evaluated; the list is updated when a parameter changes. Parameters with a
+smoothing time approach a new value exponentially (`Smoother`).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Pair = tuple[str, str]
 """(feature, target)"""
 
 IN_BARS: frozenset[Pair] = frozenset({("drop", "speed")})
-"""Pairs whose release counts in bars: it is given for 120 BPM and scaled with the tempo."""
+"""Pairs whose release scales with the length of a bar: the parameter is the release at 120 BPM."""
 
 _NAMES: Mapping[Pair, str] = {(f, t): f"map.{f}.{t}" for f in FEATURES for t in TARGETS}
 _SMOOTHED = [(p.name, p.smoothing) for p in TABLE.values() if p.smoothing > 0]
 
 
 class Smoother:
-    """Follows the parameters that have a smoothing time, one step a hop.
+    """Smooths the parameters that have a smoothing time. One step per hop.
 
-    Stepping by t twice equals stepping by 2t once (exponential), so it does not depend on the rate. Costs
-    nothing while nothing changes.
+    Smoothing is exponential: two steps of t equal one step of 2t, so the step rate has no effect. Costs nothing while
+    nothing changes.
     """
 
     def __init__(self) -> None:
@@ -47,21 +47,21 @@ class Smoother:
                 for name, seconds in _SMOOTHED
                 if self._now.setdefault(name, goal := float(snapshot[name])) != goal
             ]
-        still = []
+        moving = []
         for name, seconds, goal in self._moving:
             now = self._now[name] + (goal - self._now[name]) * share(seconds, dt)
             if abs(goal - now) < 1e-5:
                 now = goal
             else:
-                still.append((name, seconds, goal))
+                moving.append((name, seconds, goal))
             self._now[name] = now
-        self._moving = still
+        self._moving = moving
         return self._view
 
 
 @dataclass(slots=True)
 class _Route:
-    """A pair in use, its settings and its envelope."""
+    """A pair with a depth, its settings and the state of its envelope. goal: depth, before smoothing."""
 
     pair: Pair
     name: str
@@ -74,7 +74,7 @@ class _Route:
 
 @dataclass
 class ModulationMatrix:
-    """Follows the features and gives the contribution of each pair. One step per hop."""
+    """Computes the contribution of each pair. One step per hop."""
 
     _routes: dict[Pair, _Route] = field(default_factory=dict)
     _snapshot: Snapshot | None = None
@@ -84,32 +84,31 @@ class ModulationMatrix:
     ) -> dict[Pair, float]:
         """Contribution of each pair in use, in the target's unit: depth * punch * sensitivity * envelope ** curve.
 
-        smoothed: the parameters as `Smoother` gives them. A negative envelope (the beat's) keeps its sign through the
-        curve.
+        smoothed: values from `Smoother`. A negative envelope (that of `beat`) keeps its sign through the curve.
         """
         if snapshot is not self._snapshot:
-            self._choose(snapshot, smoothed)
+            self._update_routes(snapshot, smoothed)
         sensitivity, punch = smoothed["audio.sensitivity"], smoothed["finish.punch"]
         bars = 120.0 / features.tempo if features.tempo > 0.0 else 1.0
-        given: dict[Pair, float] = {}
-        spent = []
+        contributions: dict[Pair, float] = {}
+        unused = []
         for pair, route in self._routes.items():
             depth = smoothed[route.name]
             if depth == 0.0 and route.goal == 0.0:
-                spent.append(pair)
+                unused.append(pair)
                 continue
             release = route.release * bars if pair in IN_BARS else route.release
             value = getattr(features, pair[0])
             route.envelope = envelope = follow(route.envelope, value, route.attack, release, dt)
             shaped = envelope**route.curve if envelope >= 0.0 else -((-envelope) ** route.curve)
-            calm = PUNCH.get(pair, 1.0)  # without punch; 0.5 changes nothing
-            given[pair] = depth * sensitivity * shaped * (calm + (1.0 - calm) * 2.0 * punch)
-        for pair in spent:
+            calm = PUNCH.get(pair, 1.0)  # factor at punch 0; at punch 0.5 the factor is 1
+            contributions[pair] = depth * sensitivity * shaped * (calm + (1.0 - calm) * 2.0 * punch)
+        for pair in unused:
             del self._routes[pair]
-        return given
+        return contributions
 
-    def _choose(self, snapshot: Snapshot, smoothed: Mapping[str, float]) -> None:
-        """Find the pairs with a depth; envelopes that already run are kept."""
+    def _update_routes(self, snapshot: Snapshot, smoothed: Mapping[str, float]) -> None:
+        """Find the pairs with a depth other than 0; existing envelopes are kept."""
         self._snapshot = snapshot
         smooth = float(snapshot["audio.smooth"])
         routes = {}
