@@ -1,4 +1,4 @@
-"""The audio callback copies and returns: what it allocates does not depend on the block, and nothing of it stays."""
+"""The audio callback copies and returns: its allocations do not depend on the block, and all are freed."""
 
 from __future__ import annotations
 

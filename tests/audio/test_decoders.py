@@ -1,4 +1,4 @@
-"""Files that libsndfile does not know, and files that are damaged: real encoders, real bytes overwritten."""
+"""Files in formats that libsndfile does not know, and damaged files, from real encoders."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def sine(rate: int, seconds: float, channels: int = 2, frequency: float = 440) -
 
 
 def music(rate: int, seconds: float) -> np.ndarray:
-    """A sine that grows, with noise, so that every moment differs."""
+    """A sine of growing amplitude with noise, so that every position differs."""
     n = round(rate * seconds)
     noise = np.random.default_rng(0).normal(0, 0.03, (n, 2))
     return (sine(rate, seconds) * np.linspace(0.4, 1, n)[:, None] + noise).astype(np.float32)
 
 
 def encode(path: Path, samples: np.ndarray, rate: int, codec: str) -> None:
-    """Write float32 [n, c] with FFmpeg's encoder `codec`; the name of the file chooses the container."""
+    """Write float32 [n, c] with FFmpeg's encoder `codec`; the suffix selects the container."""
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[samples.shape[1]]
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
@@ -204,7 +204,7 @@ def test_samples_that_are_no_numbers_are_silence_and_told_once(tmp_path: Path, m
 
 
 def test_samples_of_a_huge_size_are_silence_and_said_to_be_loud(tmp_path: Path, messages: list[str]) -> None:
-    """They are numbers: a wrong format, or a filter that blew up, and somebody looks for them."""
+    """They are finite, so the message gives their level: a wrong format or an unstable filter causes them."""
     samples = sine(48_000, 3)
     samples[48_000, 1] = 1e30
     soundfile.write(tmp_path / "a.wav", samples, 48_000, "FLOAT")
@@ -231,7 +231,7 @@ def test_a_clip_is_what_reading_gives_in_pieces_of_video_frames(tmp_path: Path) 
 
 
 def test_a_long_file_takes_no_memory(tmp_path: Path) -> None:
-    """What is held at any time is a block, however long the file: 20 minutes would be 460 MB."""
+    """Only one block is in memory, whatever the file's length: 20 minutes would be 460 MB."""
     import tracemalloc
 
     path = tmp_path / "a.wav"

@@ -101,7 +101,7 @@ def test_drums_are_where_the_sidecar_says(
 
 
 def test_the_loop_point_is_no_click(track: np.ndarray) -> None:
-    """Across the seam the waveform bends no more than it does in the beat before it."""
+    """At the loop point the waveform has no larger step than in the beat before it."""
     turned = np.roll(track, RATE // 2, axis=0)
     bend = np.abs(np.diff(turned, n=2, axis=0)).max(axis=1)
     seam = bend[RATE // 2 - 4 : RATE // 2 + 4].max()

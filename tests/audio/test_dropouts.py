@@ -20,7 +20,7 @@ def play(
     lose: dict[float, int] | None = None,
     late: Callable[[float], float] = lambda time: 0.0,
 ) -> int:
-    """Blocks of a device whose crystal runs `clock` times as fast as ours; its true loss."""
+    """Blocks of a device whose clock runs `clock` times as fast as ours; returns the true loss."""
     random = np.random.default_rng(5)
     lose = dict(lose or {})
     made = given = lost = 0

@@ -1,4 +1,4 @@
-"""A file in place of a lost input."""
+"""A file as the fallback of a lost input."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_fallback_that_is_no_sound_file_is_refused_at_the_start(tmp_path: Path
 def test_a_decoder_that_fails_ends_the_capture_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
-    """Then the fallback is opened again."""
+    """After the error the supervisor opens the fallback again."""
     soundfile.write(tmp_path / "a.wav", np.zeros(4_800), RATE, "FLOAT")
     capture = FileCapture(tmp_path / "a.wav")
 

@@ -1,4 +1,4 @@
-"""A file as a live source, without any sound device: the clock is the test's."""
+"""A file as a live source, without a sound device and with a fake clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tpos_live.audio.source import RATE, AudioError, Chunk, SourceState
 
 @pytest.fixture
 def ramp(tmp_path: Path) -> Path:
-    """2.5 s whose samples say where they stand."""
+    """2.5 s of samples whose values are their positions."""
     path = tmp_path / "ramp.wav"
     soundfile.write(path, np.linspace(0.1, 0.9, 120_000, dtype=np.float32), RATE, "FLOAT")
     return path
@@ -68,7 +68,7 @@ def test_a_loop_goes_on_and_on(ramp: Path) -> None:
 
 
 def test_a_loop_whose_file_is_gone_is_silent_until_it_is_back(ramp: Path) -> None:
-    """As on a disk that was unplugged: the show goes on."""
+    """As after unplugging a disk: the show continues."""
     with FileSource(ramp, loop=True, mute=True) as sound:
         sound.pull(0.0)
         _, now = pull_for(sound, 0.0, 1.0)
@@ -87,7 +87,7 @@ def test_a_loop_whose_file_is_gone_is_silent_until_it_is_back(ramp: Path) -> Non
 def test_a_decoder_that_fails_with_an_error_of_its_own(
     ramp: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str], loop: bool
 ) -> None:
-    """A loop is silent until the file can be decoded again; without one the file ends there, and a line says why."""
+    """A loop is silent until the file can be decoded again; without a loop the source ends with a message."""
     real, broken = soundfile.SoundFile.read, [False]
 
     def read(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -244,7 +244,7 @@ def test_what_is_played_is_what_is_analysed_and_a_stalled_output_hands_over(
 
 
 def test_an_output_may_take_its_time_at_the_start(ramp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PulseAudio asks for a first block at once and for the next one only a second or two later."""
+    """PulseAudio requests a first block at once, and the next one only 1 to 2 s later."""
     monkeypatch.setattr(file_source, "Playback", FakeOutput)
     with FileSource(ramp) as sound:
         output = sound._output

@@ -74,7 +74,7 @@ def test_streaming_equals_reading(tmp_path: Path) -> None:
 
 
 def test_a_loop_has_no_seam(tmp_path: Path) -> None:
-    """A sine of whole periods, looped at 44.1 kHz, is an endless sine at 48 kHz."""
+    """A sine of whole periods, looped at 44.1 kHz, gives a seamless sine at 48 kHz."""
     soundfile.write(tmp_path / "a.wav", sine(44_100, 0.5, 1), 44_100, "FLOAT")
     heard = []
     with open_audio(tmp_path / "a.wav") as file:

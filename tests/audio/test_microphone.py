@@ -1,4 +1,4 @@
-"""The microphone's own work, with a fake device and a fake clock."""
+"""Microphone with a fake device and a fake clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tpos_live.core.heap import give_back_later
 
 
 class Stage:
-    """A microphone whose device and clock are the test's: 10 ms blocks, pulled every 10 ms."""
+    """A microphone with a fake device and clock: blocks of 10 ms, pulled every 10 ms."""
 
     def __init__(self, rate: float = RATE, channels: int = 2) -> None:
         self.microphone = Microphone("desk")
@@ -45,7 +45,7 @@ class Stage:
         return np.repeat(wave[:, None], self.channels, axis=1)
 
     def run(self, seconds: float, amplitude: float | None = 0.5) -> list[Chunk]:
-        """Let time pass; amplitude None: the device gives nothing."""
+        """Let time pass. amplitude None: the device delivers no blocks."""
         got = []
         for _ in range(round(seconds * 100)):
             self.now += 0.01
@@ -172,7 +172,7 @@ def test_a_phase_inverted_pair_is_still_sound() -> None:
 
 
 def test_an_input_that_another_one_replaces_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its buffer of two seconds, though a stream of PortAudio refers to itself."""
+    """With its buffer of two seconds, although a PortAudio stream is in a reference cycle."""
     monkeypatch.setattr(microphone, "give_back_later", lambda: give_back_later(0.0))
     stage = Stage()
     stage.run(0.1)

@@ -37,7 +37,7 @@ def test_the_demo_is_there_and_plays() -> None:
 
 
 def test_nothing_heavy_is_imported_before_a_source_is_entered() -> None:
-    """File and demo must work where PortAudio is missing, and `--help` must be quick."""
+    """File and demo must work without PortAudio, and `--help` must be quick."""
     code = (
         "import sys; from tpos_live.audio.open import open_source; open_source(); open_source(demo=True);"
         "assert not {'sounddevice', 'torch', 'scipy'} & set(sys.modules), sys.modules.keys()"

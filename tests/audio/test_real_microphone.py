@@ -1,4 +1,4 @@
-"""The whole way from a PulseAudio null sink through PortAudio, with real faults."""
+"""The whole path from a PulseAudio null sink through PortAudio, with real faults."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tpos_live.audio.source import RATE, AudioError, AudioSource, Chunk, SourceS
 # PortAudio cannot be ended while a driver hangs in it: it aborts the process.
 pytestmark = [pytest.mark.audio, pytest.mark.own_process]
 FIRST_BLOCK = 6.0
-"""Seconds within which PulseAudio gives the first block (0.1 s measured on an idle machine)."""
+"""Seconds within which PulseAudio delivers the first block (0.1 s measured on an idle machine)."""
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def mic() -> Iterator[FakeMicrophone | None]:
 
 
 class ChunkCollector:
-    """Pulls every 10 ms, as the analysis does, and keeps what came and in which states."""
+    """Pulls every 10 ms, as the analysis does, and records chunks and states."""
 
     def __init__(self, sound: AudioSource) -> None:
         self.sound = sound
@@ -44,10 +44,10 @@ class ChunkCollector:
         self.states: list[SourceState] = []
         self.messages: set[str] = set()
         self.at = 0.0
-        """When it pulled last."""
+        """Time of the last pull."""
 
     def listen(self, seconds: float, until: Callable[[SourceStatus], bool] = lambda status: False) -> bool:
-        """For so long, or until the status is as wanted (then True). Fails if sound falls behind the clock."""
+        """Run for `seconds`, or until the status is the wanted one (then True). Fails if the sound lags the clock."""
         end = time.perf_counter() + seconds
         while (now := time.perf_counter()) < end:
             status = self.sound.status(now)  # before it pulls: what is put in for a stall has come when one is told
@@ -80,7 +80,7 @@ class ChunkCollector:
         return False
 
     def heard(self, seconds: float) -> np.ndarray:
-        """The newest real sound."""
+        """The newest samples from the device."""
         return np.concatenate([chunk.mono for chunk in self.chunks if chunk.real])[-round(seconds * RATE) :]
 
 
@@ -122,7 +122,7 @@ def test_a_sine_in_the_room_arrives_with_its_level_and_pitch(mic: FakeMicrophone
 
 
 def test_a_stalled_microphone_becomes_silence_and_comes_back(mic: FakeMicrophone) -> None:
-    """Suspended: no callback, no flag, no error, and PortAudio calls the stream active."""
+    """A suspended source: no callback, flag or error, and PortAudio reports the stream as active."""
     mic.play(sine(440, 60))
     with Microphone(mic.device) as sound:
         collector = ChunkCollector(sound)
@@ -142,7 +142,7 @@ def test_a_stalled_microphone_becomes_silence_and_comes_back(mic: FakeMicrophone
 
 
 def test_a_hiccup_is_no_longer_than_it_was(mic: FakeMicrophone) -> None:
-    """0.8 s without a block were 2.8 s of silence: the stream was closed, and opening it again takes PulseAudio 2 s."""
+    """A former fault: 0.8 s without a block gave 2.8 s of silence, because reopening takes PulseAudio 2 s."""
     mic.play(sine(440, 60))
     with Microphone(mic.device) as sound:
         collector = ChunkCollector(sound)
@@ -234,7 +234,7 @@ def test_an_unplugged_microphone_is_waited_for_and_opened_again(mic: FakeMicroph
 
 
 def test_a_sound_server_that_is_killed_and_started_again(mic: FakeMicrophone) -> None:
-    """Each time; PortAudio's own connection has died with it."""
+    """It comes back each time, although PortAudio's connection has ended with the server."""
     with Microphone(mic.device) as sound:
         collector = ChunkCollector(sound)
         assert collector.listen(FIRST_BLOCK, running)
@@ -309,7 +309,7 @@ def test_the_devices_are_listed(mic: FakeMicrophone) -> None:
 
 
 def test_a_file_is_heard_and_what_is_heard_is_analysed(mic: FakeMicrophone, tmp_path: Path) -> None:
-    """The file goes out through the fake speaker, whose sound the fake microphone hears."""
+    """The fake microphone records the fake speaker that plays the file."""
     seconds = 15
     soundfile.write(tmp_path / "a.wav", sine(880, seconds, rate=44_100), 44_100, "FLOAT")
     with Microphone(mic.device) as ears, FileSource(tmp_path / "a.wav", output=mic.speaker) as sound:

@@ -10,7 +10,7 @@ from tpos_live.audio.ring_buffer import RingBuffer
 
 
 def counted(start: int, count: int) -> np.ndarray:
-    """Frames that say where they stand: [count, 2]."""
+    """Frames whose values are their positions: [count, 2]."""
     numbers = np.arange(start, start + count, dtype=np.float32)
     return np.stack([numbers, -numbers], axis=1)
 
@@ -74,7 +74,7 @@ def test_an_impossible_ring_is_refused(capacity: int, channels: int) -> None:
 
 
 def test_a_frame_overwritten_while_it_is_copied_is_dropped() -> None:
-    """The writer has claimed frames that the reader copied: they may be half old, half new."""
+    """The writer claims frames while the reader copies them: they may be half old, half new."""
     ring = RingBuffer(8, 2)
     ring.write(counted(0, 8))
     ring._claimed = 11  # a writer in the middle of a block of three
@@ -84,7 +84,7 @@ def test_a_frame_overwritten_while_it_is_copied_is_dropped() -> None:
 
 @pytest.mark.parametrize("patient", [True, False])
 def test_two_threads(patient: bool) -> None:
-    """An impatient writer overwrites, but never is a torn or repeated frame read."""
+    """A writer that does not wait overwrites frames, but the reader gets no torn or repeated frame."""
     ring = RingBuffer(4096, 2)
     total, done = 400_000, threading.Event()
 

@@ -1,4 +1,4 @@
-"""The filter of what sound libraries print. The real unplugging is in test_real_microphone.py."""
+"""The filter of messages of sound libraries. test_real_microphone.py tests it with a real device."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_other_lines_pass() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the filter")
 def test_a_writer_that_is_not_read_in_time_waits_for_nothing() -> None:
-    """More than a pipe holds, while the filter's thread cannot run because this one keeps the interpreter's lock."""
+    """More bytes than a pipe holds, while the filter's thread cannot run because this thread holds the GIL."""
     code = """
 import ctypes
 from tpos_live.audio.stderr_filter import install_stderr_filter
@@ -50,7 +50,7 @@ print("done")
 
 
 def test_without_the_filter_two_threads_do_not_lose_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each restored what the other had set: stderr stayed nowhere for the rest of the show."""
+    """A former fault: each restored the other's redirection, and stderr stayed on the null device."""
     monkeypatch.setattr(stderr_filter, "_installed", False)
     before = os.fstat(2)
     inside, leave = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""Streams of PortAudio that open and do not start, as of a driver that is just coming back."""
+"""PortAudio streams that open but do not start, as while a driver is coming back."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tpos_live.audio.source import AudioError
 
 
 class DriverError(Exception):
-    """As sounddevice.PortAudioError."""
+    """Stands for sounddevice.PortAudioError."""
 
 
 class Stream:
-    """Opens, and does not start."""
+    """A stream that opens, but does not start."""
 
     def __init__(self, **_options: Any) -> None:
         opened.append(self)
@@ -43,7 +43,7 @@ DRIVER = SimpleNamespace(
 
 
 def test_a_stream_that_does_not_start_keeps_no_device_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An input is tried again for hours, and a device that is open is refused to the next attempt."""
+    """Retries may go on for hours, and a stream that stays open would block the next attempt."""
     for module in (capture, playback):
         monkeypatch.setattr(module, "portaudio", lambda: DRIVER)
     monkeypatch.setattr(capture, "find_input", lambda wanted: Device(0, "mic", "ALSA", 2, 0, 48_000.0))

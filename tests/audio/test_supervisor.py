@@ -16,11 +16,11 @@ BLOCK = np.zeros((480, 1), np.float32)
 
 
 class Room:
-    """A fake sound system: which devices are there, whether they give blocks, and what was done to them.
+    """A fake sound system: its devices, whether they deliver blocks, and a record of the calls.
     The test is the supervisor's thread and its clock."""
 
     def __init__(self, *names: str, fallback: str = "", missing: bool = False) -> None:
-        """missing: nothing is there at the start, and need not be."""
+        """missing: the input is absent at the start, and not required."""
         self.names = [] if missing else list(names)
         self.visible = list(self.names)
         self.silent: set[str] = set()
@@ -69,7 +69,7 @@ class Room:
         return [capture for capture in self.opened if capture not in self.closed]
 
     def run(self, seconds: float) -> list[SourceState]:
-        """Let time pass; the states that were seen, each once."""
+        """Let time pass; returns the supervisor's states in order, without repeats."""
         states = [self.supervisor.state]
         for _ in range(round(seconds / 0.05)):
             self.now += 0.05
@@ -97,7 +97,7 @@ def test_the_first_block_may_take_longer() -> None:
 
 
 def test_a_hiccup_keeps_the_stream(messages: list[str]) -> None:
-    """0.8 s without a block: the same stream goes on, and nothing was opened or closed."""
+    """0.8 s without a block: the same stream continues, and no stream is opened or closed."""
     room = Room("desk")
     room.run(5)
     room.silent.add("desk")
@@ -311,7 +311,7 @@ def test_after_a_recovery_patience_is_short_again() -> None:
 
 
 def test_a_number_is_remembered_as_a_name() -> None:
-    """Numbers change when devices come and go."""
+    """Device numbers change when devices come and go."""
     room = Room("desk", "webcam")
     room.supervisor.change(1)
     room.run(1)
@@ -382,7 +382,7 @@ def test_no_other_input_is_offered_where_the_wanted_one_is_there_or_the_default_
 def test_an_input_that_comes_back_under_another_name_is_the_same(
     messages: list[str], before: str, after: str, number: bool
 ) -> None:
-    """Asked for by its name, or by a number, which is remembered as the name with the host API."""
+    """Selected by name, or by number, which is replaced by the name with the host API."""
     room = Room(before, "webcam")
     if number:
         room.supervisor.change(0)
@@ -443,7 +443,7 @@ def test_changing_to_nonsense_comes_back_and_says_so_for_a_while() -> None:
 
 
 def test_an_attempt_that_never_ends_does_not_keep_the_input_away() -> None:
-    """PortAudio's start of a stream can hang for good where the device is just coming back."""
+    """PortAudio can hang forever in the start of a stream while the device is coming back."""
     room, released = Room("desk"), threading.Event()
     room.run(5)
     room.names.clear()

@@ -1,4 +1,4 @@
-"""Nearness to texts: the cosine, seen from the middle of texts, less what a text gets from every sound."""
+"""CSLS: the cosine relative to the mean of texts, minus a text's similarity to all sounds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_with_nothing_known_it_is_the_cosine() -> None:
 
 
 def test_what_all_texts_share_says_nothing() -> None:
-    """Texts that all lean to one side, and a meaning that leans there as well: what is left tells them apart."""
+    """Texts and an embedding with a common offset: without the offset they can be separated."""
     axes = np.linalg.qr(np.random.default_rng(1).standard_normal((DIM, DIM)))[0]
     side, apart = 3.0 * axes[0], axes[1:21]
     places = unit(apart + side)
@@ -34,7 +34,7 @@ def test_what_all_texts_share_says_nothing() -> None:
 
 
 def test_a_text_that_draws_every_sound_draws_less() -> None:
-    """One text was taught with sounds that lie at it, another never: a sound between them is the other's."""
+    """One text had training sounds, another had none: a sound between them gets the other text."""
     rng = np.random.default_rng(2)
     taught, never = unit(rng.standard_normal((2, DIM)))
     places = np.stack([taught, never])

@@ -1,4 +1,4 @@
-"""Which kind of music is heard: soon enough, steadily, and of music alone."""
+"""KindTracker: names a kind soon, stably, and only for music."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The TPoS encoder on the stage: streaming, levels, gaps, its folder."""
+"""The streaming TPoS encoder: block sizes, levels, gaps, and its folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def encoder(layout: Layout = TINY) -> TposEncoder:
 
 
 def sound(seconds: float, seed: int = 0, level: float = 0.1) -> np.ndarray:
-    """Noise that changes in strength and colour all the time."""
+    """Noise whose level and spectrum change all the time."""
     rng = np.random.default_rng(seed)
     count = int(seconds * RATE)
     swell = np.interp(np.arange(count), np.linspace(0, count, 12), rng.uniform(0.05, 1.0, 12))
@@ -98,7 +98,7 @@ def test_the_reset_forgets_all() -> None:
 
 
 def test_the_memory_is_of_ten_seconds_and_no_longer() -> None:
-    """Without an LSTM, what is older than attention reaches cannot matter, however often the memory went round."""
+    """Without an LSTM, sound older than the attention memory has no effect, also after many memory lengths."""
     layout = Layout(**{**TINY.__dict__, "lstm": False})
     after = sound(2.0, 3)
     ends = [encoder(layout).push(np.concatenate([sound(3.0, seed), after]))[-1] for seed in (1, 2)]
@@ -107,7 +107,7 @@ def test_the_memory_is_of_ten_seconds_and_no_longer() -> None:
 
 
 def test_a_pause_does_not_count() -> None:
-    """What is 45 dB below the loudest of the memory adds nothing to the meaning, and what is 30 dB below it does."""
+    """Sound 45 dB below the loudest step in memory does not change the embedding; sound 30 dB below does."""
     layout = Layout(**{**TINY.__dict__, "lstm": False})
     loud = sound(0.5, 3)
     ends = {
@@ -166,7 +166,7 @@ def test_it_costs_less_than_a_millisecond_a_hop() -> None:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Path:
-    """A folder with something in the place of a text encoder."""
+    """A folder with a placeholder for the text encoder."""
     for part in ("text_encoder/model.safetensors", "tokenizer/tokenizer.json"):
         (tmp_path / part).parent.mkdir()
         (tmp_path / part).write_bytes(b"words")
@@ -246,7 +246,7 @@ def test_hearing_needs_no_torch() -> None:
 
 
 def test_the_encoder_in_the_box_hears() -> None:
-    """It fits the text encoder in the box, is small, and puts heavy rain among the rains."""
+    """It fits the included text encoder, is small, and labels heavy rain as rain."""
     from tpos_live.core.paths import shipped
     from tpos_live.training.synth.sound_effects import make
 

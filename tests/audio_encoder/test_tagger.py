@@ -1,4 +1,4 @@
-"""What is heard, in words: readable, quiet in silence, and right of a sound that is known."""
+"""The tagger: labels are stable, empty in silence, and right for a known sound."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tpos_live.audio_encoder.tagger import HOLD, QUIET, SMOOTH, Tagger
 
 
 class Three:
-    """An encoder that knows three sounds, one a coordinate."""
+    """An encoder with three sounds, one per dimension."""
 
     labels = ("rain", "fire", "a bell")
 

@@ -1,4 +1,4 @@
-"""The engine's bench: three loops on the same weights, results that carry commit and machine, and their table."""
+"""`bench engine`: three loops on the same weights, results with commit and machine, and their table."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_three_loops_on_the_same_weights(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["sd-turbo", "sdxl"])
 def test_the_loop_apart_draws_the_engines_frame(tmp_path: Path, kind: str) -> None:
-    """From the same noise it is the stock pipeline's own picture: the baseline does all the work."""
+    """From the same noise it gives the stock pipeline's image, so the baseline does all the work."""
     folder = make_tiny_engine(tmp_path / "engine", kind)  # type: ignore[arg-type]
     engine = load_engine(folder, "cpu")
 
@@ -120,7 +120,7 @@ def test_results_are_appended_with_commit_and_machine(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_gpu_script_runs_line_by_line_on_a_cpu(tmp_path: Path) -> None:
-    """Time on a card is dear: no line of the script may fail there for a slip of the pen.
+    """Time on a card is expensive, so typing errors in the script must be found without one.
 
     PyTorch traces the networks and generates no code, which takes a minute here and is another on a card."""
     require_tool("bash", "timeout", "g++")

@@ -1,4 +1,4 @@
-"""`tpos-live bench`: a whole show, measured."""
+"""`tpos-live bench`: measures a whole show."""
 
 from __future__ import annotations
 

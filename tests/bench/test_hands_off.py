@@ -1,4 +1,4 @@
-"""What a show without hands looks like, from images that are known."""
+"""`benchmarks/hands_off.py`: measures of a show without a performer, from known images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ hands_off = pytest.importorskip("hands_off")
 
 
 def images(count: int) -> list[np.ndarray]:
-    """Unlike ones, uint8 [90, 160, 3]."""
+    """Images that differ, uint8 [90, 160, 3]."""
     rng = np.random.default_rng(0)
     return [np.kron(rng.integers(20, 200, (9, 16, 3)), np.ones((10, 10, 1))).astype(np.uint8) for _ in range(count)]
 

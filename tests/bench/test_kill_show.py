@@ -1,4 +1,4 @@
-"""What `benchmarks/kill_show.py` says of all its kills."""
+"""The summary of `benchmarks/kill_show.py`."""
 
 from __future__ import annotations
 

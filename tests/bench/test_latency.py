@@ -1,4 +1,4 @@
-"""`tpos-live bench latency`: clicks go in where a device hands over its blocks, and are seen in what is shown."""
+"""`tpos-live bench latency`: clicks enter as blocks of a device, and are found in the shown frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tpos_live.core.settings_loader import load_settings
 
 
 def heard(seed: int, clicking: bool, seconds: float = 6.0, every: float = 0.007) -> tuple[ClickSound, np.ndarray]:
-    """A sound that was pulled on a clock of our own, and all of its samples."""
+    """A ClickSound pulled on a fake clock, and all of its samples."""
     with ClickSound(seed) as sound:
         sound.clicking = clicking
         begin, now, parts = sound._start, 0.0, []

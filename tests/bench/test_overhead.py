@@ -1,4 +1,4 @@
-"""Host time, counts of a card and the whole show over the bare engine, as the engine's bench reports them."""
+"""`bench engine`: host time, counts on a card, and the ratio of the whole show to the engine alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tpos_live.core.errors import EngineError
 
 
 class Canvas:
-    """A generator of a device whose pictures take 10 ms, of which Python takes 2, on a clock that the test owns."""
+    """A generator whose frames take 10 ms, 2 of them in Python, on a fake clock."""
 
     class engine:
         device = torch.device("cpu")
@@ -62,7 +62,7 @@ def test_counts_are_of_one_frame() -> None:
 
 
 def test_waits_are_counted_by_torchs_own_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A card that warns as torch does: one hidden wait and two blocks a picture, one call of the driver in all."""
+    """A fake card: one hidden wait and two blocks per frame, and one driver allocation in total."""
     stats, modes = {"allocation.all.allocated": 10, "num_device_alloc": 3}, ["default"]
 
     def draw(n: int) -> None:

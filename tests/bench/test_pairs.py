@@ -46,7 +46,7 @@ def test_no_scene_beside_a_prompt_darkens_its_image_and_each_is_seen() -> None:
 
 
 def test_each_prompt_has_scenes_enough_for_four_minutes() -> None:
-    """The director's, of the shipped engine, a scene in 40 s."""
+    """The director's scenes for the shipped engine, one per 40 s."""
     phrases = read_phrases(shipped("engines") / "ember")
     assert phrases is not None
     for family in phrases["family"]:

@@ -1,4 +1,4 @@
-"""`tpos-live doctor --show`: what a trial of tonight's settings says."""
+"""`tpos-live doctor --show`: the findings of a trial of tonight's settings."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_options_of_a_show_need_show(options: list[str]) -> None:
 
 
 def test_a_real_trial_in_a_process_of_its_own(tmp_path: Path) -> None:
-    """With a recording, a port that is taken, and nothing left behind."""
+    """With a recording and a taken port; no files stay."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         words = ["--try", "3", "--audio", str(DEMO), "--mute", "--headless", "--accelerator", "eager", "--size", "64"]
@@ -146,7 +146,7 @@ def test_a_real_trial_in_a_process_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_show_that_cannot_start_is_one_red_line(tmp_path: Path) -> None:
-    """In a process of its own: the engine is still loading when it ends, which only our own end survives."""
+    """In another process: the engine is still loading at the end, which only `leave` survives."""
     words = ["doctor", "--show", "--headless", "--audio", str(tmp_path / "none.ogg"), "--no-web"]
     done = subprocess.run(
         [sys.executable, "-m", "tpos_live", *words], capture_output=True, text=True, timeout=60, check=False

@@ -1,4 +1,4 @@
-"""`tpos-live doctor` and `tpos-live devices`: what works here, and what to do for the rest."""
+"""`tpos-live doctor` and `tpos-live devices`: findings and remedies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tpos-live engines`, as a person uses it; fetching has tests of its own (tests/diffusion/test_download.py)."""
+"""`tpos-live engines`; tests/diffusion/test_download.py tests fetching."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WEIGHTS = Path("unet") / "diffusion_pytorch_model.safetensors"
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where fetched engines lie; nothing is fetched yet."""
+    """The folder of fetched engines, which is empty."""
     monkeypatch.setenv("TPOS_LIVE_ENGINES", str(tmp_path / "engines"))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "engines"

@@ -1,4 +1,4 @@
-"""The command line as a shell sees it: exit codes, one line for a mistake, quick help."""
+"""The command line in a shell: exit codes, one line for an error, quick help."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_help_and_version() -> None:
 
 
 def printed(code: str) -> str:
-    """What a Python of its own prints: it has imported nothing yet."""
+    """The output of a new Python process, which has imported nothing yet."""
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return result.stdout.strip()
 
@@ -154,7 +154,7 @@ def test_help_needs_no_heavy_library() -> None:
 
 
 def test_what_a_window_shows_needs_no_torch() -> None:
-    """It opens before the engine loads, and so does the window that keeps the last frame of a show that died."""
+    """The window opens before the engine loads, also that with the last frame of a crashed show."""
     code = (
         "import sys, tpos_live.display.interpolator, tpos_live.display.hud, tpos_live.runtime.last_frame; "
         "print('torch' in sys.modules)"
@@ -189,7 +189,7 @@ def test_sound_that_makes_no_sense_is_refused_with_the_reason(arguments: list[st
 
 
 def test_ending_while_a_thread_is_inside_a_library_is_no_crash() -> None:
-    """C++ that calls back into Python, as PyTorch does while it is imported: Python's own end aborts it, status 134."""
+    """C++ that calls Python, as PyTorch does during its import: Python's finalization aborts it, status 134."""
     code = """
 import sys, threading, time, torch
 from tpos_live.cli.main import leave
@@ -211,7 +211,7 @@ leave(1)
 
 
 def test_a_start_that_fails_ends_the_normal_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever went wrong, `main` ends by `leave`, with the status and after the line."""
+    """After any error `main` prints the line and calls `leave` with the status."""
     ends: list[int] = []
     monkeypatch.setattr(cli, "leave", ends.append)
     for error, status in ((AudioError("no"), 1), (ZeroDivisionError("bug"), 1), (KeyboardInterrupt(), 130)):

@@ -1,4 +1,4 @@
-"""Files that the command line names: what is wrong with one is said first, by its name, in one line."""
+"""Files on the command line: an error in one is reported first, with its name, in one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOW, STILL, RENDER = (), ("still", "-o", "image.png"), ("render", "sound.wav", 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with a file of every wrong kind, no display, and no engine that could be loaded."""
+    """A folder with invalid files of every kind, without a display, and without a loadable engine."""
     import numpy as np
     import soundfile
 
@@ -69,7 +69,7 @@ def test_the_files_of_a_show(option: str, name: str, capsys: pytest.CaptureFixtu
 
 
 def test_an_engine_without_a_name(capsys: pytest.CaptureFixture[str]) -> None:
-    """It was refused once everything had been opened."""
+    """A former fault: it was refused only after everything had been opened."""
     Path("config.toml").write_text('engine.name = ""')
     assert "there is no engine ''" in said([], capsys)
 

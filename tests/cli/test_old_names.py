@@ -1,4 +1,4 @@
-"""Names of commands and options that changed: the old one works, and names the new one."""
+"""Changed names of commands and options: the old name works, and prints the new one."""
 
 from __future__ import annotations
 

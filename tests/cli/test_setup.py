@@ -1,4 +1,4 @@
-"""`tpos-live setup`: each line that it can print, on a table of machines; and what it runs after which answer."""
+"""`tpos-live setup`: each line that it can print, for a table of machines; and the commands after each answer."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_what_installs_into_this_environment(
 
 
 class Bench:
-    """A machine that changes by what is run on it."""
+    """A fake machine that changes with the commands that are run."""
 
     def __init__(self, machine: Machine, fails: str = "") -> None:
         self.machine, self.fails = machine, fails
@@ -265,7 +265,7 @@ def test_a_broken_window_is_a_fault_of_the_main_job(capsys: pytest.CaptureFixtur
 
 
 def test_a_torch_that_loads_for_minutes_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not with the command of the process that looked: it is of no use to whoever installs."""
+    """Without the probing process's own command, which does not help the user."""
     monkeypatch.setattr(probing, "_TORCH_PATIENCE", 0.01)
     torch, _, _ = probing._libraries_in_a_child()
     assert torch.error.startswith("it took more than 0 s") and "Command" not in torch.error
@@ -283,7 +283,7 @@ def test_a_torch_that_loads_for_minutes_is_said_in_words(monkeypatch: pytest.Mon
 def test_cards_are_read_from_the_drivers_own_list(
     rows: str, cards: list[Card], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A program of that name on the path; one of an old driver refuses the field that it does not know."""
+    """A fake program of that name on the path; that of an old driver refuses an unknown field."""
     tool = tmp_path / "nvidia-smi"
     old = rows.count(",") == 2
     (tmp_path / "rows").write_text(rows)

@@ -1,4 +1,4 @@
-"""An OSC client for a process of its own: `python osc_client.py PORT KIND [COUNT]` sends and ends."""
+"""An OSC client for another process: `python osc_client.py PORT KIND [COUNT]` sends messages and ends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def raw(address: str, tags: str, data: bytes = b"") -> bytes:
 
 
 def main() -> None:
-    """What the tests let another process send."""
+    """The messages of each KIND."""
     port, kind = int(sys.argv[1]), sys.argv[2]
     count = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     client = SimpleUDPClient("127.0.0.1", port)

@@ -1,4 +1,4 @@
-"""Sources of the beat: their order, their names, and the shift by hand."""
+"""Sources of the beat: their order, their names, and tempo.shift."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_order_is_link_midi_then_the_audio_and_beats_go_on() -> None:
 
 
 def test_the_directors_bars_are_those_of_the_clock_and_the_musics_again_when_it_stops() -> None:
-    """Whatever beat is found in the sound: scenes, cuts and framing change on the bars of Link or MIDI clock."""
+    """Scenes, cuts and framing change on the bars of Link or MIDI clock, whatever the beat of the sound is."""
     source, store, bars = BeatSource((Clock("Link", 97.0, 2.0, 30.0),)), ParameterStore(), BarClock()
     begins = [hop / 100 for hop in range(5000) if bars.step(source.step(heard(hop), hop / 100, store.snapshot()))]
     linked = np.array([at for at in begins if 5.0 < at < 30.0])

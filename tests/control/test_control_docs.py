@@ -1,4 +1,4 @@
-"""The pages say what the program does."""
+"""The generated pages agree with the program."""
 
 import re
 from pathlib import Path

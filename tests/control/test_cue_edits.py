@@ -1,4 +1,4 @@
-"""Cues: stored from the look that is shown, moved and deleted, while the show stays where it is in their list."""
+"""Cues: stored from the shown look, moved and deleted, while the show keeps its place in the list."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_change_that_cannot_be_made_is_one_line(edit: str, called: str, line: 
     ],
 )
 def test_the_show_stays_where_it_is_in_the_list(edits: list[tuple[str, str]], next_look: str) -> None:
-    """Of the cues a b c d the second was recalled last."""
+    """The second of the cues a b c d was recalled last."""
     desk = Desk("abcd", here=1)
     for edit, called in edits:
         desk.ask(**{edit: called})

@@ -1,4 +1,4 @@
-"""liblo's tools and Pure Data against the whole door: programs that know nothing of us, in their own processes."""
+"""OscControl with liblo's tools and Pure Data as clients in their own processes."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""Keys."""
+"""The table of keys."""
 
 import subprocess
 import sys
@@ -123,7 +123,7 @@ def test_triggers(store):
 
 
 def test_names_of_the_window_library():
-    """In a process of its own, since the library opens a hidden window unless told not to."""
+    """In another process, because the library opens a hidden window by default."""
     wanted = {"_1": "1", "NUM_1": "1", "F11": "f11", "SPACE": "space", "ESCAPE": "escape", "BACKSPACE": "backspace"}
     wanted |= {"EQUAL": "+", "PLUS": "+", "NUM_ADD": "+", "MINUS": "-", "NUM_SUBTRACT": "-", "A": "a", "UP": "up"}
     script = (

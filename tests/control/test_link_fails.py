@@ -1,4 +1,4 @@
-"""Ableton Link where its library or the network fails."""
+"""Ableton Link without its library or network."""
 
 from __future__ import annotations
 

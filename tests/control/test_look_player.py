@@ -1,4 +1,4 @@
-"""Looks: recalled by fades and on the bar, stored, deleted, and flown through by the autopilot."""
+"""Looks: recalled with fades and on the bar, stored, deleted, and recalled by the autopilot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOKS = Show((DEEP, LOUD, CITY))
 
 
 def run(player: LookPlayer, seconds: tuple[float, float], tempo: float = 120.0, drop_at: float = -1.0) -> list[dict]:
-    """Steps at 60 Hz; the values after each."""
+    """Run steps at 60 Hz; returns the values after each step."""
     seen = []
     for n in range(round(seconds[0] * 60), round(seconds[1] * 60)):
         beats = n / 60 * tempo / 60
@@ -54,7 +54,7 @@ def test_a_recall_sets_everything_that_a_look_holds_and_nothing_of_the_room(play
 
 
 def test_the_autopilot_searches_the_cues_once_and_not_in_every_refresh(player: LookPlayer) -> None:
-    """With 500 looks and 5000 cues a search among all took 60 ms, more than two frames."""
+    """With 500 looks and 5000 cues a linear search took 60 ms, more than two frames."""
     found: list[str] = []
 
     class Counted(Show):
@@ -386,7 +386,7 @@ def test_a_prompt_fade_that_somebody_sets_during_a_fade_stays() -> None:
 
 
 def test_by_chance_the_next_cue_that_is_said_is_the_one_that_comes(player: LookPlayer) -> None:
-    """Also for the button Next: it skips what is shown, in the autopilot's order."""
+    """Also for the button Next: it skips the shown look, in the autopilot's order."""
     looks = tuple(Look(f"look {number}", {"seed": number}) for number in range(9))
     player.show = Show(looks, tuple(Cue(look.name) for look in looks))
     player.store.update({"autopilot": True, "autopilot.bars": 4, "autopilot.order": "random", "look.fade": 0.0})

@@ -1,4 +1,4 @@
-"""MIDI clock: tempo and position from ticks that come late."""
+"""MIDI clock: tempo and position from ticks with jitter."""
 
 from __future__ import annotations
 

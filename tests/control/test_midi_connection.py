@@ -1,4 +1,4 @@
-"""Ports that come and go. Real ports need ALSA's sequencer, which test machines lack: these are made of lists."""
+"""Hot-plugged MIDI ports. Real ports need ALSA's sequencer, which test machines lack, so these are fakes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytest.importorskip("mido", reason="the extra midi is not installed")
 
 
 class Plug:
-    """An open port: what was sent, and whether it is closed."""
+    """An open fake port: the sent bytes, and whether it is closed."""
 
     def __init__(self, receive: Callable[[bytes], None] | None = None) -> None:
         self.receive, self.sent, self.closed = receive, list[bytes](), False
@@ -30,7 +30,7 @@ class Plug:
 
 
 class Sockets:
-    """Ports of a computer whose devices a test plugs in."""
+    """Fake ports of a computer; a test plugs devices in."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -101,7 +101,7 @@ def test_the_thread_opens_sends_and_closes() -> None:
 
 
 def test_leaving_closes_the_ports_also_where_a_device_has_taken_nothing_for_long() -> None:
-    """More waits to be sent then than is kept."""
+    """More messages than the queue holds."""
     sockets, takes = Sockets(), threading.Event()
     sockets.names = ["nano"]
 

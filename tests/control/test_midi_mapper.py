@@ -1,4 +1,4 @@
-"""MIDI bytes to parameters, triggers and looks, and back to the device."""
+"""The MIDI mapper: bytes to parameters, triggers and looks, and back to the device."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TAP = MidiMapping(MidiControl("cc", 1, 23), "tempo.tap")
 
 
 class Device:
-    """A controller at a show: bytes in, frames of 1/60 s, and what came back."""
+    """A controller in a show: bytes in, frames of 1/60 s, and the bytes sent back."""
 
     def __init__(self, *midi: MidiMapping) -> None:
         self.store = ParameterStore()
@@ -218,7 +218,7 @@ def test_any_bytes_do_no_harm() -> None:
 
 
 def test_a_dump_that_never_ends_does_not_fill_the_memory() -> None:
-    """One that begins behind another message, as a port may give it."""
+    """A dump that begins after another message in the same bytes."""
     inbox = MidiInbox(MidiClock())
     tracemalloc.start()
     try:

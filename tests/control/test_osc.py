@@ -1,4 +1,4 @@
-"""The whole door with real sockets and a client in another process."""
+"""OscControl with real sockets and a client in another process."""
 
 import contextlib
 import socket
@@ -37,7 +37,7 @@ def client(port, *words):
 
 
 class Show:
-    """A store behind an open OSC door."""
+    """A store that OSC controls."""
 
     def __init__(self, **options):
         self.store = ParameterStore()
@@ -56,7 +56,7 @@ def show():
 
 @contextlib.contextmanager
 def collecting():
-    """A receiver and the datagrams it handed over."""
+    """A receiver, and the datagrams that it passed on."""
     got = []
     with Receiver("127.0.0.1", 0, got.extend) as receiver:
         yield receiver, got
@@ -151,7 +151,7 @@ def test_status_reaches_a_controller_before_anything_else_happens_and_echoes_key
 
 
 def test_two_programs_on_one_machine_hear_on_ports_of_their_own(show, messages):
-    """One listens where it sends from, one names a port; the fixed target (--osc-reply) is neither."""
+    """One client listens on its sending port, one names a port; the fixed target (--osc-reply) is another."""
     programs = [
         subprocess.Popen(
             [sys.executable, str(CLIENT), str(show.osc.port), "listen", own], stdout=subprocess.PIPE, text=True
@@ -192,7 +192,7 @@ def test_a_port_that_is_taken_is_said_and_the_show_goes_on(messages):
 
 
 def test_a_port_that_is_taken_is_listened_to_when_it_is_free(messages, monkeypatch):
-    """A show that was killed keeps its ports for seconds on a busy computer, and the next one must not go without."""
+    """A killed show holds its ports for seconds on a busy computer; the next show must get them later."""
     monkeypatch.setattr(osc_server, "RETRY_SECONDS", 0.05)
     store = ParameterStore()
     with (

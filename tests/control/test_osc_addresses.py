@@ -1,4 +1,4 @@
-"""Finding what an address means."""
+"""Look-ups of OSC addresses."""
 
 import time
 

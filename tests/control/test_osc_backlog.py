@@ -1,4 +1,4 @@
-"""What waits to be handled, and what overtakes it."""
+"""The OSC backlog: its limits, and urgent messages."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_what_came_before_a_panic_moves_nothing_after_it() -> None:
 
 
 def test_a_panic_that_is_not_pressed_drops_nothing() -> None:
-    """Some programs send all of their buttons in every frame, pressed or not."""
+    """Some programs send the state of all buttons in every frame."""
     backlog = Backlog()
     for frame, pressed in enumerate((0.0, 0.0, 1.0, 1.0, 1.0, 0.0)):
         for data in (message(ZOOM, 0.1 * frame), bundle(message(ZOOM, 0.5), message(PANIC, pressed))):

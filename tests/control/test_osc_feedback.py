@@ -1,4 +1,4 @@
-"""What controllers hear, with the clock in the test's hand and a real socket at the other end."""
+"""Feedback to controllers, with a fake clock and a real socket."""
 
 import math
 import socket
@@ -17,7 +17,7 @@ from tpos_live.features.features import Features
 
 
 class Ear:
-    """A controller's socket: what it heard since the last look, as (address, value)."""
+    """A controller's socket: messages since the last read, as (address, value)."""
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

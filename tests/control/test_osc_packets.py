@@ -1,4 +1,4 @@
-"""Reading datagrams: order, foreign types, and whatever a network can bring."""
+"""Parsing of datagrams: order, foreign types, and invalid data."""
 
 import random
 import struct

@@ -1,4 +1,4 @@
-"""From messages to parameters, with the clock in the test's hand."""
+"""The OSC router, with a fake clock."""
 
 import json
 import random
@@ -16,7 +16,7 @@ from tpos_live.core.status import Status
 
 
 class SessionControls:
-    """A router with a store, and lists of what it answered and logged."""
+    """A router with a store, and lists of its answers and log lines."""
 
     def __init__(self, lines):
         self.store = ParameterStore()

@@ -1,4 +1,4 @@
-"""Who is heard, and how much is answered."""
+"""Allowed senders, and the limit of answers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ PATTERNS = {
 
 @pytest.mark.parametrize("kind", PATTERNS)
 def test_one_datagram_of_many_look_ups_does_not_take_the_thread(kind: str) -> None:
-    """Of 65 kB, it took 2 to 4 s of processor time. What has an address of its own is obeyed all the same."""
+    """A flood of 65 kB took 2 to 4 s of processor time. Messages with exact addresses are still applied."""
     store = ParameterStore()
     router = Router(store, lambda to, address, value: None)
     addresses = [PATTERNS[kind].replace("%d", str(number)) for number in range(1200)]

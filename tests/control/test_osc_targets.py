@@ -1,4 +1,4 @@
-"""Where feedback goes: the clock in the test's hand, real sockets, and a socket that fails on order."""
+"""Targets of feedback: a fake clock, real sockets, and a socket with simulated errors."""
 
 import errno
 import socket
@@ -11,7 +11,7 @@ from tpos_live.core.parameter import ParameterError
 
 
 class FailingSocket:
-    """Stands for the real one; `errors` says how sending to a port fails."""
+    """A fake socket; `errors`: the error of sending, by port."""
 
     def __init__(self):
         self.errors, self.sent = {}, []

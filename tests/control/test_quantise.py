@@ -1,4 +1,4 @@
-"""Changes on the bar: prompts, looks and seeds wait for it; faders and safe controls do not."""
+"""quantise: prompts, looks and seeds wait for the bar; faders and safety controls do not."""
 
 from __future__ import annotations
 

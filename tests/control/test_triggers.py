@@ -1,4 +1,4 @@
-"""What triggers do."""
+"""The effects of triggers."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_reset_restores_the_image_but_not_the_machine():
 
 
 def test_reset_leaves_what_was_set_up_for_the_room():
-    """Mapping a window on a wall takes an hour, and nothing that is reset may throw it away."""
+    """Mapping a window on a wall takes an hour, so a reset must keep it."""
     room = {"out.window.corner.top_left.x": 0.1, "out.window.rotate": "left", "out.window.edge.left": 0.2}
     room |= {"out.logo.x": 0.25, "out.fit": "contain", "audio.gain": 6.0, "engine.mode": "keyframes"}
     store = ParameterStore()

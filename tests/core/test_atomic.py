@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all."""
+"""Atomic writes of files and folders."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def test_after_an_error_the_old_file_is_there_and_nothing_else(tmp_path: Path) -
 
 
 def synced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[str]]]:
-    """What waits for the disk from now on: its inode, and the names in `folder` at that moment."""
+    """Record each fsync from now on: its inode, and the names in `folder` at that time."""
     found: list[tuple[int, list[str]]] = []
     monkeypatch.setattr(os, "fsync", lambda number: found.append((os.fstat(number).st_ino, names(folder))))
     return found
 
 
 def test_the_content_is_on_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else the file is empty after a power cut."""
+    """Otherwise the file can be empty after a power failure."""
     found = synced(tmp_path, monkeypatch)
     write_text(tmp_path / "a.json", "whole")
     assert found[0][0] == (tmp_path / "a.json").stat().st_ino and found[0][1][0].endswith(".part.json")

@@ -1,4 +1,4 @@
-"""What a show remembers has a limit: a value that the sound or a fader moves must not fill memory for hours.
+"""Caches of a show have a limit: a value that the sound or a fader moves must not fill memory for hours.
 
 `tests/test_style.py` looks at every cache; here are two that were filled.
 """
@@ -14,7 +14,7 @@ from tpos_live.features.tempo import FASTEST, LIMIT, SLOWEST, STEP, tempo_grid
 
 
 def test_times_between_frames_leave_nothing_behind() -> None:
-    """A frame's duration never comes again, and the prompts' weights follow it for hours."""
+    """Durations of frames never repeat, and prompt weights use them for hours."""
     for n in range(1000):
         share(0.4, 0.07 + n * 1e-6)
     before = sys.getallocatedblocks()

@@ -1,4 +1,4 @@
-"""Child processes, with real ones: whatever ends the parent ends them, and a time limit does."""
+"""Child processes end with their parent, however it ends, and after a time limit. All are real processes."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_child_ends_with_its_parent(sleeper: Path, kind: str, by: str) -> None
 
 @pytest.mark.parametrize("alarm", [True, False])
 def test_a_child_has_a_time_limit_of_its_own(alarm: bool) -> None:
-    """Also where no parent looks at the clock, and where the system has no alarm."""
+    """Also if no parent checks the limit, and on systems without an alarm."""
     code = "import os, signal, sys, time; from tpos_live.core.child_process import end_with_parent; "
     code += "" if alarm else "del signal.alarm; "
     code += "end_with_parent(os.getppid(), 1.0); time.sleep(60)"
@@ -144,7 +144,7 @@ def test_a_process_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def show(engine: Path, sound: Path, cache: str) -> subprocess.Popen[str]:
-    """A show that makes OpenVINO ready as soon as it draws."""
+    """A show that prepares OpenVINO after its first frame."""
     soundfile.write(sound, np.zeros((48_000 * 5, 1)), 48_000)
     command = ["--headless", "--engine", str(engine), "--audio", str(sound)]
     command += ["--loop", "--mute", "--osc-port", "0", "--no-web", "--seconds", "120", "--fps-cap", "10"]
@@ -194,7 +194,7 @@ def test_a_converter_ends_with_its_show(tmp_path: Path) -> None:
 
 
 def test_a_line_that_cannot_be_passed_on_does_not_stop_the_child(sleeper: Path, messages: list[str]) -> None:
-    """Its pipe would be full, and it would wait for its time limit."""
+    """Otherwise its pipe is full, and the child blocks until its time limit."""
     lines = list[str]()
 
     def fail(line: str) -> None:

@@ -1,4 +1,4 @@
-"""How an error is told."""
+"""Errors as one line of text."""
 
 from __future__ import annotations
 

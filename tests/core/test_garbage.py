@@ -1,4 +1,4 @@
-"""Searches for garbage: none while loading, and none among what was loaded."""
+"""Garbage collection: none while loading, and none of loaded objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tpos_live.core.garbage import free_all, leave_out_what_is_there, look_at_al
 
 
 class Node:
-    """An object that can refer to itself."""
+    """An object that can be in a reference cycle."""
 
     def __init__(self) -> None:
         self.other = self

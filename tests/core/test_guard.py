@@ -1,4 +1,4 @@
-"""A guard: errors do not end a loop, and do not flood the log either."""
+"""Guard: errors neither end a loop nor flood the log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The guard's."""
+    """The time of the guard."""
     made = Clock()
     monkeypatch.setattr(guard_module.time, "monotonic", lambda: made.now)
     return made
@@ -30,7 +30,7 @@ def fail(guard: Guard, why: str) -> None:
 def test_an_error_whose_text_changes_each_time_does_not_flood_the_log(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The audio thread runs 100 times a second, and the performer reads these lines on the screen."""
+    """The audio thread runs 100 times per second, and the HUD shows these lines."""
     guard = Guard(logging.getLogger(__name__), "the sound")
     for n in range(300):
         clock.now = n / 100

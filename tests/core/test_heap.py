@@ -1,4 +1,4 @@
-"""Memory of threads that come and go is used again by the next ones."""
+"""Memory freed by one thread is used by later threads."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_large_array_has_no_huge_pages() -> None:
 
 
 def test_a_system_that_gives_no_thread_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is called where a recording or a source ends, whose own error must not be replaced by this one."""
+    """It is called at the end of a recording or a source, whose own error must not be replaced."""
 
     def fail(_timer: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

@@ -1,4 +1,4 @@
-"""How a look is called: by its name, however it is typed, and by its number where no name can be meant."""
+"""Finding a look: by name in any spelling, and by number if no look has a number as its name."""
 
 from __future__ import annotations
 

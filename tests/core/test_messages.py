@@ -1,4 +1,4 @@
-"""Messages by the standard logging module: who gets which, and that a library configures nothing."""
+"""Messages by the standard logging module: their handlers, and that importing configures nothing."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_handler_that_fails_stops_neither_the_part_nor_the_other_handlers(caps
 
 
 def test_a_terminal_that_is_stopped_stops_nobody() -> None:
-    """Ctrl-S: nothing can be written. The other handlers get every line, and so does the terminal when it goes on."""
+    """Ctrl-S blocks the terminal. Other handlers get every line, and so does the terminal when it continues."""
     stopped, printed = threading.Event(), list[str]()
 
     def write(line: str) -> None:

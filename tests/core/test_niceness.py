@@ -1,4 +1,4 @@
-"""Heavy threads are nicer than the others, and what they start is, too."""
+"""Heavy threads, and the threads that they start, have a higher niceness."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def on_thread(work: Callable[[], object]) -> list[object]:
 
 @contextmanager
 def idle_thread() -> Iterator[Callable[[], int]]:
-    """What nice a thread has that does nothing."""
+    """The niceness of a thread that changes nothing."""
     ended, number = threading.Event(), Future[int]()
     thread = threading.Thread(target=lambda: (number.set_result(threading.get_native_id()), ended.wait()))
     thread.start()

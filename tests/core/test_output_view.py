@@ -1,4 +1,4 @@
-"""The words behind an output's name."""
+"""The words after an output's name."""
 
 from __future__ import annotations
 

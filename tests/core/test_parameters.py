@@ -110,7 +110,7 @@ def test_a_whole_number_is_read(text: str, number: int) -> None:
     "text", ["", " ", "-", "--5", "5-", "+5", "1.5", "²", "٣", "1_000", "1 2", "9" * 10, "9" * 5000]
 )
 def test_what_only_looks_like_a_whole_number_is_none(text: str) -> None:
-    """Each of them once made int() raise where a digit had been seen, or was read as another number."""
+    """For each of them int() once raised, or gave another number."""
     assert whole_number(text) is None
     with contextlib.suppress(ValueError):
         assert parse_screen(text) == text.strip()

@@ -1,4 +1,4 @@
-"""A long render says how far it is, wherever its output goes."""
+"""Progress of a long render, on a terminal and in a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings files as people really have them: what is read all the same, and one line for each of the rest."""
+"""Settings files from real editors: those that can be read, and one line for each error."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_the_command_line_says_it_without_a_traceback(tmp_path: Path, name: str)
 
 
 def test_other_files_that_people_write(tmp_path: Path) -> None:
-    """A preset and an engine's description, by the same editors."""
+    """A preset and an engine's description from the same editors."""
     preset, described = tmp_path / "mine.toml", tmp_path / METADATA_FILE
     preset.write_text('\ufeffsource = "a/b"\n', encoding="utf-8")
     assert load_preset("mine", tmp_path).source == "a/b"

@@ -1,4 +1,4 @@
-"""Show files: read as they were written, and bad ones in one line."""
+"""Show files: a round trip, and one line for each error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown follows the last command, through every door and in every order."""
+"""The last command selects the shown prompt, by every control and in every order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Doors:
         self._now = 0.0
 
     def osc(self, *messages: tuple[object, ...], together: bool = False) -> None:
-        """Send messages; together: so fast that one batch has them all."""
+        """Send messages. together: all of them in one batch."""
         from control.osc_client import message
 
         self._now += 1.0
@@ -110,7 +110,7 @@ def test_packets_that_come_at_once_keep_their_order(pair: tuple[str, str]) -> No
 
 
 def test_weights_in_the_bundle_of_a_prompt_are_kept() -> None:
-    """Programs that send the state of all their faders in each frame."""
+    """Some programs send the state of all their faders in each frame."""
     from control.osc_client import bundle, message
 
     doors = Doors()
@@ -156,7 +156,7 @@ def test_the_settings_file_and_a_prompt_on_the_command_line(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("command", [{"prompt": "new"}, {"prompt": "sea"}, {"prompt.select": 0}, {"prompt.select": 3}])
 def test_a_cleared_blend_fades_out(command: dict[str, object]) -> None:
-    """In prompt.fade seconds, like any other change of the prompt, and not in a fader's tenth of a second."""
+    """In prompt.fade seconds, as any change of the prompt, and not in a fader's 0.1 s."""
     prompts, store = bank(), ParameterStore(START)
     store.update({"prompt.7.weight": 0.5, "prompt.8.weight": 0.5})
     prompts.tokens(0.0, store.snapshot())

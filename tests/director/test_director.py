@@ -1,4 +1,4 @@
-"""The director: decisions on the bar grid, from made features."""
+"""The director: decisions on the bar grid, from synthetic features."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BAR = 2.0
 
 @cache
 def music(seconds: float, start: float = 0.0, **other: float) -> tuple[Features, ...]:
-    """Features of steady music at 120 BPM, made once for all tests."""
+    """Features of steady music at 120 BPM, cached for all tests."""
     return tuple(_made(seconds, start, **other))
 
 
@@ -132,7 +132,7 @@ def test_scenes_last_as_long_as_their_depth_says(depth: float) -> None:
 
 @pytest.mark.parametrize("known", [3.5, 8.0])
 def test_a_typical_scene_follows_soon_when_the_kind_of_music_is_clear(known: float) -> None:
-    """For the first seconds of a song its label is a general one."""
+    """In the first seconds of a song its label is a general one."""
     director, kins = Director(), {scene.text: scene.kin for scene in SCENES}
     found = [director.step(one, "music" if one.time < known else "rock music", snapshot(seed=2)) for one in music(20.0)]
     assert at(found, 3.4).scene and kins[at(found, 3.4).scene] not in TYPICAL["rock music"]
@@ -189,7 +189,7 @@ def test_each_rule_is_off_at_depth_0(name: str, fields: tuple[str, ...]) -> None
 
 
 def test_beside_a_prompt_a_scene_takes_a_tenth_to_three_tenths_of_the_image() -> None:
-    """With more a galaxy or an eclipse is lost, with less nobody sees the scene."""
+    """A larger area hides the prompt's galaxy or eclipse; with a smaller one the scene is not visible."""
     weight = region_area(float(snapshot()["audio.weight"]))
     for section, factor in AREAS.items():
         assert 0.1 < shares((1 - weight * factor, weight * factor))[1] < 0.3, section
@@ -223,7 +223,7 @@ def test_the_same_seed_and_music_give_the_same_directions_another_seed_others() 
 
 
 def test_beside_a_prompt_a_scene_lies_where_it_belongs_and_moves_on() -> None:
-    """Fire and the sea below, aurora and clouds above, all others at a side; and elsewhere after each change."""
+    """Fire and sea below, aurora and clouds above, all others at a side; another place after each change."""
     found = follow((*music(600.0),), snapshot(seed=4), "music")
     ends = [a for a, b in pairwise(found) if a.scene != b.scene]
     places = {names: name for name, names in PLACES.items()}
@@ -269,7 +269,7 @@ def test_next_takes_another_scene_at_the_next_bar() -> None:
 
 
 def test_another_director_goes_on_with_what_was_decided() -> None:
-    """As after a crash: the picture is the same, and stays for as long as any."""
+    """As after a crash: the image is the same, and the scene stays for its normal time."""
     shown, director = snapshot(seed=4), Director()
     for features in music(100.0):
         before = director.step(features, "techno music", shown)
@@ -324,7 +324,7 @@ def test_energy_at_a_limit_does_not_flicker() -> None:
 
 
 def test_beside_a_prompt_no_scene_is_a_shadow() -> None:
-    """Nor does one stay that came while there was no prompt."""
+    """A scene that was chosen without a prompt does not stay, either."""
     kins = {scene.text: scene.kin for scene in SCENES if scene.kin in KINDS["techno music"]}
     alone, prompted = snapshot(prompt="", seed=1), snapshot(prompt="fire", seed=1)
     free = [each.scene for each in follow(music(300.0), alone)]

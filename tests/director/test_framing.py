@@ -1,4 +1,4 @@
-"""Shots: no frame stands outside of its image, and nothing jumps but a cut."""
+"""Shots: the frame stays inside the image, and only cuts jump."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_push_never_leaves_its_limits() -> None:
 
 
 def test_the_place_moves_what_is_shown() -> None:
-    """To the right by a tenth of the image: the frame's centre shows what was a tenth further right."""
+    """A shift to the right by a tenth of the image moves the frame's centre a tenth to the right."""
     snapshot = ParameterStore().snapshot()
     params = FrameParams(zoom=0.3)
     middle = place_image(postfx_params(params, snapshot, None, None, 0.0, 0.0), (256, 256), (512, 512))

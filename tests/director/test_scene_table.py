@@ -1,4 +1,4 @@
-"""The table of scenes against what the shipped engine and encoder know."""
+"""The table of scenes fits the scenes and labels of the shipped engine and encoder."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_look_rests_half_as_long_as_a_scene() -> None:
 
 
 def test_where_few_scenes_of_the_kind_of_music_suit_the_prompt_others_come_before_one_comes_again() -> None:
-    """A scene in 40 s: six last for four minutes; those of the kind come first."""
+    """With 40 s per scene, six scenes last for four minutes; those of the kind come first."""
     suited, kins = {"a campfire", "blazing flames", "misty mountains", "northern lights", "wormhole", "flowers"}, set()
     choice = SceneChoice()
     found = [choice.next("hip hop music", 0.5, 0.5, 40.0 * n, 2, None, suited.__contains__) for n in range(6)]

@@ -1,4 +1,4 @@
-"""Returns of the bass, from levels whose returns are known."""
+"""Returns of the bass, from synthetic levels with known returns."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_single_hits_in_the_breakdown_are_allowed() -> None:
 
 
 def test_a_return_in_short_strokes_is_found_and_one_stroke_is_none() -> None:
-    """Strokes of 0.12 beats: each is back for less than a quarter of a beat, and the level falls between them."""
+    """Notes of 0.12 beats: each is shorter than HOLD_BEATS, and the level falls between them."""
     rest, stroke, end = [(-20.0, 32.0), (-40.0, 20.0)], [(-22.0, 0.12), (-60.0, 0.15)], [(-60.0, 0.6), (-40.0, 8.0)]
     assert play([*rest, *stroke, *end], 60.0) == []
     found = play([*rest, *stroke, *stroke, *end], 60.0)

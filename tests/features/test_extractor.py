@@ -1,4 +1,4 @@
-"""The fast path as a whole: blocks, bad input, silence, kicks, drops, latency."""
+"""The whole feature extractor: block sizes, bad input, silence, kicks, drops, latency."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def hits(features: list[Features], name: str) -> list[float]:
 
 
 def f_score(found: list[float], true: list[float], tolerance: float) -> float:
-    """Harmonic mean of precision and recall; every truth is matched once at most."""
+    """F-measure; every true event is matched at most once."""
     left = list(true)
     matched = 0
     for time in found:

@@ -1,4 +1,4 @@
-"""Gate, automatic gain, envelopes, spectrum and mel: the small parts."""
+"""Noise gate, automatic gain, envelopes, spectrum and mel."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_picker_rests_between_hits_and_needs_to_listen() -> None:
 
 
 def strokes(*decibels: float, gain: float = 0.0, listening: bool = True) -> list[float]:
-    """The strongest answer to each stroke that makes a steady sound so much louder, one after the other."""
+    """The strongest onset strength for each step in the level of a steady sound, in order."""
     stroke, found = OnsetStrength(), []
     for hop in range(50):
         stroke.step(np.full(MELS, 1e-5, np.float32), gain, hop > 3)

@@ -1,4 +1,4 @@
-"""Rhythm: tempo, octave, beat and bar of known patterns; drums told apart; what sounds on and what strikes."""
+"""Rhythm: tempo, octave, beat and bar of known patterns; separation of drums; harmonic and percussive sound."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WEIGHTS = ((0.05, 0.25, 0.0), (0.07, 0.0, 0.06), (0.06, 0.0, 0.0))
 
 
 def strokes(pattern: str, bpm: float, seconds: float, first: float = 0.2, chords: bool = True) -> list[BeatEvidence]:
-    """A pattern as the tracker hears it, without the sound: each stroke rises over two hops."""
+    """A pattern as evidence for the tracker, without audio: each onset rises over two hops."""
     rng = np.random.default_rng(int(bpm))
     flux = np.abs(rng.normal(0.0, 0.001, (4, int(100 * seconds) + 10)))
     bar = 240.0 / bpm
@@ -48,7 +48,7 @@ def track(
 
 
 def began(found: list[Beat], first: bool = False) -> np.ndarray:
-    """Times of the beats, or of the first ones of bars."""
+    """Times of the beats, or of the downbeats."""
     return np.array(
         [
             0.01 * (hop + 1) - b.phase * 60.0 / b.tempo

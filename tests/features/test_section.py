@@ -1,4 +1,4 @@
-"""Sections, energy and tension, from spectra whose sections are known."""
+"""Sections, energy and tension, from synthetic spectra with known sections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gain of a show that was set up too quietly."""
+"""SetUpGain: the gain for an input that is too quiet."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_quiet_part_after_loud_music_is_not_lifted() -> None:
 
 
 def heard_at(dbfs: float) -> list[Features]:
-    """Half a minute of music, as it is heard at this level."""
+    """Half a minute of music at this level."""
     return hear(at_level(four_on_the_floor(128, 30)[0], dbfs))
 
 

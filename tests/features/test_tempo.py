@@ -1,4 +1,4 @@
-"""The memory of what repeats: a fill is outvoted, another tempo is soon believed."""
+"""TempoMemory: a fill changes nothing, and another tempo is accepted soon."""
 
 from __future__ import annotations
 

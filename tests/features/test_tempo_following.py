@@ -1,4 +1,4 @@
-"""A tempo that changes: lock time, drift, fast tempi, doubled and halved beats, fills that are no change."""
+"""Tempo changes: lock time, drift, fast tempi, doubled and halved beats, and fills, which are no change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def track(heard: list[BeatEvidence], **control: object) -> list[Beat]:
 
 
 def off(found: list[Beat], bpm: float) -> np.ndarray:
-    """Distance from the tempo, as a share of it, half and double allowed [hops]."""
+    """Relative error of the tempo [hops]; half and double the tempo count as right."""
     ratio = np.array([beat.tempo for beat in found]) / bpm
     return np.asarray(np.min([np.abs(ratio * octave - 1.0) for octave in (0.5, 1.0, 2.0)], axis=0))
 

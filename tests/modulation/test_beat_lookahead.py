@@ -1,4 +1,4 @@
-"""Beats ahead of time, with the clock passed in."""
+"""Beat look-ahead, with a fake clock."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def steady(seconds: float, tempo: float = 120.0) -> list[Features]:
 
 
 def seen(delay: float, measured: float, trim: float = 0.0, tempo: float = 120.0) -> list[float]:
-    """Seconds from each beat to the moment at which its pulse is seen, on a path that takes `delay`."""
+    """Seconds from each beat to the moment at which its pulse is visible, with the latency `delay`."""
     snapshot = ParameterStore({"tempo.trim": trim}).snapshot()
     integrator = ModulationIntegrator()
     zooms = [integrator.step(f, snapshot, f.time, measured).zoom for f in steady(12.0, tempo)]

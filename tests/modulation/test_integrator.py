@@ -1,4 +1,4 @@
-"""The conductor: rules of reactivity.md that a picture depends on."""
+"""The modulation integrator: the rules by which audio moves the image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def conduct(
 
 
 def music(seconds: float, tempo: float = 120.0, **values: float) -> list[Features]:
-    """Features of steady music whose beats are known."""
+    """Features of steady music with known beats."""
     found = []
     for hop in range(1, round(seconds / DT) + 1):
         turns = hop * DT * tempo / 60.0
@@ -74,7 +74,7 @@ def test_an_onset_pushes_the_walk_for_a_moment() -> None:
 
 def test_dense_strokes_move_the_walk_no_faster_than_usual_ones_and_keep_their_pattern() -> None:
     def walk(gap: int, level: float) -> tuple[float, list[float]]:
-        """Mean speed after 20 s of strokes of two strengths by turns, `gap` hops apart, and the pushes of the last."""
+        """Mean speed after 20 s of onsets of two alternating strengths, `gap` hops apart, and the last two steps."""
         hops = [
             Features(silence=0.0, onset=level * (1, 0.5)[n // gap % 2] if n % gap < 2 else 0.0) for n in range(4000)
         ]

@@ -1,4 +1,4 @@
-"""The map: depth, curve, attack, release, and what is not evaluated."""
+"""The modulation matrix: depth, curve, attack, release, and pairs that are not evaluated."""
 
 from __future__ import annotations
 
