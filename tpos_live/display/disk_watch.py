@@ -54,7 +54,7 @@ class DiskWatch:
         if now - self._looked <= LOOK:
             return
         self._looked = now
-        if not is_there(path):  # a removed file can still be written on most systems, and is lost when it is closed
+        if not is_there(path):  # most systems still write a removed file, which is lost when it is closed
             raise gone(path)
         if seconds < LOOK or not written:
             return

@@ -75,7 +75,7 @@ class FlashLimiter:
         level = postfx.shown_level
         shown = luminance(coded * (level * self.gain))
         while on and len(self._rises) >= MOST and self._risen(shown).mean() > AREA:
-            # One pass suffices, except for colours that are a little brighter than the grey that represents them.
+            # One pass suffices, except for colours that are a little brighter than the grey of `_inverse`.
             self.gain *= 0.98 * self._hold(coded, level * self.gain)
             shown = luminance(coded * (level * self.gain))
         self._note(now, shown)

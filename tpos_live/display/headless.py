@@ -52,7 +52,7 @@ class HeadlessDisplay:
         self._torch_threads = 0
         self.meter = ShownMeter()
         self.shown = self.interpolator.display_frame(0.0, params(), snapshot())
-        """What was shown last; any thread may read it."""
+        """The last shown frame; any thread may read it."""
 
     def __enter__(self) -> Self:
         self._torch_threads = torch.get_num_threads()

@@ -32,7 +32,7 @@ HELD = {
     "pause": "paused",
     "audio.mute": "sound ignored",
 }
-"""Switches that somebody may have forgotten, and what the HUD calls them."""
+"""Switches that a performer may have forgotten, with their names on the HUD."""
 _MOST_OUTPUTS = 4
 """Rows for outputs."""
 _INSTEAD = "drawn instead: "

@@ -138,7 +138,8 @@ def x11_names(display: Any) -> dict[int, str]:
 
 
 def x11_written(display: Any) -> dict[str, str]:
-    """What the current layout writes where a US keyboard has each letter or digit, as far as it is Latin-1."""
+    """Characters (Latin-1) that the current layout writes, by the letter or digit that a US keyboard has on that
+    key."""
     from pyglet.libs.x11 import xlib
 
     library = xlib._lib

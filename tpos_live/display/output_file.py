@@ -113,7 +113,7 @@ class OutputFile:
 
     @property
     def part(self) -> Path:
-        """Where it is written."""
+        """The name while the file is written."""
         return part_of(self.path)
 
     def open(self) -> BinaryIO:

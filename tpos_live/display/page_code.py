@@ -57,13 +57,13 @@ class PageCode:
             return
         self._address, self._modules, self._size = address, None, 0
         if address and not is_loopback(urlsplit(address).hostname or ""):
-            import segno  # few shows want it
+            import segno  # late: few shows use it
 
             code = segno.make(address, micro=False)
             self._modules = np.array([list(row) for row in code.matrix_iter(border=QUIET)], bool)
 
     def _place(self, modules: np.ndarray, window: tuple[int, int]) -> None:
-        """In the right upper corner; each module a whole number of pixels."""
+        """Put the code into the upper right corner; each module is a whole number of pixels wide."""
         size = max(int(SHARE * min(window)) // len(modules), 1)
         if size != self._size:
             self._size = size

@@ -94,15 +94,15 @@ class WindowPlacement:
         """Log once that the requested screen is missing, and once that it is back."""
         if screen is not None:
             if self._missing_logged:
-                log.log(NOTICE, f"screen {screen.name} is here" + ("; the picture fills it" if self._full else ""))
+                log.log(NOTICE, f"screen {screen.name} is here" + ("; the image fills it" if self._full else ""))
             self._missing_logged = False
         elif not self._missing_logged:
             self._missing_logged = True
             gone = f"screen {self._filled_name} is gone" if self._filled_name else ""
-            waits = "; the picture is in a window until it comes" if self._full else ""
+            waits = "; the image is in a window until it is connected" if self._full else ""
             log.warning(
                 f"{gone or f'there is no screen {self._name or self._number}'}{waits}; "
-                f"screens here: {self.screens}; Ctrl+M turns to the next"
+                f"screens here: {self.screens}; Ctrl+M changes to the next one"
             )
 
     def _show(self, screen: Screen | None, aside: bool, now: float) -> None:
@@ -140,8 +140,8 @@ class WindowPlacement:
             forget_keys(self._window)
         if self._settle_at is None or now < self._settle_at:
             return
-        # Some window managers put a fullscreen window on the first screen, whatever was asked; moving it once they
-        # are done puts it where it belongs. A small window may be left where its lost screen was.
+        # Some window managers put a fullscreen window on the first screen, whatever was asked; so it is moved once
+        # they are done. A small window may be left at the place of its lost screen.
         self._settle_tries -= 1
         self._settle_at = now + SETTLE if self._settle_tries > 0 else None
         x, y = self._window.get_location() or (0, 0)  # EGL has no positions

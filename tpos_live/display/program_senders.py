@@ -1,4 +1,4 @@
-"""How frames reach other programs, one context manager each: NDI, Spout, Syphon, a virtual camera.
+"""Sends frames to other programs, with a context manager each: NDI, Spout, Syphon, a virtual camera.
 
 NDI (cyndilib and the NDI runtime in it) announces its source on the network. The runtime is proprietary and has a
 licence of its own (https://ndi.video); NDI is a trademark of Vizrt NDI AB. Spout (SpoutGL, Windows) and Syphon

@@ -69,7 +69,7 @@ def _joined(text: str) -> str:
 
 
 _FORMS = {(False, False): "ISOLATED", (True, False): "FINAL", (False, True): "INITIAL", (True, True): "MEDIAL"}
-"""By whether a letter is joined to the one before, and to the one after."""
+"""Form of a letter by (joined to the previous letter, joined to the next letter)."""
 
 
 def _ligatures(text: str) -> str:

@@ -87,7 +87,7 @@ class ChunkReader:
         if form < 2:
             length, kind = int.from_bytes(data[at + 3 : at + 6], "big"), data[at + 6]
         if length > _LARGEST or (channel not in self._channels and len(self._channels) >= _MOST):
-            raise ValueError("the server sends what is not RTMP")
+            raise ValueError("the server sends data that is not RTMP")
         at += header + 4 * extended
         end = at + min(self._size, length - taken)
         if len(data) < end:

@@ -85,7 +85,7 @@ class ScreenSaverInhibitor(OwnThread):
             beats = [(Guard(log, each.name), each.heartbeat) for each in inhibitions if each.heartbeat is not None]
             while not self._stop.wait(HEARTBEAT):
                 for guard, heartbeat in beats:
-                    with guard:  # else the end of the thread would end the other ones too
+                    with guard:  # else one failure would end all of them
                         heartbeat()
 
 

@@ -167,7 +167,7 @@ class ScreenWindow:
         if screens is not None and not self._missing_logged:
             self._missing_logged = True
             what = f"screen {self._wanted} is gone" if self.frame_size[0] else f"there is no screen {self._wanted}"
-            log.warning(f"{self.name}: {what}; it is used when it comes; screens here: {screens}")
+            log.warning(f"{self.name}: {what}; it is used once it is connected; screens here: {screens}")
 
     def _log_here(self, screen: Screen) -> None:
         if self._missing_logged:
@@ -191,7 +191,7 @@ class ScreenWindows:
 
     @property
     def lines(self) -> list[str]:
-        """For the status."""
+        """The lines of all windows, for the status."""
         return [window.line for window in self._windows]
 
     @property

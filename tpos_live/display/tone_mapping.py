@@ -161,7 +161,7 @@ def place_image(postfx: PostFxParams, image: tuple[int, int], output: tuple[int,
 
 @lru_cache(maxsize=16)
 def shown_part(fit: Fit, image: tuple[int, int], output: tuple[int, int] | None) -> Part:
-    """What an output of (width, height) shows of an image of (width, height); all of it where the output is None."""
+    """The part of an image of (width, height) that an output of (width, height) shows; WHOLE if the output is None."""
     if output is None:
         return WHOLE
     placed = place_image(PostFxParams(fit=fit), image, output)

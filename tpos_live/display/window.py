@@ -78,9 +78,10 @@ class DisplayWindow:
         """Called when the window's close button is pressed; False ends `run`."""
         self.closing = False
         self.shown: DisplayFrame | None = None
-        """What was drawn last; any thread may read it."""
+        """The last drawn frame; any thread may read it."""
         self.place: Place = (0, 0, 0, 0)
-        """Where the window is, or was before it was hidden, twice a second; any thread may read it."""
+        """Place of the window, or its last place before it was hidden, updated twice a second; any thread may read
+        it."""
         self.continues: Place | None = None
         """Set before entering: the place of another show's window, to take over. The window appears with a frame."""
         self.interpolator = FrameInterpolator()

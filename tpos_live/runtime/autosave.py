@@ -167,7 +167,7 @@ def was_told(path: Path) -> bool:
         _told_of(path).touch(exist_ok=False)
     except FileExistsError:
         return True
-    except OSError:  # it is said again
+    except OSError:  # without the marker the crash is reported again
         pass
     return False
 

@@ -46,6 +46,6 @@ def keep_picture(session: LiveSession, run: Run, state: ShowState | None) -> Abs
         pan_x = motion.get("pan_x", 0.0) - shown.postfx.pan_new[0]
         pan_y = motion.get("pan_y", 0.0) + shown.postfx.pan_new[1]
         cut_index = state.cut_index if state else 0
-        # Not by the mailbox, where the engine's first frame could replace it: that fades in from this one.
+        # Not by the mailbox, where the engine's first frame could replace it: that one fades in from this frame.
         display.interpolator.take(replace(shown.frame, pan_x=pan_x, pan_y=pan_y, cut_index=cut_index))
     return FrameKeeper(run.memory, lambda: display.shown, lambda: display.place, lambda: display.hidden)

@@ -1,6 +1,6 @@
 """The engine watch: notices a call into the engine that does not return, as with a driver that hangs.
 
-Such a call cannot be interrupted; its thread is left to itself, and another one goes on with another backend
+Such a call cannot be interrupted: its thread is abandoned, and another thread continues with another backend
 (`EngineLoader`).
 """
 

@@ -96,6 +96,6 @@ class InbetweenStream:
             self._idle.wait(seconds)
 
     def _decode(self, decoder: InbetweenDecoder, inbetween: Inbetween) -> tuple[Frame, int]:
-        """On the worker."""
+        """Decode a latent; returns its frame and scene. On the worker."""
         with self._decoding, self._calls:
             return decoder.decode(inbetween), inbetween.scene

@@ -67,7 +67,7 @@ class KeyframeMode(OwnThread):
         self._decoder_error: Exception | None = None
         """The decoder's error before there was any frame, for the render thread."""
         self.calls = CallMeter()
-        """Of the decoder's thread."""
+        """Durations of the decoder's calls."""
         self.drawn = 0
         """Frames so far, of both modes."""
         self.keyframes = 0

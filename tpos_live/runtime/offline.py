@@ -225,7 +225,7 @@ def improve(pipeline: Pipeline) -> None:
     try:
         better = pipeline.improve()
     except EngineError as error:
-        log.warning(f"going on without it: {error}")
+        log.warning(f"going on without a faster backend: {error}")
     else:
         if better is not None:
             pipeline.generator.use(better)

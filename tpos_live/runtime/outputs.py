@@ -79,12 +79,12 @@ class ExtraOutputs:
                 for number, spec in enumerate(on_screens, 1)
             ]
         )
-        """For the window, which opens and closes them."""
+        """Outputs on screens, which the output window opens and closes."""
         self._settings, self._snapshot, self._logo = settings, snapshot, logo
 
     @property
     def line(self) -> str:
-        """For the status; "" for none."""
+        """State of all outputs, for the status; "" without outputs."""
         # Each is read once: the display's thread may remove one meanwhile.
         found = [(place.name, place.running) for place in self._places]
         lines = [f"{name} failed" if running is None else running.line for name, running in found]

@@ -98,7 +98,7 @@ class OverlappedVideoWriter:
         return compositor.compose(postfx, frame)
 
     def _write(self, composed: Future[np.ndarray], sound: np.ndarray) -> None:
-        """On the encoding thread, in the order of the frames."""
+        """Write a composed frame and its audio. On the encoding thread, in the order of the frames."""
         if self._failed:  # a frame is missing: the file ends before it
             return
         try:

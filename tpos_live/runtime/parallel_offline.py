@@ -122,7 +122,7 @@ def _workers(job: _Job) -> Iterator[Callable[[int], Frame]]:
                 if not processes[rank].is_alive():
                     code = processes[rank].exitcode
                     raise EngineError(
-                        f"worker {rank} ended ({code}) without a word, perhaps for memory; use fewer --workers"
+                        f"worker {rank} ended ({code}) without a message, perhaps out of memory; use fewer --workers"
                     ) from None
                 continue
             if isinstance(found, str):

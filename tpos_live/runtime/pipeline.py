@@ -107,7 +107,7 @@ class Pipeline:
         """Returns whether the hues of the image may turn, for the director."""
 
     def __enter__(self) -> Self:
-        """Raises EngineError. A live show goes on with the built-in engine where the chosen one is there, but cannot be
+        """Raises EngineError. A live show uses the built-in engine if the chosen one exists, but cannot be
         used: a damaged file, a LoRA for another engine, too little memory on the card."""
         chosen = self._settings.engine
         self._stack.enter_context(self.source)
@@ -262,7 +262,7 @@ class Pipeline:
 
     @property
     def times(self) -> StageTimes:
-        """How long the stages of drawing take."""
+        """Durations of the stages of drawing."""
         return self.generator.times
 
     @property

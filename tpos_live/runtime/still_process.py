@@ -77,7 +77,7 @@ class StillProcess:
             )  # fmt: skip
         except OSError as error:  # the show is started again all the same
             if not self._failure_logged:
-                log.warning(f"no window can keep the last frame where the show dies ({reason(error)})")
+                log.warning(f"no window can keep the last frame if the show dies ({reason(error)})")
             self._failure_logged = True
         if self._covers:
             self.cover(True)

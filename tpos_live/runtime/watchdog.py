@@ -210,7 +210,7 @@ class Watchdog:
         failed = code == 1 and self._count > 0 and not self._begun
         if code >= 0 and not failed and not self._state_of(show).exists():
             return False
-        if self._state_of(show).exists():  # else it died before it had one, and its predecessor's is still there
+        if self._state_of(show).exists():  # else it died before it wrote a state, and its predecessor's still exists
             self._left = show
         self._deaths.append(self._clock())
         self._count += 1

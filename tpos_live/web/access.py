@@ -26,7 +26,7 @@ class Access:
 
     @classmethod
     def to(cls, host: str, token: str = "") -> Access:
-        """On loopback without a token, elsewhere with this or a new one."""
+        """Access to a server on `host`: on loopback without a token, elsewhere with `token` or a new one."""
         return cls(host, "" if is_loopback(host) else token or new_token())
 
     def foreign(self, headers: Mapping[str, str]) -> str:

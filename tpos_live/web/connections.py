@@ -70,8 +70,8 @@ def limit_buffer(connection: ServerConnection) -> None:
 
 def limited(most: int) -> type[ServerConnection]:
     """A class of connections, of which at most `most` are open; further ones are closed at once. A request that the
-    library does not read, as one with a body, gets an answer before the library closes the connection. One class for
-    each server, in its event loop."""
+    library does not read, for example one with a body, gets an answer before the library closes the connection. One
+    class for each server, in its event loop."""
 
     class LimitedConnection(ServerConnection):
         count = 0

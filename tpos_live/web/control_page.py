@@ -48,7 +48,7 @@ _LINES = 100
 
 class ControlPage(OwnThread):
     """The page from `__enter__` to `__exit__`. Entering waits for nothing: the server's library is imported, and the
-    port opened, on the server's thread. Without the port the show goes on, and one line says so; one that is taken is
+    port opened, on the server's thread. Without a port the show goes on, with one log line; a port that is in use is
     tried again every RETRY_SECONDS. Leaving takes 0.5 s at most.
 
     Thread contract: one thread enters and leaves; `port` and `address` may be read from anywhere.
@@ -116,7 +116,7 @@ class ControlPage(OwnThread):
                 self._loop.call_soon_threadsafe(self._end.set)
 
     def state(self) -> PageState:
-        """What pages show now."""
+        """The state that pages show now."""
         values, status, thumbnails = self._store.snapshot().values, self._status(), self.thumbnails
         thumbnails.watch(status.look, float(values["look.fade"]), time.monotonic())
         return PageState(values, page_status(status), self._looks(), thumbnails.numbers, tuple(self._lines))
@@ -207,7 +207,7 @@ class ControlPage(OwnThread):
 
     @property
     def address(self) -> str:
-        """What to open in a browser."""
+        """The page's address for a browser, with the token."""
         host = self._reached_at
         host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.port}/" + (f"?token={self.access.token}" if self.access.token else "")

@@ -34,7 +34,7 @@ class QueryError(ValueError):
 
 
 def host_info(name: str, osc_host: str, osc_port: int) -> dict[str, Any]:
-    """What this server can do. osc_host: "" = the host of this server."""
+    """The answer to HOST_INFO: what this server can do. osc_host: "" = the host of this server."""
     info: dict[str, Any] = {"NAME": name, "OSC_PORT": osc_port, "OSC_TRANSPORT": "UDP"}
     if osc_host:
         info["OSC_IP"] = osc_host

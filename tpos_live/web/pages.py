@@ -150,6 +150,6 @@ class Pages:
     def _encode(self, old: PageState | None, new: PageState) -> str:
         """Changes as JSON; pages with the same state share one text."""
         if self._encoded[0] is not old or self._encoded[1] is not new or old is None:
-            # As ASCII: half of a surrogate pair, as in a file's name that is no UTF-8, cannot be sent otherwise.
+            # As ASCII: a lone surrogate, as in a file's name that is not UTF-8, cannot be sent otherwise.
             self._encoded = old, new, json.dumps(new.since(old), separators=(",", ":"))
         return self._encoded[2]

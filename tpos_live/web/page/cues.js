@@ -1,4 +1,4 @@
-// The list of cues: which is shown and which comes next; recalled, stored, moved and deleted.
+// The list of cues: shows the current and the next one; recalls, stores, moves and deletes cues.
 
 import { make, triggerButton } from "./controls.js";
 
@@ -43,7 +43,7 @@ export function cues(show, parameters) {
   }
 }
 
-/** Say which cue is shown, or waits for its place, and which comes next. */
+/** Mark the cue that is shown, or waits to be shown, and the next one. */
 function mark(show, list) {
   const { cue = 0, next_cue = 0, waiting = "" } = show.status;
   [...list.children].forEach((row, index) => {
@@ -77,7 +77,7 @@ function row(show, [look, fade, start], index, count, ask) {
   return make("li", {}, make("div", { class: "cue-row" }, recall, ...buttons));
 }
 
-/** Keep the keyboard where it was: on the same button of the cue that moved, or of the one that took its place. */
+/** Keep the focus: on the same button of the cue that moved, or of the cue that took its place. */
 function refocus(list, at, edit) {
   const row = list.children[Math.min(at, list.children.length - 1)];
   row?.querySelector(edit ? `[data-edit="${edit}"]` : ".cue").focus();

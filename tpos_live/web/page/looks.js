@@ -40,7 +40,7 @@ function mark(name) {
   for (const button of document.querySelectorAll("button.look")) button.setAttribute("aria-pressed", button.dataset.look === name);
 }
 
-/** The button Delete: the next look that is touched is deleted. end() is true if it was on. */
+/** The button Delete: while it is on, the next look that is pressed is deleted. end(): turn it off; true if it was on. */
 function deleteMode() {
   const button = document.getElementById("delete");
   const turn = (on) => {

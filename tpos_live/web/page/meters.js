@@ -1,4 +1,4 @@
-// What is heard: level, bands, beat and tempo, the section, and the director's decisions.
+// The meters: level, bands, beat and tempo, the section, and the director's decisions.
 
 import { make, triggerButton } from "./controls.js";
 

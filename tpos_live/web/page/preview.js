@@ -1,4 +1,4 @@
-// The preview of the output: images come only while somebody can see them.
+// The preview of the output: the server sends images only while the preview is visible.
 
 
 export function preview(show) {

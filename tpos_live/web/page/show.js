@@ -1,8 +1,8 @@
-// The connection to the show: its newest values, and what the page asks of it.
+// The connection to the show: receives its newest values, and sends the requests of the page.
 
 const SEND_EVERY = 16; // ms between two messages
-const HOLD = 400; // ms in which a control that is being moved here does not follow others
-const AGAIN = 1000; // ms until the next try to connect
+const HOLD = 400; // ms for which a control that was moved on this page ignores changes by others
+const AGAIN = 1000; // ms until the next attempt to connect
 
 export class Show {
   constructor() {
@@ -97,7 +97,7 @@ export class Show {
     for (const what of ["describe", "looks", "cues", "log", "error"]) if (what in news) this._tell(what, news[what]);
   }
 
-  /** A control that a finger is on follows when the finger rests. */
+  /** A control that was just moved on this page follows after HOLD. */
   _takeValue(name, value) {
     this.values[name] = value;
     const rest = HOLD - (performance.now() - (this._touched.get(name) ?? -HOLD));
