@@ -52,8 +52,10 @@ AREA_SECONDS = 1.5
 """Time constant of the area."""
 PALETTE = {"section": 0.11, "drop": 0.37}
 """Turns of the palette at a new section or phrase, and at a drop. A drop also turns the colours of the image (`hue`),
-and the next drop, or the next calm section, turns them back: the turn of a palette that ends near red, such as that of
+and the next drop, or the end of the phrase, turns them back: the turn of a palette that ends near red, such as that of
 a fire, is not visible."""
+TURN_BARS = 4.0
+"""Shortest time in bars for which colours stay turned where no CALM section begins."""
 PALETTE_SECONDS = 2.0
 """Time constant of palette and hue."""
 SWITCH_SECONDS = 1.0
@@ -100,6 +102,7 @@ class Director:
     _palette_goal: float = 0.0
     _hue: float = 0.0
     _hue_goal: float = 0.0
+    _turned_at: float = 0.0
     _shots: int = 0
     _shot: Shot = OPENING
     _on: float = 0.0
@@ -183,7 +186,7 @@ class Director:
         if depth["scenes"] > 0 and self._choose(features, seed, seconds, 0.9):
             self._decision = f"drop: {'cut' if cut else 'blend'} to {self._scene}"
         self._palette_goal += PALETTE["drop"] * depth["palette"]
-        self._hue_goal = 1.0 - self._hue_goal
+        self._hue_goal, self._turned_at = 1.0 - self._hue_goal, self._time
         if cut:
             self._palette, self._hue = self._palette_goal, self._hue_share(depth)
         self._take_shot(seed, seconds)
@@ -200,7 +203,8 @@ class Director:
             self._palette_goal += PALETTE["section"] * depth["palette"] if self._kind else 0.0
         if phrase or changed:
             self._take_shot(seed, SHOT_BARS * max(self._clock.bar_seconds, 1.5))
-        if section and self._sections.name in CALM:
+        turned = self._time - self._turned_at
+        if (section and self._sections.name in CALM) or (phrase and turned >= TURN_BARS * self._clock.bar_seconds):
             self._hue_goal = 0.0
         if changed:
             scene = f"blend to {self._scene}" if self._scene else "the sound's own scene"
