@@ -46,6 +46,7 @@ def test_a_look_of_a_newer_version_loses_nothing(tmp_path: Path, messages: list[
     assert show.looks[0].values == {"prompt": "sea"} and len(messages) == 1 and "finish.smell" in messages[0]
     write_show(path, show)
     assert '"finish.smell" = 0.5' in path.read_text() and read_show(path) == show
+    assert "format = 9" in path.read_text()
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,7 @@ def test_a_look_of_a_newer_version_loses_nothing(tmp_path: Path, messages: list[
         ('[[look]]\nname = "a"\n[[cue]]\nlook = "a"\nwhen = 1\n', "a cue has look, fade and start"),
         ("format = true", "format is a whole number"),
         ("colour = 1", "a show file has"),
+        ("format = 9\ncolour = 1", "the file is of a newer version"),
         ("[[look]\n", "not valid TOML"),
         ("\0\1\2", "not valid TOML"),
     ],

@@ -56,12 +56,13 @@ class Cue:
 @dataclass(frozen=True)
 class Show:
     """Looks and cues in order; without cues a show steps through its looks. midi: mappings of controls. had_number: a
-    deleted look had a number as its name."""
+    deleted look had a number as its name. version: of the file's format."""
 
     looks: tuple[Look, ...] = ()
     cues: tuple[Cue, ...] = ()
     midi: tuple[MidiMapping, ...] = ()
     had_number: bool = False
+    version: int = 1
 
     def find(self, called: str) -> Look | None:
         """The look with this name, or with this number, from 1 on, unless `numbers_are_names`."""

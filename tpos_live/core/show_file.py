@@ -41,12 +41,13 @@ def read_show(path: Path) -> Show:
     Parameters of a newer version are kept without effect; a warning names them once.
     """
     data, _ = read_toml(path, MOST_BYTES)
-    unknown_keys = sorted(set(data) - {"format", HAD_NUMBER, "look", "cue", "midi"})
-    if unknown_keys:
-        raise SettingsError(f"{path}: {unknown_keys[0]}: a show file has format, [[look]], [[cue]] and [[midi]]")
     version = data.get("format", FORMAT)
     if not isinstance(version, int) or isinstance(version, bool):
-        raise SettingsError(f"{path}: format is a whole number, not {version!r}")
+        raise SettingsError(f"{path}: format is a whole number, not {shorten(version)}")
+    newer = " (the file is of a newer version)" if version > FORMAT else ""
+    unknown_keys = sorted(set(data) - {"format", HAD_NUMBER, "look", "cue", "midi"})
+    if unknown_keys:
+        raise SettingsError(f"{path}: {unknown_keys[0]}: a show file has format, [[look]], [[cue]] and [[midi]]{newer}")
     had_number = data.get(HAD_NUMBER, False)
     if not isinstance(had_number, bool):
         raise SettingsError(f"{path}: {HAD_NUMBER} is true or false, not {shorten(had_number)}")
@@ -61,9 +62,8 @@ def read_show(path: Path) -> Show:
     unknown_targets = {mapping.target for mapping in midi if not is_target(mapping.target)}
     unknown = sorted(unknown_targets.union(*(look.unknown for look in looks)))
     if unknown:
-        newer = " (the file is of a newer version)" if version > FORMAT else ""
         log.warning(f"{path}: not known here, kept and left alone: {', '.join(unknown[:5])}{newer}")
-    return Show(looks, cues, midi, had_number)
+    return Show(looks, cues, midi, had_number, max(version, FORMAT))
 
 
 def write_show(path: Path, show: Show, private: bool = False) -> None:
@@ -71,7 +71,7 @@ def write_show(path: Path, show: Show, private: bool = False) -> None:
 
     Raises OSError, and ValueError for a show that is too large to be read again.
     """
-    lines = ["# Looks and cues of tpos-live. A look holds what differs from the defaults.", f"format = {FORMAT}"]
+    lines = ["# Looks and cues of tpos-live. A look holds what differs from the defaults.", f"format = {show.version}"]
     if show.had_number:
         lines += ["# A look that was deleted had a number for its name.", f"{HAD_NUMBER} = true"]
     for look in show.looks:
