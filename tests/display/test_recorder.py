@@ -369,9 +369,9 @@ def test_a_disk_with_all_warnings_at_once_says_one_line(tmp_path: Path, messages
     for second in range(10, 100, 10):
         watch.look(second, tmp_path, 60.0, 200_000_000)  # 3.3 MB a second: 5 minutes
     assert len(messages) == 1 and "1.0 GB" in messages[0] and "5.0 minutes" in messages[0] and not watch.full
-    free[0] = 0.2e9
+    free[0] = 2e7
     watch.look(200.0, tmp_path, 60.0, 200_000_000)
-    assert watch.full and len(messages) == 2
+    assert watch.full and len(messages) == 2 and "20 MB are free" in messages[1]
 
 
 def test_a_file_that_is_removed_while_it_is_written_fails_at_once(tmp_path: Path) -> None:

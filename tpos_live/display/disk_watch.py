@@ -75,7 +75,6 @@ class DiskWatch:
         for i in reached[:1]:
             self._warned[i] = True
         self._warned_of_little = self._warned_of_little or free < LITTLE
+        amount = f"{free / 1e9:.1f} GB" if free >= 1e8 else f"{free / 1e6:.0f} MB"
         lasts = f"{minutes:.1f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
-        log.warning(
-            f"recording: {free / 1e9:.1f} GB are free, the disk is full in {lasts}; make room, or end the recording"
-        )
+        log.warning(f"recording: {amount} are free, the disk is full in {lasts}; make room, or end the recording")
