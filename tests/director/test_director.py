@@ -17,7 +17,7 @@ from tpos_live.diffusion.sampling.region_blend import shares
 from tpos_live.director.director import AREAS, NAMED_SECONDS, SCENE_SECONDS, Director
 from tpos_live.director.framing import PLACES
 from tpos_live.director.memory import DirectorMemory
-from tpos_live.director.scene_table import ALONE, KINDS, SCENES, TYPICAL, places_beside, suits_a_prompt
+from tpos_live.director.scene_table import ALONE, KINDS, PACES, SCENES, TYPICAL, places_beside, suits_a_prompt
 from tpos_live.director.sections import BarClock, SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features
 
@@ -257,6 +257,13 @@ def test_only_offered_scenes_are_chosen() -> None:
     found = follow(music(200.0), snapshot(), "music", offered=offered)
     assert {direction.scene for direction in found} - {""} <= offered
     assert {direction.scene for direction in follow(music(30.0), snapshot(), offered={"nothing of ours"})} == {""}
+
+
+def test_a_scene_that_changes_fast_moves_slower_where_it_is_the_image() -> None:
+    for offered, prompt, pace in (("wormhole", "", PACES["tunnel"]), ("wormhole", "rain", 1.0), ("deep sea", "", 1.0)):
+        found = follow(music(12.0), snapshot(prompt=prompt), offered={offered}, suited=lambda: {"wormhole"})
+        assert found[-1].scene == offered and found[-1].pace == pytest.approx(pace, abs=1e-3)
+        assert max(abs(b.pace - a.pace) for a, b in pairwise(found)) < 0.01, "no jump"
 
 
 def test_next_takes_another_scene_at_the_next_bar() -> None:

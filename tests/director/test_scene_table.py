@@ -12,7 +12,7 @@ from tpos_live.audio_encoder.tagger import LabelScorer
 from tpos_live.conditioning.vocabulary_file import offered_scenes
 from tpos_live.core.paths import shipped
 from tpos_live.director.scene_choice import REST_SECONDS, SceneChoice
-from tpos_live.director.scene_table import ALONE, KINDS, SCENES, TYPICAL, suits_a_prompt
+from tpos_live.director.scene_table import ALONE, KINDS, OPENING, SCENES, TYPICAL, suits_a_prompt
 from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.text.near_words import near_words
 
@@ -86,6 +86,14 @@ def test_a_look_rests_half_as_long_as_a_scene() -> None:
     choice, kins = SceneChoice(), {scene.text: scene.kin for scene in SCENES}
     found = [kins[choice.next("techno music", 0.6, 0.5, 30.0 * n, 1, None)] for n in range(5)]
     assert len(set(found)) == 5 and REST_SECONDS / 2 >= 30.0 * 4
+
+
+def test_what_a_set_begins_with_does_not_come_back_at_once() -> None:
+    choice, kins = SceneChoice(), {scene.text: scene.kin for scene in SCENES}
+    found = [kins[choice.next("house music", 0.7, 0.5, 5.0 + 30.0 * n, 0, None)] for n in range(5)]
+    assert OPENING not in found and OPENING in TYPICAL["house music"]
+    beside = {kins[SceneChoice().next("house music", 0.7, 0.5, 5.0, seed, None, bool)] for seed in range(20)}
+    assert OPENING in beside, "beside a prompt it was not shown"
 
 
 def test_where_few_scenes_of_the_kind_of_music_suit_the_prompt_others_come_before_one_comes_again() -> None:

@@ -29,6 +29,8 @@ class Direction:
     """Scenes chosen so far."""
     area: float = 1.0
     """Factor on the scene's area."""
+    pace: float = 1.0
+    """Factor on the speed of the noise trajectory."""
     palette: float = 0.0
     """Turns of the palette, added to an engine's cyclic seed scalars."""
     hue: float = 0.0

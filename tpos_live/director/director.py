@@ -27,7 +27,7 @@ from tpos_live.core.shown import shown_text
 from tpos_live.director.framing import OPENING, Framing, Shot, draw
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.director.scene_choice import SceneChoice
-from tpos_live.director.scene_table import KINDS, TYPICAL, places_beside, suits_a_prompt
+from tpos_live.director.scene_table import KINDS, TYPICAL, pace_of, places_beside, suits_a_prompt
 from tpos_live.director.sections import BarClock, SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features
 
@@ -39,7 +39,7 @@ times 1 / depth."""
 NAMED_SECONDS = 4.0
 """Shortest time in seconds of a scene that was chosen before the kind of music was clear, times 1 / depth."""
 SCENE_FADE_BARS = 2.0
-"""Bars in which a scene is faded in; twice as many in CALM sections."""
+"""Bars in which a scene is faded in; twice as many in CALM sections, except for the first scene."""
 CALM = (INTRO, BREAKDOWN, SILENCE)
 SHOT_BARS = 1.0
 """Bars of the ease from one shot to the next."""
@@ -58,6 +58,8 @@ TURN_BARS = 4.0
 """Shortest time in bars for which colours stay turned where no CALM section begins."""
 PALETTE_SECONDS = 2.0
 """Time constant of palette and hue."""
+PACE_SECONDS = 1.0
+"""Time constant of the speed that suits the scene."""
 SWITCH_SECONDS = 1.0
 """Seconds in which the frame returns to the centre after the director is turned off."""
 DEPTHS = ("scenes", "cuts", "area", "framing", "camera", "palette")
@@ -98,6 +100,7 @@ class Director:
     _next_count: int | None = None
     _next_requested: bool = False
     _area: float | None = None
+    _pace: float = 1.0
     _palette: float = 0.0
     _palette_goal: float = 0.0
     _hue: float = 0.0
@@ -196,7 +199,7 @@ class Director:
         phrase = section or int(self._sections.bars + 0.5) % PHRASE_BARS == 0
         changed = False
         if self._wants_scene(depth["scenes"], section, phrase):
-            calm = 2.0 if self._sections.name in CALM else 1.0
+            calm = 2.0 if self._scene and self._sections.name in CALM else 1.0
             fade = calm * SCENE_FADE_BARS * self._clock.bar_seconds
             changed = self._choose(features, seed, fade, self._sections.energy)
         if phrase:
@@ -265,6 +268,8 @@ class Director:
             area += 0.15 * features.tension
         previous = area if self._area is None else self._area
         self._area = follow(previous, area, AREA_SECONDS, AREA_SECONDS, HOP_SECONDS)
+        pace = 1.0 if self._has_prompt else pace_of(self._scene)
+        self._pace = follow(self._pace, pace, PACE_SECONDS, PACE_SECONDS, HOP_SECONDS)
         self._palette = follow(self._palette, self._palette_goal, PALETTE_SECONDS, PALETTE_SECONDS, HOP_SECONDS)
         self._hue = follow(self._hue, self._hue_share(depth), PALETTE_SECONDS, PALETTE_SECONDS, HOP_SECONDS)
         if not on and self._on < 1e-3:
@@ -278,6 +283,7 @@ class Director:
             fade=self._fade,
             changes=self._changes,
             area=1.0 + (self._area - 1.0) * depth["area"],
+            pace=1.0 + (self._pace - 1.0) * self._on,
             palette=self._palette * self._on,
             hue=self._hue * self._on,
             zoom=shot.zoom * frame,

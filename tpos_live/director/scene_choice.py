@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
-from tpos_live.director.scene_table import KINDS, SCENES, TYPICAL, Scene
+from tpos_live.director.scene_table import KINDS, OPENING, SCENES, TYPICAL, Scene
 
 REST_SECONDS = 300.0
 """Seconds before a scene is shown again, if there are enough others."""
@@ -54,6 +54,8 @@ class SceneChoice:
             scenes = own
         if not scenes:
             return ""
+        if not self.count and suits is None:
+            self._shown[OPENING] = now
         rng = random.Random(f"{seed} scene {self.count}")
         self.count += 1
         chance = {scene: CHANCE * rng.random() for scene in scenes}

@@ -80,7 +80,7 @@ class ModulationIntegrator:
         sums, speed, beat_light = self._sum_contributions(parts, features)
         light, drop = now["finish.light"] + sums["light"], parts.get(("drop", "light"), 0.0)
         exposure = _clip(light, -3.0, 3.0)
-        speed = 0.0 if snapshot["pause"] else now["seed.walk"] * speed
+        speed = 0.0 if snapshot["pause"] else now["seed.walk"] * speed * direction.pace
         self.noise_position += speed * dt
         self.pan_x += (now["motion.pan_x"] + direction.drift_x) * speed * dt
         self.pan_y += (now["motion.pan_y"] + direction.drift_y) * speed * dt
