@@ -144,7 +144,7 @@ def scenes(classifier: SceneClassifier, image: np.ndarray) -> tuple[dict[str, fl
     """Probability of each scene, and the scenes that the classifier finds in some part of the image."""
     seen = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     parts = {classifier.families[n] for n in classifier.parts(seen).argmax(-1).flatten().tolist()}
-    return dict(zip(classifier.families, torch.softmax(classifier(seen)[0], 1)[0].tolist(), strict=True)), parts
+    return dict(zip(classifier.families, torch.softmax(classifier(seen), 1)[0].tolist(), strict=True)), parts
 
 
 def settings(steps: int, seed: int, quantile: float = 0.5, momentum: float = 0.0) -> Snapshot:

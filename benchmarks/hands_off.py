@@ -118,7 +118,7 @@ def watch(options: argparse.Namespace, seen: Seen) -> None:
             frame = pipeline.draw(params, audio.embedding.latest(), snapshot, now=params.time)
             assert frame is not None  # not live: it waits for the prompt
             pixels = compositor.compose(postfx_params(params, snapshot, None, frame, params.time, params.time), frame)
-            family = classifier.families[int(classifier(as_tensor([frame.pixels]))[0].argmax())]
+            family = classifier.families[int(classifier(as_tensor([frame.pixels])).argmax())]
             seen.push(pixels, family, player.shown)
             if index % (options.every * STEPS) == options.every * STEPS // 2:
                 image = Image.fromarray(pixels).resize(CELL, Image.Resampling.LANCZOS)

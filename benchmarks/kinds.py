@@ -100,7 +100,7 @@ def draw(
         image = pipeline.draw(replace(params, direction=direction), embedding, snapshot, now=begin + params.time)
         if params.time >= HEARD_BEFORE:
             found.append(image.pixels)
-    probabilities: np.ndarray = classifier(as_tensor(found))[0].softmax(dim=1).mean(dim=0).numpy()
+    probabilities: np.ndarray = classifier(as_tensor(found)).softmax(dim=1).mean(dim=0).numpy()
     return probabilities
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tpos_live.evaluation.classifier.command import chosen
-from tpos_live.evaluation.classifier.images import CUT, Images, augment, soften, wide
+from tpos_live.evaluation.classifier.images import CUT, NONE, Images, augment, soften, wide
 from tpos_live.evaluation.classifier.model import (
     FEATURES,
     FILE,
@@ -22,7 +22,7 @@ from tpos_live.evaluation.classifier.model import (
     save_classifier,
     shrink,
 )
-from tpos_live.evaluation.classifier.train import inherit, train_classifier, window
+from tpos_live.evaluation.classifier.train import inherit, intensity_loss, train_classifier, window
 from tpos_live.scenes.families import FAMILIES
 from tpos_live.scenes.finishing import MOODS, STYLES
 from tpos_live.training.text.families_file import read_families
@@ -34,11 +34,12 @@ def test_what_it_says_does_not_depend_on_the_batch_or_the_size() -> None:
     torch.manual_seed(0)
     classifier = SceneClassifier(("fire", "ocean")).eval()
     images = torch.rand(3, 3, 64, 64).repeat_interleave(4, -1).repeat_interleave(4, -2)
-    logits, strength = classifier(images)
-    assert logits.shape == strength.shape == (3, 2) and classifier.embed(images).shape == (3, FEATURES)
-    assert torch.allclose(classifier(images[1:2])[0], logits[1:2], atol=1e-5)
-    assert torch.allclose(classifier(shrink(images))[0], logits, atol=1e-5)
-    assert classifier(torch.rand(1, 3, 288, 512))[0].shape == (1, 2)
+    assert classifier(images).shape == (3, 2) and classifier.embed(images).shape == (3, FEATURES)
+    for say in (classifier, classifier.intensities):
+        said = say(images)
+        assert torch.allclose(say(images[1:2]), said[1:2], atol=1e-5)
+        assert torch.allclose(say(shrink(images)), said, atol=1e-5)
+        assert say(torch.rand(1, 3, 288, 512)).shape == (1, 2)
 
 
 def test_it_looks_at_the_parts_of_an_image() -> None:
@@ -68,9 +69,8 @@ def test_a_classifier_inherits_what_another_knows() -> None:
     known, classifier = SceneClassifier(("fire", "ocean")).eval(), SceneClassifier(("galaxy", "ocean", "fire")).eval()
     inherit(classifier, known)
     image = torch.rand(1, 3, 128, 128)
-    (old, strong), (new, stronger) = known(image), classifier(image)
-    assert torch.allclose(new[0, [2, 1]], old[0], atol=1e-5)
-    assert torch.allclose(stronger[0, [2, 1]], strong[0], atol=1e-5)
+    assert torch.allclose(classifier(image)[0, [2, 1]], known(image)[0], atol=1e-5)
+    assert torch.allclose(classifier.intensities(image)[0, [2, 1]], known.intensities(image)[0], atol=1e-5)
 
 
 def test_it_is_saved_small_and_comes_back(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_it_is_saved_small_and_comes_back(tmp_path: Path) -> None:
     assert facts == {"seed": 3} and again.families == classifier.families
     assert (tmp_path / FILE).stat().st_size < 2_000_000
     image = torch.rand(1, 3, 128, 128)
-    assert torch.allclose(again(image)[0], classifier(image)[0], atol=0.05)
+    assert torch.allclose(again(image), classifier(image), atol=0.05)
 
 
 def test_the_file_of_an_earlier_version_is_read_until_there_is_a_new_one(tmp_path: Path) -> None:
@@ -115,6 +115,17 @@ def test_it_is_taught_every_style_mood_and_intensity() -> None:
     assert {r.style for r in recipes} == set(STYLES) and {r.mood for r in recipes} == set(MOODS)
     assert sum(r.colour is not None for r in recipes) > 100 and all(r.second is None for r in recipes)
     assert min(r.scalars[0] for r in recipes) < 0.1 and max(r.scalars[0] for r in recipes) > 0.9
+
+
+def test_intensity_is_learned_from_images_without_a_mood_or_a_second_scene() -> None:
+    images = Images(("fire", "ocean"), 0, torch.device("cpu"), two=0.5)
+    _, kind, second, intensity = images.make(48)
+    plain = torch.tensor([mood == "plain" for mood in images.moods]) & (second == NONE)
+    assert 0 < plain.sum() < 48 and torch.equal(intensity.isfinite(), plain)
+    read = torch.rand(48, 2, requires_grad=True)
+    intensity_loss(read, kind, intensity).backward()
+    assert read.grad is not None and torch.equal(read.grad.abs().sum(1) > 0, plain)
+    assert intensity_loss(read, kind, torch.full((48,), torch.nan)) == 0
 
 
 def test_training_and_held_out_images_differ_but_repeat() -> None:
@@ -159,4 +170,4 @@ def test_the_classifier_in_the_box_knows_renders_that_it_never_saw(ember_familie
     assert set(classifier.families) >= set(ember_families) and (EMBER / FILE).stat().st_size < 2_000_000
     assert float(str(facts["accuracy"])) >= 0.98
     images, kind, _, _ = Images(classifier.families, 77_777, torch.device("cpu")).make(24)
-    assert (classifier(images.float() / 255)[0].argmax(1) == kind).float().mean() >= 0.8
+    assert (classifier(images.float() / 255).argmax(1) == kind).float().mean() >= 0.8

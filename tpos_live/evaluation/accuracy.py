@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tpos_live.evaluation.captions import Caption
-from tpos_live.evaluation.harness.context import EvaluationContext
+from tpos_live.evaluation.harness.context import EvaluationContext, in_batches
 from tpos_live.evaluation.harness.pool import WorkerPool, item_rng
 from tpos_live.evaluation.metrics.report import Figure
 from tpos_live.evaluation.metrics.statistics import frechet, mean_distance, spearman
@@ -147,4 +147,4 @@ def _rank(context: EvaluationContext, item: tuple[str, int]) -> float:
     states = context.states(PHRASES[family][0])
     knob = [k / max(images - 1, 1) for k in range(images)]
     drawn = [context.harness.draw(states, any_scalars(rng, level), context.harness.noise(generator)) for level in knob]
-    return spearman(knob, context.classify(drawn)[2][:, context.index(family)].tolist())
+    return spearman(knob, context.intensities(in_batches(drawn), family))

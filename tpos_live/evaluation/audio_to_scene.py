@@ -173,7 +173,7 @@ def _answer(
     embedding = audio_processor.embedding.latest()
     if not last:
         return Answer("", "", 0.0)
-    votes = classifier(as_tensor(list(last)))[0].argmax(1)
+    votes = classifier(as_tensor(list(last))).argmax(1)
     drawn = classifier.families[int(votes.bincount(minlength=len(classifier.families)).argmax())]
     return Answer(drawn, heard_scene(pipeline.encoder, embedding), float(embedding.density) if embedding else 0.0)
 

@@ -71,5 +71,5 @@ def _drawn(context: EvaluationContext, part: tuple[str, int, int]) -> tuple[np.n
         context.harness.draw(context.engine_states(recipe.texts[0]), recipe.scalars, context.harness.noise(generator))
         for recipe in single(context.seed, family, start, count)
     ]
-    features, logits, _ = context.classify(frames)
+    features, logits = context.classify(frames)
     return features, [context.classifier.families[at] for at in logits.argmax(1).tolist()]

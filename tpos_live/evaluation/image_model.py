@@ -271,7 +271,7 @@ def section(results: Results, about: dict[str, Any]) -> str:
         "The classifier is a small network trained on rendered scenes alone (`tpos-live train classifier`). On "
         f"{facts.get('held_out', '?')} renders that it never saw, in every palette, style and mood, it is right in "
         f"{100 * float(facts.get('accuracy', 0)):.1f} %, in {100 * float(facts.get('plain_accuracy', 0)):.1f} % of "
-        "those without a mood, and its reading of intensity has a rank correlation of "
+        "those without a mood. There, what other convolutions read as intensity has a rank correlation of "
         f"{float(facts.get('intensity_spearman', 0)):.2f} with the knob.",
     ]
     return "\n".join(lines)

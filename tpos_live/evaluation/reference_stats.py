@@ -125,7 +125,7 @@ def _rank(context: EvaluationContext, item: tuple[str, int]) -> float:
         render(torch.cat([_noise(generator) for _ in recipes[at : at + _TOGETHER]]), recipes[at : at + _TOGETHER])
         for at in range(0, count, _TOGETHER)
     ]
-    return spearman(knob, context.classify_tensors(batches)[2][:, context.index(family)].tolist())
+    return spearman(knob, context.intensities(batches, family))
 
 
 def _both(context: EvaluationContext, item: tuple[int, tuple[str, ...]]) -> bool:

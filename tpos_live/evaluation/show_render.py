@@ -132,4 +132,4 @@ def _prompt_scene(pipeline: Pipeline, prompt: str, classifier: SceneClassifier) 
 
 
 def _name(classifier: SceneClassifier, pixels: np.ndarray) -> str:
-    return classifier.families[int(classifier(as_tensor([pixels]))[0].argmax())]
+    return classifier.families[int(classifier(as_tensor([pixels])).argmax())]

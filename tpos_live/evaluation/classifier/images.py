@@ -6,6 +6,7 @@ the other. Rendering costs more than training, so a pool keeps the images small 
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +54,7 @@ class Images:
     @torch.no_grad()
     def make(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Images uint8 [count, 3, SIDE, SIDE], family numbers and second ones (or NONE) int64 [count], intensities
-        float [count].
+        float [count]: NaN where a mood or a second family changes the light too.
 
         `moods` then names the mood of each.
         """
@@ -69,12 +70,13 @@ class Images:
         self.moods = [recipe.mood for recipe in recipes]
         noise = torch.randn(count, 4, 32, 32, generator=self._noise, device=self._device)
         small = shrink(render(noise, recipes))
-        strength = torch.tensor([recipe.scalars[0] for recipe in recipes], device=self._device)
+        told = [r.scalars[0] if r.mood == "plain" and r.second is None else math.nan for r in recipes]
+        intensity = torch.tensor(told, device=self._device)
         kind, other = (torch.tensor(numbers, device=self._device) for numbers in (order, seconds))
-        return (small * 255 + 0.5).to(torch.uint8), kind, other, strength
+        return (small * 255 + 0.5).to(torch.uint8), kind, other, intensity
 
 
-_KEPT = ("images", "kind", "second", "strength")
+_KEPT = ("images", "kind", "second", "intensity")
 """What a pool keeps of each image, in the order of `Images.make`."""
 
 
@@ -85,7 +87,7 @@ class Pool:
         self.source = source
         self.images = torch.empty(CAPACITY, 3, SIDE, SIDE, dtype=torch.uint8, device=device)
         self.kind, self.second = (torch.empty(CAPACITY, dtype=torch.long, device=device) for _ in range(2))
-        self.strength = torch.empty(CAPACITY, device=device)
+        self.intensity = torch.empty(CAPACITY, device=device)
         self.at = self.filled = 0
         self.fresh = torch.empty(0, dtype=torch.long)
 

@@ -24,7 +24,7 @@ FILE = Path("classifier") / "classifier.safetensors"
 OLD_FILE = Path("judge") / "judge.safetensors"
 """Where version 0.2 and earlier kept it."""
 PART = 4
-"""Places along a part: a quarter of a square image's area."""
+"""Positions along one side of a window: the window covers a quarter of a square image's area."""
 _WIDTHS = (24, 48, 96, 128)
 
 
@@ -33,25 +33,20 @@ class ClassifierError(Exception):
 
 
 class SceneClassifier(nn.Module):
-    """Convolutions, a mean over the image, FEATURES numbers; from them families and intensities.
+    """A convolutional network: spatial mean, FEATURES features, logits of the families.
 
-    families: names, in the order of the outputs.
+    families: names, in the order of the outputs. A second convolutional network predicts the intensity: features that
+    separate scene families are trained to ignore it.
     """
 
     def __init__(self, families: tuple[str, ...]) -> None:
         super().__init__()
         self.families = families
-        layers: list[nn.Module] = []
-        before = 3
-        for level, width in enumerate(_WIDTHS):
-            layers += [nn.Conv2d(before, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.SiLU()]
-            if level:
-                layers.append(_Residual(width))
-            before = width
-        self.body = nn.Sequential(*layers)
-        self.features = nn.Linear(before, FEATURES)
+        self.body = _convolutions()
+        self.features = nn.Linear(_WIDTHS[-1], FEATURES)
         self.family = nn.Linear(FEATURES, len(families))
-        self.strength = nn.Sequential(nn.Linear(FEATURES, 64), nn.SiLU(), nn.Linear(64, len(families)))
+        self.intensity_body = _convolutions()
+        self.intensity = nn.Linear(_WIDTHS[-1], len(families))
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Features float [batch, FEATURES] of images [batch, 3, h, w] in [0, 1], of any size."""
@@ -59,24 +54,43 @@ class SceneClassifier(nn.Module):
         return features
 
     def places(self, images: torch.Tensor) -> torch.Tensor:
-        """What is seen at each place [batch, channels, rows, columns], one every sixteenth of SIDE."""
+        """The feature map [batch, channels, rows, columns], one position for every 16 pixels of SIDE."""
         seen: torch.Tensor = self.body(shrink(images) * 4 - 2)
         return seen
 
     def parts(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits [batch, parts, families] of all parts of PART by PART places, overlapping."""
+        """Logits [batch, parts, families] of all overlapping windows of PART by PART positions."""
         return self.within(self.places(images))
 
     def within(self, places: torch.Tensor) -> torch.Tensor:
-        """The same of what `places` gives."""
+        """As `parts`, from the output of `places`."""
         pooled = F.avg_pool2d(places, PART, 1).flatten(2).transpose(1, 2)
         logits: torch.Tensor = self.family(F.silu(self.features(pooled)))
         return logits
 
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits [batch, families], and for each family the intensity if it is that one, about [0, 1]."""
-        features = F.silu(self.embed(images))
-        return self.family(features), self.strength(features)
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits [batch, families]."""
+        logits: torch.Tensor = self.family(F.silu(self.embed(images)))
+        return logits
+
+    def intensities(self, images: torch.Tensor) -> torch.Tensor:
+        """Predicted intensity [batch, families], about 0 to 1: one value for each family that the image may be of.
+
+        It holds for images without a mood, because a mood changes the exposure.
+        """
+        found: torch.Tensor = self.intensity(self.intensity_body(shrink(images) * 4 - 2).mean((2, 3)))
+        return found
+
+
+def _convolutions() -> nn.Sequential:
+    layers: list[nn.Module] = []
+    before = 3
+    for level, width in enumerate(_WIDTHS):
+        layers += [nn.Conv2d(before, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.SiLU()]
+        if level:
+            layers.append(_Residual(width))
+        before = width
+    return nn.Sequential(*layers)
 
 
 class _Residual(nn.Module):

@@ -112,7 +112,10 @@ class ClassifierTrainer:
         self.steps = 0
 
     def step(self, left: float) -> tuple[float, float]:
-        """One step; left: the share of the time. Gives the loss, and the share of right answers to new images."""
+        """One training step. left: the remaining share of the training time, which sets the learning rate.
+
+        Returns the loss and the accuracy on the images that this step has rendered.
+        """
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate * min(1.0, (self.steps + 1) / 30) * (0.01 + 0.99 * left)
         pool, rng = self._pool, self._rng
@@ -120,10 +123,11 @@ class ClassifierTrainer:
         take = torch.randint(pool.filled, (BATCH,), generator=rng)
         take[-FRESH:] = pool.fresh  # so that every image is seen at once
         images = augment(pool.images[take].float() / 255, rng)
-        named, other, strength = pool.kind[take], pool.second[take], pool.strength[take]
+        named, other = pool.kind[take], pool.second[take]
         with autocast(images.device.type):
-            seen = self._classifier.places(images)
-        loss, answers = losses(self._classifier, seen.float(), named, other, strength, rng)
+            seen, read = self._classifier.places(images), self._classifier.intensities(images)
+        loss, answers = losses(self._classifier, seen.float(), named, other, rng)
+        loss = loss + 12 * intensity_loss(read.float(), named, pool.intensity[take])
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
@@ -139,7 +143,7 @@ class ClassifierTrainer:
 
 
 def _train(trainer: ClassifierTrainer, seconds: float, checkpoint: Callable[[], None]) -> None:
-    """Train for so long, at least one step; a checkpoint every SAVE seconds."""
+    """Train for `seconds`, at least one step, with a checkpoint every SAVE seconds."""
     begin, shown, saved = time.monotonic(), 0.0, 0.0
     with tqdm(total=round(seconds), unit="s", desc="classifier", mininterval=5.0) as bar:
         while (spent := time.monotonic() - begin) < seconds or trainer.steps == 0:
@@ -154,22 +158,18 @@ def _train(trainer: ClassifierTrainer, seconds: float, checkpoint: Callable[[], 
 
 
 def losses(
-    classifier: SceneClassifier, places: torch.Tensor, kind: torch.Tensor, second: torch.Tensor, strength: torch.Tensor,
-    rng: torch.Generator,
-) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-    """What falls, a scalar, and the family [batch] that is named for each whole image.
+    classifier: SceneClassifier, places: torch.Tensor, kind: torch.Tensor, second: torch.Tensor, rng: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss of the families, a scalar, and the predicted family [batch] of each whole image.
 
-    places: of `SceneClassifier.places`. An image of one family is named as a whole and by one part of it, and its
-    intensity is read. Of two, every part shows one or the other, and both are named somewhere.
+    places: the output of `SceneClassifier.places`. An image of one family must be recognised as a whole and from one
+    part of it. Of an image of two families, each part must show one of them, and each family must be found in a part.
     """
-    whole = F.silu(classifier.features(places.mean((2, 3))))
-    logits, strengths = classifier.family(whole), classifier.strength(whole)
+    logits = classifier.family(F.silu(classifier.features(places.mean((2, 3)))))
     one = second == NONE
     part = classifier.family(F.silu(classifier.features(window(places[one], rng))))
-    said = strengths[one].gather(1, kind[one, None])[:, 0]
     loss = F.cross_entropy(logits[one], kind[one], label_smoothing=0.02)
     loss = loss + 0.5 * F.cross_entropy(part, kind[one], label_smoothing=0.1)
-    loss = loss + 12 * F.mse_loss(said, strength[one])
     if not one.all():
         names = torch.stack([kind[~one], second[~one]], 1)
         sure = classifier.within(places[~one]).log_softmax(-1)
@@ -180,20 +180,31 @@ def losses(
     return loss, logits.argmax(1)
 
 
+def intensity_loss(read: torch.Tensor, kind: torch.Tensor, intensity: torch.Tensor) -> torch.Tensor:
+    """The mean squared error, a scalar, of the predicted intensities [batch, families].
+
+    kind: family numbers [batch]. intensity: targets [batch]; images whose target is NaN are left out.
+    """
+    known = intensity.isfinite()
+    if not known.any():
+        return read.new_zeros(())
+    return F.mse_loss(read[known].gather(1, kind[known, None])[:, 0], intensity[known])
+
+
 def _with(families: Sequence[str], weights: dict[str, torch.Tensor]) -> SceneClassifier:
-    """A classifier as it will be loaded, rounding included."""
+    """The classifier with these weights, rounded to half precision as in its file."""
     classifier = SceneClassifier(tuple(families)).eval().requires_grad_(False)
     classifier.load_state_dict({k: v.half().to(v) if v.is_floating_point() else v for k, v in weights.items()})
     return classifier
 
 
 def inherit(classifier: SceneClassifier, known: SceneClassifier) -> None:
-    """Give a classifier all that another one knows; families that the other does not know stay as they are."""
+    """Copy the weights of `known` into `classifier`; the outputs of families that `known` lacks stay as they are."""
     both = [name for name in classifier.families if name in known.families]
     here, there = ([one.families.index(name) for name in both] for one in (classifier, known))
     mine = classifier.state_dict()
     for name, value in known.state_dict().items():
-        if mine[name].shape == value.shape and not name.startswith(("family.", "strength.2.")):
+        if mine[name].shape == value.shape and not name.startswith(("family.", "intensity.")):
             mine[name].copy_(value)
         else:
             mine[name][here] = value[there]
@@ -209,7 +220,7 @@ def window(places: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def examine(classifier: SceneClassifier, seed: int, count: int, device: torch.device) -> dict[str, object]:
-    """Accuracy and the mean over families of the intensity's rank correlation, on `count` fresh renders.
+    """Accuracy on `count` fresh renders, and the mean over families of the intensity's rank correlation on the plain.
 
     The plain ones among them have any palette and style, but no mood, which exposes an image brighter or darker.
     Each is looked at once more softened, as a small network's images are.
@@ -222,9 +233,9 @@ def examine(classifier: SceneClassifier, seed: int, count: int, device: torch.de
     said: dict[str, list[float]] = {name: [] for name in classifier.families}
     taken: Counter[tuple[str, str]] = Counter()
     for _ in range(-(-count // 24)):
-        images, kind, _, strength = source.make(24)
-        logits, strengths = classifier(images.float() / 255)
-        soft += (classifier(soften(images.float() / 255, 4))[0].argmax(1) == kind).tolist()
+        images, kind, _, intensity = source.make(24)
+        logits, read = classifier(images.float() / 255), classifier.intensities(images.float() / 255)
+        soft += (classifier(soften(images.float() / 255, 4)).argmax(1) == kind).tolist()
         for row, number in enumerate(kind.tolist()):
             name, answer = classifier.families[number], classifier.families[int(logits[row].argmax())]
             right[name].append(answer == name)
@@ -232,8 +243,8 @@ def examine(classifier: SceneClassifier, seed: int, count: int, device: torch.de
                 taken[name, answer] += 1
             if source.moods[row] == "plain":
                 plain.append(right[name][-1])
-            knob[name].append(float(strength[row]))
-            said[name].append(float(strengths[row, number]))
+                knob[name].append(float(intensity[row]))
+                said[name].append(float(read[row, number]))
     known = [name for name in classifier.families if right[name]]
     shares = {name: sum(right[name]) / len(right[name]) for name in known}
     ranks = [spearman(knob[name], said[name]) for name in known if len(knob[name]) > 2]

@@ -42,9 +42,9 @@ class EvaluationContext:
         """The place of a family among the classifier's answers."""
         return self.classifier.families.index(family)
 
-    def classify(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Features [n, 64], logits [n, families] and intensities [n, families] of uint8 images."""
-        return self.classify_tensors([as_tensor(images[at : at + BATCH]) for at in range(0, len(images), BATCH)])
+    def classify(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Features [n, 64] and logits [n, families] of uint8 images."""
+        return self.classify_tensors(in_batches(images))
 
     @torch.inference_mode()
     def families_in_parts(self, images: torch.Tensor) -> list[set[str]]:
@@ -53,12 +53,21 @@ class EvaluationContext:
         return [{self.classifier.families[number] for number in set(row)} for row in named.tolist()]
 
     @torch.inference_mode()
-    def classify_tensors(self, batches: Sequence[torch.Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def classify_tensors(self, batches: Sequence[torch.Tensor]) -> tuple[np.ndarray, np.ndarray]:
         """The same of float images [batch, 3, H, W] in [0, 1]."""
         features = torch.cat([self.classifier.embed(batch) for batch in batches])
-        hidden = torch.nn.functional.silu(features)
-        logits, strength = self.classifier.family(hidden), self.classifier.strength(hidden)
-        return features.numpy(), logits.numpy(), strength.numpy()
+        return features.numpy(), self.classifier.family(torch.nn.functional.silu(features)).numpy()
+
+    @torch.inference_mode()
+    def intensities(self, batches: Sequence[torch.Tensor], family: str) -> list[float]:
+        """The intensity that is read from each of float images [batch, 3, H, W] in [0, 1], of one family."""
+        read = torch.cat([self.classifier.intensities(batch)[:, self.index(family)] for batch in batches])
+        return [float(value) for value in read]
+
+
+def in_batches(images: Sequence[np.ndarray]) -> list[torch.Tensor]:
+    """uint8 images as float tensors [up to BATCH, 3, H, W] in [0, 1]."""
+    return [as_tensor(images[at : at + BATCH]) for at in range(0, len(images), BATCH)]
 
 
 def engine_families(folder: Path) -> EngineFamilies:
