@@ -192,7 +192,7 @@ def test_a_recorder_that_fails_in_the_middle_does_not_end_the_show(
 @pytest.mark.slow
 def test_an_input_cannot_be_chosen_while_a_file_plays(session: LiveSession) -> None:
     session.store.set("audio.device", "another")
-    status = run_until(session, lambda status: '"another"' in status.message)
+    status = run_until(session, lambda status: "'another'" in status.message)
     assert "start the show with --device" in status.message and status.sound_name == "noise.wav"
 
 
