@@ -11,7 +11,7 @@ from images import field, flat, frame, snapshot
 
 from tpos_live.core.direction import Direction
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.image_colour import TURN, turn_of
+from tpos_live.core.image_colour import COLD, WARM, turn_of
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.postfx import postfx_params
 from tpos_live.display.tone_mapping import KEPT, LUMA, hue_matrix
@@ -32,7 +32,7 @@ def shown_hue(pixels: np.ndarray, params: FrameParams) -> float:
 
 @pytest.mark.parametrize(
     ("colour", "low", "high"),
-    [((230, 120, 30), 305, 360), ((220, 190, 40), 0, 40), ((30, 200, 120), 170, 230), ((40, 110, 230), 240, 290)],
+    [((230, 120, 30), 0, 20), ((220, 190, 40), 20, 50), ((30, 200, 120), 170, 230), ((40, 110, 230), 240, 290)],
 )
 def test_colours_turn_to_violet_by_the_shorter_way(colour: tuple[int, int, int], low: float, high: float) -> None:
     hue = shown_hue(coloured(*colour), TURNED)
@@ -42,17 +42,17 @@ def test_colours_turn_to_violet_by_the_shorter_way(colour: tuple[int, int, int],
 
 
 def test_grey_and_violet_stay() -> None:
-    assert abs(turn_of(coloured(170, 40, 210))) < 0.3 * TURN
+    assert abs(turn_of(coloured(170, 40, 210))) < 0.3 * WARM
     assert turn_of(flat(128)) == pytest.approx(0.0, abs=1e-6) == turn_of(flat(0))
 
 
 def test_the_turn_follows_the_image_without_steps() -> None:
     circle = [coloured(*(round(255 * part) for part in colorsys.hsv_to_rgb(n / 360, 0.8, 0.9))) for n in range(361)]
     turns = np.array([turn_of(pixels) for pixels in circle])
-    assert np.abs(np.diff(turns)).max() < 4.0 and turns.min() == -TURN and turns.max() == TURN
+    assert np.abs(np.diff(turns)).max() < 4.0 and turns.min() == -WARM and turns.max() == COLD
     old, new = frame(coloured(230, 120, 30), 0, 4.8), frame(coloured(40, 110, 230), 1, 5.0)
     between = [postfx_params(TURNED, snapshot(), old, new, 5.0 + t, 0.2).hue for t in np.linspace(0.0, 0.2, 9)]
-    assert between[-1] == TURN and (np.diff(between) >= 0.0).all()
+    assert between[-1] == COLD and (np.diff(between) >= 0.0).all()
 
 
 def test_a_turn_leaves_grey_and_most_of_the_light() -> None:
