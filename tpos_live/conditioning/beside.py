@@ -68,13 +68,16 @@ class BesidePrompt:
 
     def clearer(self) -> float:
         """Factor on the states of a scene beside the prompt, at least 1."""
-        families = self._families() if self._in_one_pass else ()
-        return CLEARER.get(families[0], 1.0) if families else 1.0
+        return self._factor(CLEARER)
 
     def smaller(self) -> float:
         """Factor on the area of a scene beside the prompt."""
+        return self._factor(SMALLER)
+
+    def _factor(self, factors: Mapping[str, float]) -> float:
+        """The factor for the nearest family of the prompt; 1 where it has none."""
         families = self._families() if self._in_one_pass else ()
-        return SMALLER.get(families[0], 1.0) if families else 1.0
+        return factors.get(families[0], 1.0) if families else 1.0
 
     def _texts_beside(self, families: tuple[str, ...]) -> frozenset[str] | None:
         known = [frozenset(SUITS[family]) for family in families if family in SUITS]

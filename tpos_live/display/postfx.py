@@ -11,6 +11,7 @@ alone, also at a cut, live and offline.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -125,7 +126,8 @@ def postfx_params(
                     mix = 1.0
                 else:
                     contrast = 1.0 / math.sqrt(mix**2 + (1 - mix) ** 2 + 2 * mix * (1 - mix) * similarity)
-    light = _light(previous, newest, mix)
+    light = _blended(lambda frame: frame.light, previous, newest, mix)
+    turn = _blended(lambda frame: frame.turn, previous, newest, mix) if params.direction.hue > 0.0 else 0.0
     steady = params.exposure - params.beat_light - params.drop_light
     replaced = replaced_exposure(params.drop_light, steady, light)
     deeper, darker = depth(light, newest.vivid if newest is not None else 0.0)
@@ -141,7 +143,7 @@ def postfx_params(
         bloom=max(params.bloom, 0.0) * bloom_share(light),
         exposure=params.exposure - replaced - darker,
         saturation=min(max(params.saturation, 0.0) * (1.0 + deeper) + COLOUR * replaced, MOST_SATURATION),
-        hue=_hue(params.direction.hue, previous, newest, mix),
+        hue=params.direction.hue * turn,
         level=min(params.level, snapshot["out.level"]),
         grain=max(params.grain, 0.0),
         seed=int(now * GRAIN_RATE) & 0x7FFFFFFF,
@@ -153,10 +155,11 @@ def postfx_params(
     )
 
 
-def _light(previous: Frame | None, newest: Frame | None, mix: float) -> float:
-    """Mean light of the image, a blend of two frames."""
-    light = newest.light if newest is not None else 0.0
-    return light if previous is None or mix >= 1.0 else mix * light + (1.0 - mix) * previous.light
+def _blended(value: Callable[[Frame], float], previous: Frame | None, newest: Frame | None, mix: float) -> float:
+    """A value of the image, which is a blend of two frames; 0 without a frame."""
+    if newest is None:
+        return 0.0
+    return value(newest) if previous is None or mix >= 1.0 else mix * value(newest) + (1.0 - mix) * value(previous)
 
 
 def replaced_exposure(lift: float, exposure: float, light: float) -> float:
@@ -179,14 +182,6 @@ def depth(light: float, vivid: float) -> tuple[float, float]:
 def bloom_share(light: float) -> float:
     """Share of the bloom that an image with this light (`Frame.light`) gets."""
     return min(BRIGHTEST / max(light, 1e-3), 1.0) ** VEIL
-
-
-def _hue(share: float, previous: Frame | None, newest: Frame | None, mix: float) -> float:
-    """Degrees by which the hues of a blend of two frames turn. share: 0 to 1, of `Frame.turn`."""
-    if share <= 0.0 or newest is None:
-        return 0.0
-    turn = newest.turn
-    return share * (turn if previous is None or mix >= 1.0 else mix * turn + (1.0 - mix) * previous.turn)
 
 
 def _soften(distance: float) -> float:
