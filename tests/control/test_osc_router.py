@@ -444,6 +444,11 @@ def test_patterns_set_values_and_never_fire(desk):
     assert desk["out.hud"] is True and not desk.store.snapshot().triggers
 
 
+def test_a_pattern_reaches_all_that_take_the_value(desk):
+    desk.tell("/tpos/prompt/*", 0.5)  # first in the table is the negative prompt, a text
+    assert (desk["prompt.fade"], desk["prompt.negative"], desk.router.bad) == (0.5, TABLE["prompt.negative"].default, 1)
+
+
 def test_aliases(desk):
     desk.send(message("/prompt", "from", "elsewhere"), message("/opacity", 0.5), message("/guidance_scale", 3.0))
     assert (desk["prompt"], desk["out.level"], desk["guidance"]) == ("from elsewhere", 0.5, 3.0)

@@ -141,24 +141,36 @@ class Router:
         found = self._lookups.find(address, now)
         if not found:
             raise ParameterError(self._lookups.unknown(address, now))
+        errors = []
         for target in found:
-            if isinstance(target, Command):
-                self._command(target, args, sender)
-            elif target.kind == "trigger":
-                if self._buttons.setdefault(address, Button(target.name)).fires(args, now):
-                    self._flush()
-                    fire(self._store, target.name)
-                    self.applied[target.name], self.understood = now, target.address
-            elif len(args) == 2 and (pad := _PAD_OF.get(target.name)):
-                self._move(target.address, pad, args, now)
-            else:
-                value = target.parse(_argument(target, args))
-                if isinstance(value, str):
-                    value = " ".join(value.split())
-                if len(args) > 1 and target.kind != "text":
-                    which = "last" if target.kind == "bool" else "first"
-                    self._log_once(address, sender.host, f"takes one value, not {len(args)}: the {which} is used")
-                self._set(target, value, args, now)
+            try:
+                self._hand_to(target, message, sender)
+            except ParameterError as error:  # what else a pattern matches may take the value
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _hand_to(self, target: Parameter | Command, message: Message, sender: Datagram) -> None:
+        """Hand a message to one of the targets of its address. Raises ParameterError."""
+        address, args = message
+        now = sender.time
+        if isinstance(target, Command):
+            self._command(target, args, sender)
+        elif target.kind == "trigger":
+            if self._buttons.setdefault(address, Button(target.name)).fires(args, now):
+                self._flush()
+                fire(self._store, target.name)
+                self.applied[target.name], self.understood = now, target.address
+        elif len(args) == 2 and (pad := _PAD_OF.get(target.name)):
+            self._move(target.address, pad, args, now)
+        else:
+            value = target.parse(_argument(target, args))
+            if isinstance(value, str):
+                value = " ".join(value.split())
+            if len(args) > 1 and target.kind != "text":
+                which = "last" if target.kind == "bool" else "first"
+                self._log_once(address, sender.host, f"takes one value, not {len(args)}: the {which} is used")
+            self._set(target, value, args, now)
 
     def _set(self, parameter: Parameter, value: Value, args: tuple[Any, ...], now: float) -> None:
         if not self._is_repeated(parameter.address, args, now):
