@@ -84,7 +84,7 @@ def test_pictures_of_a_variable_rate_stay_until_the_next_one(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "codec", "pix_fmt"),
     [("a.webm", "libvpx-vp9", "yuv420p"), ("a.mov", "prores_ks", "yuva444p10le"), ("a.mkv", "libx265", "yuv420p10le"),
-     ("a.avi", "mpeg4", "yuv420p"), ("a.mov", "qtrle", "rgb24")],
+     ("a.avi", "mpeg4", "yuv420p"), ("a.mov", "qtrle", "rgb24"), ("no-times.h264", "libx264", "yuv420p")],
 )  # fmt: skip
 def test_kinds_of_clips(tmp_path: Path, name: str, codec: str, pix_fmt: str) -> None:
     if codec not in av.codecs_available:

@@ -31,6 +31,7 @@ class Clip(Reader):
         self._path = path
         self._now: av.VideoFrame | None = None
         self._next: av.VideoFrame | None = None
+        self._untimed, self._count = False, 0
         try:
             self._container = av.open(str(path))
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -38,11 +39,7 @@ class Clip(Reader):
         try:
             if not self._container.streams.video:
                 raise SourceError(f"source {path.name}: has no video; choose another file")
-            self._stream: VideoStream = self._container.streams.video[0]
-            if self._stream.codec_context is None:
-                raise SourceError(f"source {path.name}: FFmpeg does not know its format; choose another file")
-            self._stream.codec_context.thread_count = THREADS
-            self._stream.thread_type = "AUTO"
+            self._stream = self._first_stream()
             self._from = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
             self._length = self._declared_length()
             self._restart(0.0)
@@ -60,7 +57,7 @@ class Clip(Reader):
         if self._now is None or seconds < self._time(self._now) or self._is_far(seconds):
             self._restart(seconds)
         while self._next is not None and self._time(self._next) <= seconds:
-            self._skip_nonref(seconds - self._time(self._next) > NEAR)
+            self._skip_nonref(not self._untimed and seconds - self._time(self._next) > NEAR)
             began = time.perf_counter()
             self._now, self._next = self._next, self._decoded()
             if self._next is None and self._now is not None:
@@ -71,6 +68,15 @@ class Clip(Reader):
 
     def close(self) -> None:
         self._container.close()
+
+    def _first_stream(self) -> VideoStream:
+        """The stream to decode. Raises SourceError."""
+        stream = self._container.streams.video[0]
+        if stream.codec_context is None:
+            raise SourceError(f"source {self.name}: FFmpeg does not know its format; choose another file")
+        stream.codec_context.thread_count = THREADS
+        stream.thread_type = "AUTO"
+        return stream
 
     def _skip_nonref(self, on: bool) -> None:
         """Do not decode non-reference frames, half of the frames in most files, or decode all frames."""
@@ -85,38 +91,58 @@ class Clip(Reader):
 
     def _correct_length(self, last: av.VideoFrame) -> None:
         """Take the end of the last picture as the length where the metadata differ by more than 0.5 s."""
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        end = self._time(last) + (float(1 / rate) if rate else 0.04)
+        end = self._time(last) + self._step()
         if not self._length or abs(end - self._length) > 0.5:
             self._length = end
+
+    def _step(self) -> float:
+        """Seconds from one picture to the next, on average."""
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        return float(1 / rate) if rate else 0.04
 
     def _is_far(self, seconds: float) -> bool:
         return self._now is not None and seconds - self._time(self._now) > FAR and self._next is not None
 
     def _restart(self, seconds: float) -> None:
         """Seek to the key frame before `seconds` and decode from there."""
+        self._count = 0
+        if self._untimed or not self._seek(seconds):
+            self._container.close()
+            self._container = av.open(str(self._path))
+            self._stream = self._first_stream()
+        self._frames: Iterator[av.VideoFrame] = self._container.decode(self._stream)
+        self._now = self._decoded()
+        self._next = self._decoded() if self._now is not None else None
+
+    def _seek(self, seconds: float) -> bool:
+        """Whether the format can seek."""
         base = self._stream.time_base
         try:
             offset = round((seconds + self._from) / base) if base else 0
             self._container.seek(offset, stream=self._stream, backward=True)
-        except av.FFmpegError:  # a format that cannot seek is opened anew
-            self._container.close()
-            self._container = av.open(str(self._path))
-            self._stream = self._container.streams.video[0]
-        self._frames: Iterator[av.VideoFrame] = self._container.decode(self._stream)
-        self._now = self._decoded()
-        self._next = self._decoded() if self._now is not None else None
+        except av.FFmpegError:
+            return False
+        return True
 
     def _decoded(self) -> av.VideoFrame | None:
         """The next picture; None at the end. Damaged parts of the file are skipped."""
         for _ in range(100):
             try:
-                return next(self._frames)
+                return self._timed(next(self._frames))
             except StopIteration:
                 return None
             except av.FFmpegError:
                 self._frames = self._container.decode(self._stream)
         return None
+
+    def _timed(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The picture with a timestamp: raw streams, as of a Raspberry Pi's camera, have none, and are counted from the
+        begin of the file."""
+        if frame.pts is None and frame.time_base:
+            self._untimed = True
+            frame.pts = round(self._from / frame.time_base + self._count * self._step() / frame.time_base)
+            self._count += 1
+        return frame
 
     def _time(self, frame: av.VideoFrame) -> float:
         return (frame.time or 0.0) - self._from
