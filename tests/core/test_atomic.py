@@ -32,6 +32,19 @@ def test_after_an_error_the_old_file_is_there_and_nothing_else(tmp_path: Path) -
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "old ä" and names(tmp_path) == ["a.txt"]
 
 
+def test_a_link_and_the_rights_of_a_file_stay_and_a_protected_one_is_refused(tmp_path: Path) -> None:
+    real, link = tmp_path / "real" / "a.txt", tmp_path / "a.txt"
+    write_text(real, "old")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    write_text(link, "new")
+    assert link.is_symlink() and real.read_text() == "new" and real.stat().st_mode & 0o777 == 0o640
+    real.chmod(0o440)
+    with pytest.raises(PermissionError, match="write-protected"):
+        write_text(link, "newer")
+    assert real.read_text() == "new" and names(real.parent) == ["a.txt"]
+
+
 def synced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[str]]]:
     """Record each fsync from now on: its inode, and the names in `folder` at that time."""
     found: list[tuple[int, list[str]]] = []
