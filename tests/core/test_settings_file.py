@@ -149,6 +149,18 @@ def test_what_is_no_file(tmp_path: Path) -> None:
             load_settings({}, Path("/dev/zero"), here=tmp_path)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+def test_a_pipe_on_the_disk_is_never_opened_and_one_of_a_shell_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.toml")
+    with pytest.raises(SettingsError, match="is a pipe; name a TOML file"):
+        load_settings({}, here=tmp_path)
+    reading, writing = os.pipe()
+    os.write(writing, b"seconds = 3.0")
+    os.close(writing)
+    assert load_settings({}, Path(f"/dev/fd/{reading}"), here=tmp_path / "none").seconds == 3.0
+    os.close(reading)
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_what_may_not_be_read(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -82,6 +83,9 @@ def _parts(key: str) -> list[str]:
 
 
 def _text(path: Path, most: int) -> str:
+    # A pipe that a shell makes has a writer; one on the disk may wait for a writer forever.
+    if Path(os.path.realpath(path)).is_fifo() and not path.is_relative_to("/dev"):
+        raise SettingsError(f"{path}: is a pipe; name a TOML file")
     try:
         with path.open("rb") as file:
             data = file.read(most + 1)
