@@ -11,7 +11,7 @@ import pytest
 
 from tpos_live.core.output_names import VIDEO
 from tpos_live.display.errors import DisplayError
-from tpos_live.display.output_file import OutputFile, check_output
+from tpos_live.display.output_file import OutputFile, check_output, remove_empty_parts
 
 
 def write(path: Path, text: str = "new") -> OutputFile:
@@ -49,6 +49,35 @@ def test_two_that_write_at_once_have_names_of_their_own(tmp_path: Path) -> None:
         two.write(b"2")
     assert {second.finish().name, first.finish().name} == {"a.mp4", "a-2.mp4"}
     assert (tmp_path / "a.mp4").read_bytes() == b"1"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+def test_an_empty_part_is_used_again_once_its_writer_is_dead(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from pathlib import Path
+from tpos_live.display.output_file import OutputFile
+file = OutputFile(Path("a.mp4")).open()
+print("open", flush=True)
+sys.stdin.readline()
+os.kill(os.getpid(), 9)
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None and other.stdout is not None and other.stdout.readline() == "open\n"
+        assert write(tmp_path / "a.mp4").path.name == "a-2.mp4"
+        other.stdin.write("\n")
+        other.stdin.flush()
+        assert other.wait(60) == -9
+    output = write(tmp_path / "a.mp4")
+    assert output.path.name == "a.mp4" and output.about_found() == "" and output.path.read_text() == "new"
+    for name, text in (("tpos-1-2", ""), ("tpos-1-3", "x"), ("mine", "")):
+        (tmp_path / f"{name}.part.mp4").write_text(text)
+    remove_empty_parts(tmp_path, "tpos-*-*.part.mp4")
+    assert {path.name for path in tmp_path.glob("*.part.mp4")} == {"tpos-1-3.part.mp4", "mine.part.mp4"}
+    (tmp_path / "b.part.mp4").symlink_to(tmp_path / "a.mp4")
+    assert write(tmp_path / "b.mp4").path.name == "b-2.mp4"
+    assert (tmp_path / "b.part.mp4").is_symlink() and (tmp_path / "a.mp4").read_text() == "new"
 
 
 def test_a_file_that_comes_while_another_is_written_is_not_replaced(tmp_path: Path) -> None:
@@ -110,6 +139,7 @@ def test_bad_outputs_are_one_line_and_leave_nothing(tmp_path: Path) -> None:
         ("a.v2", ".v2"),
         (".mp4", "NAME.mp4"),
         ("x" * 300 + ".mp4", "choose another name"),
+        ("/dev/null", "is a device or a pipe"),
     ):
         with pytest.raises(DisplayError) as caught:
             check_output(tmp_path / name, VIDEO)

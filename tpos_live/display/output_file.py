@@ -1,15 +1,17 @@
 """Names of output files: an existing file is never overwritten.
 
 A file is written as `NAME.part.SUFFIX` and renamed when it is complete. Where NAME.SUFFIX or its part exists, the file
-is numbered: NAME-2.SUFFIX, NAME-3.SUFFIX …
+is numbered: NAME-2.SUFFIX, NAME-3.SUFFIX … An empty part that nobody writes is used again.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,13 +32,15 @@ def check_output(path: Path, suffixes: Sequence[str], sources: Sequence[Path] = 
     path = Path(path)
     if is_folder(path):
         raise DisplayError(f"{path} is a folder; name a file")
+    if is_there(path) and not path.is_file():
+        raise DisplayError(f"{path} is a device or a pipe; name a file")
     if path.name.lower() in suffixes:
         raise DisplayError(f"{path} has no name before {path.name}; name it NAME{path.name}")
     if not path.suffix:
         path = path.with_name(path.name + suffixes[0])
     if path.suffix.lower() not in suffixes:
         raise DisplayError(f"{path}: {path.suffix} is not written; name it {', '.join(suffixes)}")
-    if any(_same(path, source) for source in sources):
+    if any(is_same(path, source) for source in sources):
         raise DisplayError(f"{path} is the file that is read; name another one to write")
     if try_folder:
         check_folder(path.parent)
@@ -124,10 +128,9 @@ class OutputFile:
                 if os.path.lexists(self.part):
                     self.found.append(self.part)
                 continue
-            try:
-                return self.part.open("x+b", buffering=0)
-            except FileExistsError:
-                self.found.append(self.part)
+            if (file := _claimed(self.part)) is not None:
+                return file
+            self.found.append(self.part)
         raise OSError(errno.EEXIST, f"{MOST} files of this name are there")
 
     def finish(self) -> Path:
@@ -163,6 +166,43 @@ class OutputFile:
         return f"found {sizes}, left by a run that was cut off or still writes; kept, this one is {self.path.name}"
 
 
+def remove_empty_parts(folder: Path, pattern: str) -> None:
+    """Remove the empty parts in `folder` that no process writes. pattern: of names that only this program gives."""
+    with suppress(OSError):
+        for part in folder.glob(pattern):
+            if (file := _claimed(part)) is not None:
+                file.close()
+                part.unlink()
+
+
+def _claimed(part: Path) -> BinaryIO | None:
+    """A new part, or the empty one of a run that was killed before its first picture; None for a part that holds
+    something, or that another process writes. Locked until it is closed. Raises OSError."""
+    try:
+        file, new = part.open("x+b", buffering=0), True
+    except FileExistsError:
+        if sys.platform == "win32" or part.is_symlink() or not part.is_file() or part.stat().st_size:
+            return None
+        file, new = part.open("r+b", buffering=0), False
+    if sys.platform == "win32":
+        return file
+    import fcntl
+
+    ours = new
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        facts = os.fstat(file.fileno())
+        ours = facts.st_size == 0 and os.path.samestat(facts, part.stat())
+    except (BlockingIOError, FileNotFoundError):  # another process has it, or has just removed it
+        ours = False
+    except OSError:  # a file system without locks
+        pass
+    if ours:
+        return file
+    file.close()
+    return None
+
+
 def _megabytes(path: Path) -> str:
     try:
         return f"{path.stat().st_size / 1e6:.1f}"
@@ -170,8 +210,10 @@ def _megabytes(path: Path) -> str:
         return "0.0"
 
 
-def _same(path: Path, source: Path) -> bool:
-    try:
-        return path.samefile(source)
-    except OSError:
-        return path.absolute() == source.absolute()
+def is_same(path: Path, other: Path) -> bool:
+    """Whether two paths are one file or folder; by their names where one does not exist."""
+    with suppress(OSError):
+        return path.samefile(other)
+    with suppress(OSError):  # the current folder was removed
+        return path.absolute() == other.absolute()
+    return path == other

@@ -22,7 +22,7 @@ from tpos_live.display.disk_watch import DiskUsage, DiskWatch
 from tpos_live.display.encoded_output import PATIENCE
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output import Output
-from tpos_live.display.output_file import check_folder, check_output
+from tpos_live.display.output_file import check_folder, check_output, is_same, remove_empty_parts
 from tpos_live.display.output_transform import FrameTransform
 from tpos_live.display.recorder import Recorder
 from tpos_live.runtime.spare_folder import FolderSearch
@@ -45,6 +45,7 @@ def check_recording(record: RecordSettings, audio: str = "") -> None:
             check_folder(Path(record.folder))
         if record.spare:
             check_folder(Path(record.spare))
+        remove_empty_parts(Path(record.folder or "."), "tpos-*-*.part.mp4")
     except DisplayError as error:
         raise DisplayError(f"cannot record: {error}") from error
 
@@ -166,7 +167,7 @@ class Recordings:
         folder is tried: an encoder that fails would fail in each of them."""
         if recorder.seconds > BRIEF:
             return (self._spare, self._path.parent)
-        return (self._spare,) if self._path.parent.absolute() != self._spare.absolute() else ()
+        return () if is_same(self._path.parent, self._spare) else (self._spare,)
 
     def end(self, outputs: list[Output], *, quiet: bool = False) -> None:
         """End the current recording; its file is finished on a thread of its own. quiet: do not report that there is
