@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -137,6 +138,37 @@ def test_help_and_version() -> None:
     for command in ("demo", "render", "still", "devices", "doctor", "bench", "train"):
         result = run(command, "--help")
         assert result.returncode == 0 and "Usage" in result.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a shell, and names that are no text")
+def test_streams_that_are_closed_full_or_without_a_letter_are_no_traceback(tmp_path: Path) -> None:
+    def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        program = f"{sys.executable} -m tpos_live"
+        return subprocess.run(
+            ["sh", "-c", line.replace("tpos-live", program)], cwd=tmp_path, env={**os.environ, **environment},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    assert shell("tpos-live --version >&- 2>&- <&-").returncode == 0
+    assert shell("tpos-live --list-osc | head -1").stdout.startswith("ADDRESS")
+    full = shell("tpos-live engines list >/dev/full")
+    assert full.returncode == 1
+    assert full.stderr == "tpos-live: cannot write: No space left on device; make room, or write elsewhere\n"
+    assert shell("tpos-live evaluate gate --help", PYTHONIOENCODING="latin-1").returncode == 0
+    odd = shell(r'''tpos-live render x -o "$(printf 'a\033[31m\n\377.gif')"''')
+    assert odd.returncode == 1 and "\033" not in odd.stderr and odd.stderr.startswith("tpos-live: ")
+    gone = shell("mkdir gone && cd gone && rmdir ../gone && tpos-live render a.ogg -o b.mp4")
+    assert gone.returncode == 1 and gone.stderr.count("\n") == 1 and "folder" in gone.stderr
+
+
+def test_closed_streams_leave_no_number_to_a_file() -> None:
+    code = (
+        "import os, sys; from tpos_live.core.standard_streams import complete_streams; complete_streams(); "
+        "print('nobody hears it'); sys.exit(os.open(os.devnull, os.O_RDONLY))"
+    )
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(["sh", "-c", '"$0" "$@" <&- >&- 2>&-', *command], timeout=60, check=False)
+    assert result.returncode == 3
 
 
 def printed(code: str) -> str:

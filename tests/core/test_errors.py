@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tpos_live.core.errors import exit_status, first_line, reason
+from tpos_live.core.errors import exit_status, first_line, one_line, reason
 
 
 def test_an_error_is_told_in_one_short_line() -> None:
@@ -25,3 +25,7 @@ def test_a_child_process_ends_with_one_line(capsys) -> None:
     assert exit_status(lambda: None) == 0
     assert exit_status(fail) == 1
     assert capsys.readouterr().err == "no memory\n"
+
+
+def test_no_name_breaks_a_line_or_is_obeyed_by_a_terminal() -> None:
+    assert one_line("no x\n\x1b[31m\r.wav …") == "no x ?[31m .wav …"

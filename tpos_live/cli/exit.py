@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import os
+import re
 import sys
 import threading
 from contextlib import suppress
 from typing import NoReturn
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG) if os.name != "nt" else (errno.ENOSPC, errno.EIO)
+"""Errors of a stream or a disk that takes nothing more."""
 
 
 def leave(code: int) -> NoReturn:
@@ -28,8 +33,14 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def expected(error: BaseException) -> bool:
-    """Whether the text of an error is meant for the user, so that no traceback is printed."""
-    of_a_file = isinstance(error, OSError) and error.filename is not None  # its text names the file
-    known = of_a_file or isinstance(error, FileNotFoundError | PermissionError)
-    return known or type(error).__module__.startswith("tpos_live.")
+def text_of(error: BaseException) -> str:
+    """The line for the user of an error that can be expected; "" for a fault of the program, which gets a traceback."""
+    if isinstance(error, OSError) and error.errno is not None:
+        system = re.sub(r"^\[\w+ -?\d+\] ", "", str(error))
+        if error.filename is not None:  # its text names the file
+            return system
+        if error.errno == errno.ENOENT:  # os.getcwd
+            return "the current folder was removed; change to another one"
+        return f"cannot write: {system}; make room, or write elsewhere" if error.errno in _NO_ROOM else ""
+    known = isinstance(error, FileNotFoundError | PermissionError) or type(error).__module__.startswith("tpos_live.")
+    return str(error) if known else ""

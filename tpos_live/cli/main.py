@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from tpos_live import __version__
-from tpos_live.cli.exit import expected, leave
+from tpos_live.cli.exit import leave, text_of
 from tpos_live.cli.lazy_group import LazyGroup
 from tpos_live.cli.option_types import Number
 from tpos_live.cli.options import FILE, IMAGE, SHOW, SOUND, checked, settings_from, show_settings, with_options
+from tpos_live.core.errors import one_line
 from tpos_live.core.messages import terminal_messages
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings_file import SettingsError
+from tpos_live.core.standard_streams import complete_streams
 
 if TYPE_CHECKING:
     from tpos_live.core.settings import Settings
@@ -170,6 +172,7 @@ def doctor(trial: bool, hours: float | None, seconds: float | None, **options: A
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line (arguments: default sys.argv), one line for an expected error, 130 for Ctrl-C."""
+    complete_streams()
     try:
         with terminal_messages():
             code = cli.main(args=arguments, prog_name="tpos-live", standalone_mode=False)
@@ -179,15 +182,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         click.echo(error.format_message(), err=True)
         code = error.exit_code
     except click.ClickException as error:
-        click.echo(f"tpos-live: {_plain(_message(error))}{_help_hint(error)}", err=True)
+        click.echo(f"tpos-live: {one_line(_plain(_message(error)))}{_help_hint(error)}", err=True)
         code = error.exit_code
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
         code = 141
     except Exception as error:
-        if expected(error):
-            click.echo(f"tpos-live: {error}", err=True)
+        if line := text_of(error):
+            click.echo(f"tpos-live: {one_line(line)}", err=True)
         else:
             sys.excepthook(*sys.exc_info())
         code = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import unicodedata
 from collections.abc import Callable
 
 
@@ -36,6 +37,11 @@ def first_line(error: BaseException, most: int = 120) -> str:
 def reason(error: BaseException, most: int = 200) -> str:
     """The system's text of an OSError, without number and path; the first line of any other error."""
     return getattr(error, "strerror", None) or first_line(error, most)
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks and control characters, which a file's name may contain and a terminal obeys."""
+    return "".join("?" if unicodedata.category(sign) == "Cc" else sign for sign in " ".join(text.splitlines()))
 
 
 def exit_status(work: Callable[[], None]) -> int:
