@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from fakes.waiting import wait_until
 
 from tpos_live.control.midi_connection import MidiConnection
-from tpos_live.control.midi_ports import MidiPortError, RtMidiPorts
+from tpos_live.control.midi_ports import MidiPortError, RtMidiPorts, node_of
 from tpos_live.core.optional_library import MissingLibraryError
 
 pytest.importorskip("mido", reason="the extra midi is not installed")
@@ -37,6 +38,10 @@ class Sockets:
         self.broken: set[str] = set()
         self.opened: dict[str, Plug] = {}
         self.outs: dict[str, Plug] = {}
+        self.plugged: dict[str, int] = {}
+
+    def identity(self, name: str) -> object:
+        return self.plugged.get(name)
 
     def inputs(self) -> list[str]:
         return ["Midi Through 14:0", *self.names]
@@ -73,7 +78,29 @@ def test_a_device_is_opened_when_it_comes_and_again_when_it_returns(messages: li
     assert midi.names == () and first.closed and "is gone" in messages[-1]
     sockets.names = ["nanoKONTROL2"]
     midi.look()
-    assert sockets.opened["nanoKONTROL2"] is not first
+    second = sockets.opened["nanoKONTROL2"]
+    assert second is not first and midi.inbox.arrivals == 2
+    second.receive(bytes((0xB0, 1)))  # half of a message
+    sockets.plugged["nanoKONTROL2"] = 1  # left and back between two scans
+    midi.look()
+    third = sockets.opened["nanoKONTROL2"]
+    assert third is not second and second.closed and midi.inbox.arrivals == 3 and "is gone" in messages[-2]
+    third.receive(bytes((5, 6)))
+    assert midi.inbox.take()[0] == {}
+    midi.look()
+    assert sockets.opened["nanoKONTROL2"] is third
+
+
+def test_the_node_of_a_card_tells_that_it_was_plugged_in_again(tmp_path: Path) -> None:
+    node = tmp_path / "controlC1"
+    node.touch()
+    first = node_of("nano:nano MIDI 1 20:0", tmp_path)
+    assert first is not None and node_of("nano:nano MIDI 1 20:0", tmp_path) == first
+    (tmp_path / "new").touch()
+    (tmp_path / "new").replace(node)
+    assert node_of("nano:nano MIDI 1 20:0", tmp_path) != first
+    for other in ("nano 24:0", "Pure Data 128:0", "Midi Through 14:0", "nano", "IAC Bus 1"):
+        assert node_of(other, tmp_path) is None
 
 
 def test_part_of_a_name_chooses_and_a_busy_port_is_one_line(messages: list[str]) -> None:

@@ -130,6 +130,23 @@ def test_a_fader_that_is_being_moved_is_left_alone() -> None:
     assert device.back == [bytes((0xB0, 21, 0))]
 
 
+def test_a_device_that_returns_is_shown_all_and_its_faders_take_hold_anew() -> None:
+    device = Device(BLOOM, MUTE)
+    for value in (22, 40):
+        device.cc(21, value)
+    for _ in range(60):
+        device.frame()
+    device.back.clear()
+    device.inbox.arrive("device")
+    device.frame()
+    assert sorted(device.back) == sorted([bytes((0xB0, 21, 40)), bytes((0x90, 36, 0))]), "its lights were out"
+    device.inbox.arrive("device")
+    device.cc(21, 110)  # it was moved while it was unplugged
+    assert device["finish.bloom"] == pytest.approx(2 * 40 / 127)
+    device.cc(21, 30)
+    assert device["finish.bloom"] == pytest.approx(2 * 30 / 127), "crossed"
+
+
 @pytest.mark.parametrize("way", ["name", "touch"])
 def test_learn_joins_a_parameter_and_a_fader_and_keeps_it(way: str, messages: list[str]) -> None:
     device = Device()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Self, TypeVar
 
@@ -46,6 +46,7 @@ class MidiConnection(OwnThread):
         self.names: tuple[str, ...] = ()
         self._open: dict[str, Port] = {}
         self._outputs: dict[str, OutputPort] = {}
+        self._present: dict[str, object] = {}
         self._warned: set[str] = set()
         self._to_send: queue.Queue[bytes | None] = queue.Queue(_WAITING)
         if not self._wanted:
@@ -78,28 +79,38 @@ class MidiConnection(OwnThread):
 
     def look(self) -> None:
         """Scan the ports: open wanted ones that appeared, close those that disappeared. On the connection's thread."""
+        assert self.inbox is not None
         try:
             inputs, outputs = self._matching(self._ports.inputs()), self._matching(self._ports.outputs())
         except MidiPortError as error:
             self._warn_once(str(error))
             return
-        self._close_gone(self._open, inputs)
-        self._close_gone(self._outputs, outputs)
+        present = {name: self._ports.identity(name) for name in (*inputs, *outputs)}
+        self._close_gone(self._open, inputs, present)
+        self._close_gone(self._outputs, outputs, present)
+        self._present, arrived = present, set()
         for name in inputs:
             if name not in self._open and (port := self._try(name, self._open_input)):
                 self._open[name] = port
+                arrived.add(name)
                 log.log(NOTICE, f"MIDI: {name}")
         for name in outputs:
             if name not in self._outputs and (output := self._try(name, self._ports.open_output)):
                 self._outputs[name] = output
+                arrived.add(name)
         self.names = tuple(self._open)
+        for name in arrived:  # after its output is open: the mapper sends the device what it shows
+            self.inbox.arrive(name)
 
     def _matching(self, names: list[str]) -> list[str]:
         chosen = (name for name in dict.fromkeys(names) if not name.lower().startswith(_OURS))
         return [name for name in chosen if self._wanted == ALL or self._wanted in name.lower()]
 
-    def _close_gone(self, opened: dict[str, Port] | dict[str, OutputPort], names: list[str]) -> None:
-        for name in [name for name in opened if name not in names]:
+    def _close_gone(
+        self, opened: dict[str, Port] | dict[str, OutputPort], names: list[str], present: Mapping[str, object]
+    ) -> None:
+        """Close ports that are gone, and those of a device that left and returned between two scans."""
+        for name in [name for name in opened if name not in names or present[name] != self._present.get(name)]:
             opened.pop(name).close()
             if opened is self._open:
                 log.warning(f"MIDI: {name} is gone; it is opened again when it returns")

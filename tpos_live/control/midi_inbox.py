@@ -23,6 +23,7 @@ class MidiInbox:
     """Thread contract: `feed` on the threads of the ports, `take` on the display's thread; a short lock.
 
     lost: values that a newer one of the same controller replaced before `take`, and notes beyond MOST_NOTES.
+    arrivals: how often a device came.
     """
 
     def __init__(self, clock: MidiClock) -> None:
@@ -35,6 +36,14 @@ class MidiInbox:
         self._values: dict[Controller, int] = {}
         self._notes: deque[tuple[Controller, int]] = deque()
         self.lost = 0
+        self.arrivals = 0
+
+    def arrive(self, port: str) -> None:
+        """A device has come, perhaps again: half a message of it is forgotten. On the connection's thread."""
+        with self._lock:
+            self._parsers.pop(port, None)
+            self._incomplete.pop(port, None)
+            self.arrivals += 1
 
     def feed(self, port: str, data: bytes, at: float) -> None:
         """Take any number of bytes from a port; an incomplete message waits for the rest. at: perf_counter of arrival.

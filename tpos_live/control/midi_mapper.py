@@ -60,6 +60,7 @@ class MidiMapper:
     _by_controller: dict[tuple[str, Controller], list[MidiMapping]] = field(default_factory=dict)
     _halves: dict[Controller, int] = field(default_factory=dict)
     _sent_version: int = -1
+    _arrivals: int = 0
 
     def __post_init__(self) -> None:
         self._learn = MidiLearn(self.looks.store)
@@ -74,6 +75,9 @@ class MidiMapper:
             return
         if snapshot[FORGET]:
             self._forget(str(snapshot[FORGET]).strip())
+        if self.inbox.arrivals != self._arrivals:  # positions and lights of the device that has come are not known
+            self._arrivals, self._states, self._mappings = self.inbox.arrivals, {}, ()
+            self._halves.clear()
         if self._mappings is not self.looks.show.midi:
             self._index()
         values, notes = self.inbox.take()

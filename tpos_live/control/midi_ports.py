@@ -6,11 +6,16 @@ All other MIDI code works on bytes, so tests need no device.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 from tpos_live.audio.stderr_filter import quiet_stderr
 from tpos_live.core.optional_library import optional_library
+
+_CARDS = 16, 128
+"""Numbers of ALSA's clients that belong to cards: from the first to below the second."""
 
 
 class MidiPortError(Exception):
@@ -36,6 +41,10 @@ class MidiPorts(Protocol):
 
     def outputs(self) -> list[str]: ...
 
+    def identity(self, name: str) -> object:
+        """Differs for a device that was unplugged and is back under the same name; None where it is not known."""
+        ...
+
     def open_input(self, name: str, receive: Callable[[bytes], None]) -> Port:
         """receive: called with each message, on a thread of the port."""
         ...
@@ -57,6 +66,9 @@ class RtMidiPorts:
 
     def outputs(self) -> list[str]:
         return list(self._output.ports)
+
+    def identity(self, name: str) -> object:
+        return node_of(name)
 
     def open_input(self, name: str, receive: Callable[[bytes], None]) -> Port:
         port = self._create(self._library.MidiIn)
@@ -92,3 +104,16 @@ class _OpenPort:
     def close(self) -> None:
         with contextlib.suppress(Exception):  # a device that is gone
             self._port.close_port()
+
+
+def node_of(name: str, folder: Path = Path("/dev/snd")) -> tuple[int, int] | None:
+    """Identity of the device node of an ALSA port's card, which is made anew each time a card is plugged in; None for
+    other ports. ALSA gives each card four clients from 16 on, and a port is named "DEVICE:PORT CLIENT:NUMBER"."""
+    found = re.search(r" (\d{1,3}):\d{1,3}$", name)
+    if found is None or not _CARDS[0] <= int(found[1]) < _CARDS[1]:
+        return None
+    try:
+        facts = (folder / f"controlC{(int(found[1]) - _CARDS[0]) // 4}").stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_ctime_ns
