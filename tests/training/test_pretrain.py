@@ -18,12 +18,12 @@ from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
 from tpos_live.training.audio_model.pretrain import (
     AGAIN_AND_AGAIN,
     BACKBONE_FILE,
-    TargetBatches,
     backbone_file,
     clip_targets,
     load_backbone,
     pretrain_backbone,
 )
+from tpos_live.training.audio_model.target_batches import TargetBatches
 from tpos_live.training.audio_model.train import train_encoder
 from tpos_live.training.audio_model.yamnet_teacher import DistillationTarget, find_sounds, read_targets
 from tpos_live.training.errors import DataError
