@@ -8,9 +8,10 @@ import pytest
 from fakes.waiting import wait_until
 
 from tpos_live.audio.capture import Capture
+from tpos_live.audio.delivery import START
 from tpos_live.audio.devices import Device, find_input, other_inputs
 from tpos_live.audio.source import AudioError, SourceState
-from tpos_live.audio.supervisor import HANGS, START, Supervisor
+from tpos_live.audio.supervisor import HANGS, Supervisor
 
 BLOCK = np.zeros((480, 1), np.float32)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 from tpos_live.audio.capture import Capture
+from tpos_live.audio.delivery import START, Delivery
 from tpos_live.audio.devices import other_inputs
 from tpos_live.audio.fallback import FallbackInput
 from tpos_live.audio.input_report import OPENED, InputReport
@@ -24,13 +25,6 @@ STALL = 0.5
 """Seconds without a block after which an input counts as stalled, even if PortAudio reports it as active."""
 GIVE_UP = 3.0
 """Seconds without a block after which a stalled stream is closed."""
-START = 5.0
-"""Seconds allowed for the first block: PulseAudio needs 1.8 s, and more on a busy machine."""
-FALLBACK_OPEN, FALLBACK_AFTER = 1.0, 2.0
-"""Seconds without a block after which the fallback is opened, and after which it is used: it may need 2 s for its first
-block."""
-BACK_FOR = 0.5
-"""Seconds for which a lost input must deliver again before it replaces the fallback."""
 HANGS = 6.0
 """Seconds after which an attempt to open a lost input is abandoned, because a driver may never answer."""
 MESSAGE_SECONDS = 10.0
@@ -81,8 +75,7 @@ class Supervisor:
         self._attempt: OpenAttempt | None = None
         self._attempt_since = 0.0
         self._report = InputReport()
-        self._delivered_at = 0.0
-        self._delivers_since: float | None = None
+        self._delivery = Delivery()
         self._previous_wanted: tuple[str | int | None] | None = None
         self._pace = RetryPace()
         self._leaving = threading.Event()
@@ -129,7 +122,7 @@ class Supervisor:
 
     def begin(self, now: float) -> None:
         """Open the input for the first time."""
-        self._delivered_at = now + START - FALLBACK_AFTER
+        self._delivery.requested(now)
         self._begin(self._opener.open, now)
         self._take_attempt(now)
 
@@ -144,10 +137,10 @@ class Supervisor:
         self._take_attempt(now)
         self._check_input(now)
         if self._fallback is not None:
-            if self._delivers_since is not None and now - self._delivers_since >= BACK_FOR:
+            if self._delivery.is_steady(now):
                 self._close_fallback()
             else:
-                self._fallback.look_after(now, needed=now - self._delivered_at > FALLBACK_OPEN)
+                self._fallback.look_after(now, needed=self._delivery.may_need_fallback(now))
         self._choose(now)
 
     def _take_attempt(self, now: float) -> None:
@@ -180,7 +173,7 @@ class Supervisor:
             if not self._required:
                 self._report.trouble = NEVER
                 log.warning(str(error))
-                self._delivered_at = now - FALLBACK_AFTER
+                self._delivery.missing(now)
             else:
                 self._report.trouble = "is gone"
         elif self._previous_wanted is not None:
@@ -205,26 +198,23 @@ class Supervisor:
                 self._reopen(now)
             return
         if capture.finished:
-            self._report.trouble, self._delivers_since = "is gone", None
+            self._report.trouble = "is gone"
+            self._delivery.stopped()
             self._give_up(now)
             return
         silent_for = now - (capture.opened_at if capture.stamp is None else capture.stamp[0])
         if capture.stamp is not None and silent_for <= STALL:
-            self._delivers(capture.stamp[0], now)
+            self._delivery.delivers(capture.stamp[0], now)
+            self._pace.reset()
+            self._spare.let_go()
         elif capture.stamp is None:
             if silent_for > START:
                 self._report.trouble = "gives no sound"
                 self._give_up(now)
         else:
-            self._report.trouble, self._delivers_since = "gives no sound", None
+            self._report.trouble = "gives no sound"
+            self._delivery.stopped()
             self._stalled(silent_for, now)
-
-    def _delivers(self, at: float, now: float) -> None:
-        """The input delivers audio; `at`: perf_counter of its newest block."""
-        self._delivered_at = at
-        self._delivers_since = now if self._delivers_since is None else self._delivers_since
-        self._pace.reset()
-        self._spare.let_go()
 
     def _stalled(self, silent_for: float, now: float) -> None:
         """Wait for a stalled stream, and try a second one; whichever delivers first is kept."""
@@ -264,21 +254,21 @@ class Supervisor:
         self._attempts.abandon(self._attempt)
         self._close_input()
         self._close_fallback()
-        self._report.trouble, self._delivers_since = OPENED, None
-        self._delivered_at = now + START - FALLBACK_AFTER
+        self._report.trouble = OPENED
+        self._delivery.requested(now)
         self._begin(self._opener.open if self._attempts.hangs() else self._opener.rescan_and_open, now)
         self._report.forget(now)
 
     def _choose(self, now: float) -> None:
         main, fallback = self._input, self._fallback.capture if self._fallback is not None else None
-        lost = self._delivers_since is None or now - self._delivers_since < BACK_FOR
-        in_time = now - self._delivered_at > FALLBACK_AFTER or (self.capture is fallback and lost)
+        lost = not self._delivery.is_steady(now)
+        in_time = self._delivery.needs_fallback(now) or (self.capture is fallback and lost)
         if fallback is not None and fallback.stamp is not None and lost and in_time:
             self._report.on_fallback(self._label, fallback.name, self.capture is not fallback, now)
             self.capture, self.name, self.state = fallback, fallback.name, SourceState.RUNNING
             return
         self.capture, self.name = main, self._label
-        if self._delivers_since is not None:
+        if self._delivery.running:
             self._report.running(self._label, now)
             self.state = SourceState.RUNNING
         elif self._report.trouble:
@@ -300,4 +290,4 @@ class Supervisor:
             self._fallback.let_go()
 
     def _put_off(self, now: float) -> None:
-        self._pace.put_off(now, now - self._delivered_at, self._holds_a_stream())
+        self._pace.put_off(now, self._delivery.absent_for(now), self._holds_a_stream())
