@@ -41,7 +41,7 @@ class Made:
         monkeypatch.setattr(Recorder, "recording", True)
         self.recorder = Recorder(Path("a.mp4"), 30.0, clock=lambda: self.now)
         self.recorder._writer = self  # type: ignore[assignment]
-        monkeypatch.setattr(Recorder, "_fitted", lambda _, pixels: pixels)
+        self.recorder._fitter = lambda pixels: pixels  # type: ignore[assignment]
         self._refreshes = self._blocks = 0
 
     def write_frame(self, pixels: np.ndarray, place_image: int) -> None:

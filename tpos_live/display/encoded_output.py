@@ -14,14 +14,13 @@ import numpy as np
 
 from tpos_live.audio.source import RATE
 from tpos_live.core.errors import first_line
-from tpos_live.core.messages import NOTICE
 from tpos_live.display.audio_track import AudioTrack, TimedFrames
 from tpos_live.display.av_writer import AvWriter
 from tpos_live.display.encoder_presets import EncoderController
 from tpos_live.display.errors import DisplayError
+from tpos_live.display.frame_fitter import FrameFitter
 from tpos_live.display.output_transform import FrameTransform
 from tpos_live.display.pacing import FrameGrid, Meter
-from tpos_live.display.video import fit
 from tpos_live.display.waiting_audio import WaitingAudio
 
 log = logging.getLogger(__name__)
@@ -69,11 +68,9 @@ class EncodedOutput:
     ) -> None:
         """name: for messages. clock: the clock of all timestamps. transform: applied to each frame."""
         self.name, self.fps, self.error = name, fps, ""
-        self._size = self._last_size = (0, 0)
         self._rate, self._clock, self._transform = rate, clock, transform or FrameTransform()
         self._track, self._steps = AudioTrack(fps, rate), EncoderController(fps, name, self.presets)
         self._frames: TimedFrames = deque()
-        self._source = self._drawn = np.zeros((0, 0, 3), np.uint8)
         self._audio = WaitingAudio(rate)
         self._lock = threading.Condition()
         self._crowded_out = self._missed = 0
@@ -148,7 +145,7 @@ class EncodedOutput:
             self._track, self._steps = AudioTrack(fps, self._rate), EncoderController(fps, self.name, self.presets)
             self._grid = FrameGrid(fps)
         writer = self._new_writer(self._transform.size(size))
-        self._size = self._last_size = size
+        self._fitter = FrameFitter(self.name, size, self._transform)
         self._thread = threading.Thread(target=self._run, args=(writer,), name=self.name, daemon=True)
         self._thread.start()
 
@@ -239,7 +236,7 @@ class EncodedOutput:
             writer.write_sound(block)
         if frame is not None:
             place, pixels, new = frame
-            writer.write_frame(self._ready_frame(pixels), place)
+            writer.write_frame(self._fitter(pixels), place)
             if writer.frames_written == 1:
                 self._missed = self._crowded_out  # losses while the encoder was opened do not count
             else:
@@ -247,23 +244,6 @@ class EncodedOutput:
             self._frame_written(self._clock())
         self._busy_since = 0.0
         return True
-
-    def _ready_frame(self, pixels: np.ndarray) -> np.ndarray:
-        """The frame, fitted and transformed. A repeated frame gives the same array, which is not converted again."""
-        if pixels is not self._source:
-            self._source, self._drawn = pixels, self._transform(self._fitted(pixels))
-        return self._drawn
-
-    def _fitted(self, pixels: np.ndarray) -> np.ndarray:
-        """The frame at the encoder's size: a window may change its size, an encoder cannot."""
-        size = pixels.shape[1], pixels.shape[0]
-        if size == self._size:
-            return pixels
-        if size != self._last_size:
-            self._last_size = size
-            new, old = (f"{width}x{height}" for width, height in (size, self._size))
-            log.log(NOTICE, f"{self.name}: the window is {new} now, this stays {old}")
-        return fit(pixels, self._size)
 
     def _take_sound(self) -> list[np.ndarray]:
         """Blocks of audio that have waited for DELAY, or all at the end. Audio before the first frame is dropped."""
@@ -300,10 +280,10 @@ class EncodedOutput:
         begin = self._clock()
         while frame := self._track.next(self._frames):
             before = self._clock()
-            writer.write_frame(self._ready_frame(frame[1]), frame[0])
+            writer.write_frame(self._fitter(frame[1]), frame[0])
             now = self._clock()
             # Thin out the waiting frames to as many as there is time for.
             fit = max(int((begin + CLOSING - now) / (now - before)), 1)
             self._make_room(len(self._frames) - max(len(self._frames) // fit - 1, 0))
         if rest := self._track.last():
-            writer.write_frame(self._ready_frame(rest[1]), rest[0])
+            writer.write_frame(self._fitter(rest[1]), rest[0])
