@@ -27,7 +27,8 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
 from tpos_live.display.headless import HeadlessDisplay
 from tpos_live.display.open_window import TITLE
-from tpos_live.display.window import READ, WAITING, DisplayWindow
+from tpos_live.display.window import WAITING, DisplayWindow
+from tpos_live.display.window_text import READ
 
 
 def need(*tools: str) -> None:
@@ -318,7 +319,7 @@ def test_a_text_and_a_place_that_fail_leave_the_image(messages: list[str]) -> No
     store = ParameterStore({"out.hud": True})
     with stage("window", store, [FrameParams()]) as (made, frames):
         frames.put(frame(flat(90), 0, 1.0))
-        made._hud.draw = made._placement.follow = fail
+        made._text.hud.draw = made._placement.follow = fail
         for k in range(4):
             made.step(2.0 + k / 60)
         assert made.read_back().mean() > 40

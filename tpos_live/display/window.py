@@ -6,7 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -32,9 +32,6 @@ log = logging.getLogger(__name__)
 
 WAITING = 0.1
 """Seconds between two frames of the start screen: it shares the Python interpreter with the loading engine."""
-READ = 20.0
-"""Seconds for which a message is shown on the frame; afterwards only with the HUD."""
-
 PLACED = 0.5
 """Seconds between two queries of the window's position."""
 
@@ -92,11 +89,8 @@ class DisplayWindow:
         self._screen = screen
         self.meter = ShownMeter()
         self._pending_reads: deque[list[Output]] = deque()
-        self._last_message, self._message_at = "", 0.0
-        self._hud: Any = None
         self._heard_at = self._placed_at = 0.0
         self._placing, self._hiding = Guard(log, "the window's place"), Guard(log, "the window's closing and opening")
-        self._writing = Guard(log, "the text on the window")
 
     def __enter__(self) -> Self:
         """Open the window. Raises DisplayError where there is no display or no OpenGL 3.3."""
@@ -109,9 +103,8 @@ class DisplayWindow:
         from pyglet.window import key
 
         from tpos_live.display.gl_compositor import GlCompositor, is_software, renderer_name
-        from tpos_live.display.hud import INK, Caption, Hud
-        from tpos_live.display.page_code import PageCode
         from tpos_live.display.window_presenter import WindowPresenter
+        from tpos_live.display.window_text import WindowText
 
         self._key = key
         self.renderer = renderer_name()
@@ -121,8 +114,7 @@ class DisplayWindow:
             self._window.switch_to()
             self._compositor = GlCompositor()
             self._presenter = WindowPresenter()
-            self._hud, self._message, self._notice = Hud(), Caption(), Caption(15, INK, panel=False)
-            self._code = PageCode()
+            self._text = WindowText(self.meter, lambda: self._placement.fills_a_screen, lambda: self.page_address())
         except BaseException:
             self._window.close()
             raise
@@ -190,11 +182,9 @@ class DisplayWindow:
             blackout = display_frame.postfx.blackout
             self._presenter.draw(self._compositor.composed, view, self.overlay, window, blackout)
         self._feed_outputs(now)
-        if status.message != self._last_message:
-            self._last_message, self._message_at = status.message, now
+        self._text.follow(status.message, now)
         if self._visibility.shown:
-            with self._writing:
-                self._write(status, snapshot, display_frame, window, now)
+            self._text.draw(status, snapshot, display_frame, window, now)
         if self.screen_windows:
             self.screen_windows.draw(self._compositor, snapshot, display_frame.postfx.blackout)
             self._window.switch_to()
@@ -231,22 +221,6 @@ class DisplayWindow:
     def next_screen(self) -> int:
         """Change to the next screen; its number, for the parameter `out.screen`."""
         return self._placement.next()
-
-    def _write(
-        self, status: Status, snapshot: Snapshot, display_frame: DisplayFrame, window: tuple[int, int], now: float
-    ) -> None:
-        """All text on the window. An audience sees none of it unless a parameter enables it."""
-        hud, messages = snapshot["out.hud"], snapshot["out.messages"]
-        messages = messages == "on" or (messages == "auto" and not self._placement.fills_a_screen)
-        if not display_frame.started and display_frame.postfx.shown_level > 0:
-            if hud or messages:
-                self._notice.draw(status.message or _loading(status), window, 0.42)
-        elif status.message and (hud or (messages and now - self._message_at < READ)):
-            self._message.draw(status.message, window, 0.06)
-        if hud:
-            self._hud.draw(status, snapshot, self.meter.fps, window, now)
-        if snapshot["out.page_code"]:
-            self._code.draw(self.page_address, window, now)
 
     def _feed_outputs(self, now: float) -> None:
         """Start reads for the outputs that want this frame, and send completed reads."""
@@ -310,10 +284,3 @@ class DisplayWindow:
     def _close_pressed(self) -> bool:
         self.closing = self.closing or not self.on_close()
         return True  # The window itself is closed when the show has ended.
-
-
-def _loading(status: Status) -> str:
-    if status.state in ("starting", "loading"):
-        named = status.engine if status.engine != "auto" else "the engine"
-        return f"loading {named}" if status.engine else "starting"
-    return status.state
