@@ -155,7 +155,7 @@ def test_a_strength_of_0_is_the_least_one(flow: Engine) -> None:
 def test_feedback_follows_the_camera(flow: Engine) -> None:
     from tpos_live.diffusion.sampling.latent_feedback import LatentFeedback
 
-    feedback = LatentFeedback((1, 4, 32, 32), torch.device("cpu"))
+    feedback = LatentFeedback(flow.schedule, (1, 4, 32, 32), torch.device("cpu"))
     latent = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(0))
     latent = (latent - latent.mean((2, 3), keepdim=True)) / latent.std((2, 3), keepdim=True)
     feedback.keep(latent, START)

@@ -24,7 +24,7 @@ from tpos_live.diffusion.sampling.eager import EagerSampler
 from tpos_live.diffusion.sampling.first_frame import first_frame_told
 from tpos_live.diffusion.sampling.frame_conditioning import FrameConditioner, FrameRequest
 from tpos_live.diffusion.sampling.frame_inputs import CONDITIONING, NOISE, UNET, FrameInputs
-from tpos_live.diffusion.sampling.latent_feedback import LatentFeedback, feeds_back, strength_of
+from tpos_live.diffusion.sampling.latent_feedback import LatentFeedback, feeds_back
 from tpos_live.diffusion.sampling.sampler import Sample, Sampler, SamplerInputs
 from tpos_live.diffusion.sampling.source_start import SourceStart, strength_beside
 from tpos_live.diffusion.sampling.stream_batch import StreamBatchSampler
@@ -101,7 +101,7 @@ class FrameGenerator:
         self.backend: Backend = choose(backend, self.request, options.fast_start)
         self._timer = StageTimer(device, (CONDITIONING, NOISE, ENCODE, UNET, DECODE))
         self._inputs = FrameInputs(engine, shape, self.conditioner, self._timer)
-        self._feedback = LatentFeedback(shape, device)
+        self._feedback = LatentFeedback(engine.schedule, shape, device)
         self._source = SourceStart(engine, self.size, options.wait_for_compile)
         self._in_turn = options.in_turn and device.type == "cpu"
         self._eager = EagerSampler(self.request, self.backend, options.wait_for_compile, self._in_turn)
@@ -163,7 +163,7 @@ class FrameGenerator:
         source = self._source.latent(encoded, params.source_amount)
         timer.enter(HOST)
         if source is None or self._source.masked:
-            inputs = self._from_last(inputs)
+            inputs = self._feedback.applied(inputs, self.conditioner.tokens, self._draft)
         timer.enter(UNET)
         if source is None:
             sampler, sample = self._sample(inputs)
@@ -229,22 +229,12 @@ class FrameGenerator:
         if self.stream_batch is not None:
             self.stream_batch.backend = backend
 
-    def _from_last(self, inputs: SamplerInputs) -> SamplerInputs:
-        """The inputs with the last frame as start, where the strength asks for it and the last frame is of the same
-        scene; else the inputs unchanged."""
-        params, rcfg, tokens = inputs.params, inputs.conditioning.rcfg, self.conditioner.tokens
-        if not feeds_back(params):
-            return inputs
-        if self._feedback.wants_draft(tokens):
-            self._timer.enter(UNET)
-            alone = replace(inputs.conditioning, prompts=tokens, weights=(1.0,), edit=None)
-            draft = SamplerInputs(self.engine.schedule.plan(1).with_rcfg(rcfg), inputs.noise, alone)
-            self._feedback.set_reference(self._eager.sample(draft).latent, tokens)
-            self._timer.enter(HOST)
-        if not self._feedback.ready(params):
-            return inputs
-        plan = self.engine.schedule.plan(len(inputs.plan.steps), strength_of(params)).with_rcfg(rcfg)
-        return replace(inputs, plan=plan, last=self._feedback.start(params))
+    def _draft(self, inputs: SamplerInputs) -> torch.Tensor:
+        """The latent drawn from these inputs, for the latent feedback; called while the inputs are prepared."""
+        self._timer.enter(UNET)
+        latent = self._eager.sample(inputs).latent
+        self._timer.enter(HOST)
+        return latent
 
     def _sample_source(self, inputs: SamplerInputs, source: torch.Tensor) -> tuple[Sampler, Sample]:
         """The latent drawn from the source's latent; with a mask also one from the inputs, by a second UNet pass."""

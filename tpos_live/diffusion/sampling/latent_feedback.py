@@ -8,11 +8,16 @@ pulled towards those of a draft: a latent drawn from noise alone with the curren
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.diffusion.model.schedule import Schedule
 from tpos_live.diffusion.sampling.noise_field import Shift
+from tpos_live.diffusion.sampling.sampler import SamplerInputs
 
 _LEAST_STRENGTH = 0.1
 _BELOW = 0.999
@@ -38,7 +43,9 @@ def feeds_back(params: FrameParams) -> bool:
 class LatentFeedback:
     """The last latent and the statistics it must keep. Belongs to the render thread."""
 
-    def __init__(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
+    def __init__(self, schedule: Schedule, shape: tuple[int, int, int, int], device: torch.device) -> None:
+        """schedule: the engine's. shape: of the latent, [1, C, h, w]."""
+        self._schedule = schedule
         channels, height, width = shape[1:]
         self._last = torch.empty(shape, device=device)
         self._shift = Shift(height, width, device)
@@ -54,19 +61,23 @@ class LatentFeedback:
         self._frame_params = None
         self._tokens = None
 
-    def ready(self, params: FrameParams) -> bool:
-        """Whether there is a last frame, without a cut since."""
-        return self._frame_params is not None and self._frame_params.cut_index == params.cut_index
-
-    def wants_draft(self, tokens: torch.Tensor) -> bool:
-        """Whether the reference statistics are missing, too old, invalidated, or of another prompt than `tokens`
-        [1, T, D]. Call it once a frame."""
-        self._age += 1
-        if self._tokens is None or self._age >= DRAFT_EVERY:
-            return True
-        if self._age < DRAFT_EVERY // 4:
-            return False
-        return self._invalid or bool((tokens - self._tokens).norm() > MOVED * self._tokens.norm())
+    def applied(
+        self, inputs: SamplerInputs, tokens: torch.Tensor, draw: Callable[[SamplerInputs], torch.Tensor]
+    ) -> SamplerInputs:
+        """The inputs with the last frame as start, where the strength asks for it and the last frame is of the same
+        scene; else the inputs unchanged. Call it once a frame. tokens: of the prompt, [1, T, D]. draw: draws a draft.
+        """
+        params, rcfg = inputs.params, inputs.conditioning.rcfg
+        if not feeds_back(params):
+            return inputs
+        if self._wants_draft(tokens):
+            alone = replace(inputs.conditioning, prompts=tokens, weights=(1.0,), edit=None)
+            draft = SamplerInputs(self._schedule.plan(1).with_rcfg(rcfg), inputs.noise, alone)
+            self.set_reference(draw(draft), tokens)
+        if not self._ready(params):
+            return inputs
+        plan = self._schedule.plan(len(inputs.plan.steps), strength_of(params)).with_rcfg(rcfg)
+        return replace(inputs, plan=plan, last=self.start(params))
 
     def invalidate(self) -> None:
         """Note that the model has changed: the next draft comes as early as after a change of the prompt."""
@@ -104,6 +115,20 @@ class LatentFeedback:
         mean, deviation = last.mean((2, 3), keepdim=True), last.std((2, 3), keepdim=True)
         gain = (self._deviation / deviation.clamp_min(1e-4)).clamp_(0.25, 4.0) ** PULL
         return last.sub_(mean).mul_(gain).add_(mean.lerp_(self._mean, PULL))
+
+    def _ready(self, params: FrameParams) -> bool:
+        """Whether there is a last frame, without a cut since."""
+        return self._frame_params is not None and self._frame_params.cut_index == params.cut_index
+
+    def _wants_draft(self, tokens: torch.Tensor) -> bool:
+        """Whether the reference statistics are missing, too old, invalidated, or of another prompt than `tokens`
+        [1, T, D]. Call it once a frame."""
+        self._age += 1
+        if self._tokens is None or self._age >= DRAFT_EVERY:
+            return True
+        if self._age < DRAFT_EVERY // 4:
+            return False
+        return self._invalid or bool((tokens - self._tokens).norm() > MOVED * self._tokens.norm())
 
 
 def _zoom(latent: torch.Tensor, octaves: float) -> torch.Tensor:
