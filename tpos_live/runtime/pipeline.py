@@ -10,16 +10,12 @@ from typing import Self
 
 import torch
 
-from tpos_live.audio_encoder.checkpoint import EncoderError, text_hash
 from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
-from tpos_live.conditioning.audio_conditioner import AudioConditioner, SentenceSpaceEncoder
 from tpos_live.conditioning.beside import BesidePrompt
 from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.palette_span import PaletteSpan
-from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner, sound_phrases
-from tpos_live.conditioning.projection import ProjectedConditioner, ProjectionError, find_projection
 from tpos_live.conditioning.prompt_bank import PromptBank
 from tpos_live.conditioning.prompt_report import PromptReport
 from tpos_live.conditioning.prompt_syntax import PromptRewriter
@@ -32,7 +28,7 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.network import is_loopback
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.core.paths import expanded, projections_dir, shipped
+from tpos_live.core.paths import expanded, shipped
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import StageTimes
@@ -47,6 +43,7 @@ from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.image_source.live_source import LiveSource
 from tpos_live.image_source.open import why_refused
 from tpos_live.image_source.player import OfflineSource
+from tpos_live.runtime.engine_conditioner import engine_conditioner
 from tpos_live.runtime.failover import (
     RETRIES,
     FailoverResult,
@@ -150,8 +147,10 @@ class Pipeline:
         palette = any(scalar.cyclic and scalar.source == "seed" for scalar in engine.metadata.scalars)
         self.turns = lambda: palette and not report.colours
         self.suited = beside = BesidePrompt(offered, lambda: report.families, pairs)
+        audio, why = engine_conditioner(engine, self.encoder, self.offered)
+        self.message = "\n".join(filter(None, (self.message, why)))
         self.builder = ConditioningBuilder(
-            PromptBank(texts), self._audio_conditioner(), DirectedScene(scenes), rows, self.engine.trained_with_audio,
+            PromptBank(texts), audio, DirectedScene(scenes), rows, self.engine.trained_with_audio,
             own, follow, beside, PaletteSpan(offered, lambda: report.families, lambda: report.colours),
         )  # fmt: skip
         self._texts = texts
@@ -159,28 +158,6 @@ class Pipeline:
     def vocabulary(self) -> Vocabulary | None:
         """The vocabulary of the engine in use, or Ember's, if it has none. Any thread."""
         return self._known() or _ember_vocabulary()
-
-    def _audio_conditioner(self) -> AudioConditioner | None:
-        """The conditioner of audio embeddings: a trained projection for this engine if there is one, else phrases."""
-        engine, encoder = self.engine, self.encoder
-        rows, first = engine.metadata.audio_tokens, engine.texts.first_word
-        if isinstance(encoder, SentenceSpaceEncoder) and len(encoder.phrases) > 0:
-            loras = [(lora.file, lora.weight) for lora in engine.metadata.loras]
-            try:
-                space = text_hash(shipped("engines") / BUILT_IN)
-                shape = engine.text_tokens, engine.token_dim
-                projection, why = find_projection(projections_dir(), engine.folder, *shape, space, loras)
-            except (ProjectionError, EncoderError) as error:
-                projection, why = None, str(error)
-            self.message = "\n".join(filter(None, (self.message, why)))
-            if projection is not None:
-                called, places = sound_phrases(encoder)
-                return ProjectedConditioner(
-                    called, places, projection.to(engine.device), rows, first, encoder.csls_scorer(places)
-                )
-        return choose_audio_conditioner(
-            encoder, engine.encode_all, rows, engine.trained_with_audio, first, self.offered
-        )
 
     def _build_built_in(self, why: str) -> None:
         """Load the built-in engine on the CPU, which does not depend on the card."""
