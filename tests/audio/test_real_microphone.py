@@ -334,7 +334,7 @@ def test_a_file_is_heard_and_what_is_heard_is_analysed(mic: FakeMicrophone, tmp_
 
 def test_without_any_sound_server_the_message_says_what_still_works(tmp_path: Path) -> None:
     require_fake_microphone()
-    code = "from tpos_live.audio.open import open_source\nwith open_source('mic'): pass"
+    code = "from tpos_live.audio.microphone import Microphone\nwith Microphone('mic'): pass"
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environ, cwd=Path.cwd()

@@ -48,7 +48,7 @@ class Session:
         self.frames: Mailbox[Frame] = Mailbox()
         self.audio_processor = AudioProcessor(RuleBasedEncoder())
         self.loader = EngineLoader(
-            settings, SIZE, self.audio_processor, self.store, self.frames, self.status_registry
+            settings, self.audio_processor, self.store, self.frames, self.status_registry
         )  # fmt: skip
 
     def wait(self, true: Callable[[], bool], seconds: float = 30.0) -> None:

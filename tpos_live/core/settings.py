@@ -20,6 +20,7 @@ from tpos_live.core.setting_values import (
     Size,
     check_text,
     parse_screen,
+    parse_size,
 )
 
 
@@ -160,6 +161,11 @@ class Settings(_Section):
     show: ShowSettings = ShowSettings()
     seconds: float = Field(0.0, ge=0, le=1e6, description="end the show after this time; 0 = never")
     parameters: dict[str, Any] = Field(default_factory=dict, description="start values of live parameters")
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """(width, height) at which frames are shown or written: of the window, while it is one."""
+        return parse_size(self.record.resolution if self.window.headless else self.window.size)
 
     def start_values(self) -> dict[str, Value]:
         """Start values of live parameters that differ from the table's defaults."""

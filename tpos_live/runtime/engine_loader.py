@@ -46,14 +46,13 @@ class EngineLoader:
     def __init__(
         self,
         settings: Settings,
-        output: tuple[int, int],
         audio_processor: AudioProcessor,
         store: ParameterStore,
         frames: Mailbox[Frame],
         status_registry: StatusRegistry,
     ) -> None:
-        """output: (width, height) at which frames are shown. frames: gets the frames."""
-        self._settings, self._output = settings, output
+        """frames: gets the frames."""
+        self._settings = settings
         self._audio_processor, self._store, self._frames = audio_processor, store, frames
         self._status_registry = status_registry
         self._stack = ExitStack()
@@ -105,7 +104,7 @@ class EngineLoader:
 
                 encoder = self._audio_processor.encoder
                 pipeline = self._stack.enter_context(
-                    Pipeline(self._settings, live=True, encoder=encoder, output=self._output)
+                    Pipeline(self._settings, live=True, encoder=encoder, output=self._settings.output_size)
                 )
             if self._left.is_set():
                 self._stack.close()

@@ -28,7 +28,7 @@ from tpos_live.core.niceness import set_heavy_nice
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.paths import state_dir
 from tpos_live.core.port_claims import PortClaims
-from tpos_live.core.setting_values import parse_address, parse_screen, parse_size
+from tpos_live.core.setting_values import parse_address, parse_screen
 from tpos_live.core.settings import Settings
 from tpos_live.display.screen_saver import ScreenSaverInhibitor
 from tpos_live.display.window import DisplayWindow
@@ -76,7 +76,7 @@ class LiveSession:
         small_pages()
         self.settings, self._demo, self._stop = settings, demo, stop or threading.Event()
         run = run or Run(0, False, None)
-        self._headless_gl, self._again = headless_gl, run.deaths > 0
+        self._headless_gl = headless_gl
         self.store = ParameterStore(settings.start_values())
         self.status_registry = StatusRegistry(self.store)
         self.frames: Mailbox[Frame] = Mailbox()
@@ -86,17 +86,11 @@ class LiveSession:
         self.performance = Performance(settings, self.store, lambda: self.sound.passed, self._looks_changed)
         self.looks = self.performance.looks
         self.audio_processor = AudioProcessor(encoder, self._delay, beat_source=self.performance.beat_source)
-        self.sound = sound or self._open_source()
+        self.sound = sound or open_source(settings.sound, demo=demo, required=run.deaths == 0)
         self.display: DisplayWindow | HeadlessDisplay = self._make_display()
         self.controls = SessionControls(self.store, self.sound, settings.record, settings.output)
-        sinks = {
-            "the sound of the recording": self.controls.recordings.add_audio,
-            "the sound of the outputs": self.controls.outputs.add_audio,
-        }
-        self._audio_thread = AudioThread(self.sound, self.audio_processor, self.store, sinks)
-        self.engine_loader = EngineLoader(
-            settings, self.output_size, self.audio_processor, self.store, self.frames, self.status_registry
-        )
+        self._audio_thread = AudioThread(self.sound, self.audio_processor, self.store, self.controls.audio_sinks)
+        self.engine_loader = EngineLoader(settings, self.audio_processor, self.store, self.frames, self.status_registry)
         claims = PortClaims(state_dir(), run.watchdog)
         self.osc = OscControl(
             self.store,
@@ -222,21 +216,6 @@ class LiveSession:
             or self.engine_loader.error
         )
 
-    def _open_source(self) -> AudioSource:
-        sound = self.settings.sound
-        if self._demo:
-            return open_source(demo=True, mute=sound.mute)
-        channels = tuple(sound.channels) or None
-        if sound.audio:
-            return open_source(audio=sound.audio, channels=channels, mute=sound.mute, loop=sound.loop)
-        return open_source(device=sound.device, channels=channels, fallback=sound.fallback, required=not self._again)
-
-    @property
-    def output_size(self) -> tuple[int, int]:
-        """(width, height) at which frames are shown or written: of the window, while it is one."""
-        record, window = self.settings.record, self.settings.window
-        return parse_size(record.resolution if window.headless else window.size)
-
     def _make_display(self) -> DisplayWindow | HeadlessDisplay:
         settings = self.settings
         if settings.window.headless:
@@ -247,7 +226,7 @@ class LiveSession:
                 lambda: self.audio_processor.params,
                 self.store.snapshot,
                 on_refresh=self._refresh_headless,
-                size=self.output_size,
+                size=settings.output_size,
                 fps_cap=float(settings.record.fps),
             )
         screen = parse_screen(settings.window.screen)
@@ -259,7 +238,7 @@ class LiveSession:
             on_key=lambda name, modifiers: self.controls.key(name, modifiers, self.display),
             on_refresh=self._refresh,
             screen=screen if isinstance(screen, str) else "",
-            size=self.output_size,
+            size=settings.output_size,
             headless=self._headless_gl,
         )
 

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tpos_live.audio.source import AudioSource
+from tpos_live.audio.source import AudioSource, Chunk
 from tpos_live.control.keys import apply_key, key_name
 from tpos_live.core.guard import Guard
 from tpos_live.core.messages import NOTICE
@@ -88,6 +88,14 @@ class SessionControls:
         self._acknowledged = snapshot.fired("out.acknowledge")
         if record.file:
             store.set("out.record", True)
+
+    @property
+    def audio_sinks(self) -> dict[str, Callable[[Chunk], None]]:
+        """What takes each chunk of sound, on the audio thread; by its name in log lines."""
+        return {
+            "the sound of the recording": self.recordings.add_audio,
+            "the sound of the outputs": self.outputs.add_audio,
+        }
 
     def look(self, display: Display) -> None:
         """Carry out changes since the last call. A failure is logged, and does not affect the other steps."""
