@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tpos_live.conditioning.vocabulary import NEAR, load_vocabulary
+from tpos_live.conditioning.span_matches import NEAR
+from tpos_live.conditioning.vocabulary import load_vocabulary
 from tpos_live.core.looks import Look, Show
 from tpos_live.core.paths import shipped
 from tpos_live.core.settings_file import SettingsError

@@ -13,9 +13,8 @@ import logging
 import re
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -23,10 +22,9 @@ import torch
 from tpos_live.conditioning.implied_colours import implied_colour, is_of_one_thing
 from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.scene_scores import SceneScores, Sentences, best, read_learned, unit_vectors
+from tpos_live.conditioning.span_matches import NEAR, SpanMatch, joined_by_and, subjects_of, without_overlap
 from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE, read_phrases
 from tpos_live.conditioning.words import (
-    JOINTS,
-    PREPOSITIONS,
     SMALL_WORDS,
     Spelling,
     plain_letters,
@@ -37,9 +35,6 @@ from tpos_live.conditioning.words import (
 
 log = logging.getLogger(__name__)
 
-NEAR = 0.65
-"""Cosine from which a word counts as understood. Of 30 animals, tools and trades that Ember cannot draw, 28 are below;
-of 80 synonyms that are in no caption, 48 are above. The other 32 are drawn as their nearest phrase."""
 NAMED = 0.72
 """Cosine from which words name a family in a prompt that is far from all families as a whole. With 0.65, 33 of 146
 prompts without a scene get one by a word such as "stage" or "time", with 0.72 only 20; of 334 prompts with a scene, 2
@@ -60,16 +55,6 @@ MOST_WORDS = 24
 """Words that are analysed: more than any engine here reads."""
 LONGEST = 3
 """Words in the longest phrase that is searched for, unless `also` has a longer one."""
-
-
-@dataclass(frozen=True)
-class _Match:
-    """Words `start` to `end` (exclusive) of a prompt, the index of the nearest entry, and their cosine."""
-
-    start: int
-    end: int
-    entry: int
-    near: float
 
 
 class Vocabulary:
@@ -143,7 +128,7 @@ class Vocabulary:
         for row, text in enumerate(texts):
             if (entry := self._listed(text)) is not None:
                 cosines[row, entry] = 1.0 + 1e-3  # an exact phrase wins over a similar one
-        matches = self._match(spans, cosines[1:])
+        matches = without_overlap(spans, cosines[1:])
         if [self._entries[match.entry][0] for match in matches].count("family") > 1:
             matches = [at for at in matches if not is_of_one_thing(bare[at.start : at.end], SMALL_WORDS)]
         found: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
@@ -154,7 +139,7 @@ class Vocabulary:
         listed = {name for _, name in written}
         for name in listed:
             scores[name] += LISTED
-        for name in (subjects := set(_subjects(written, bare))):
+        for name in (subjects := set(subjects_of(written, bare))):
             scores[name] += SUBJECT
         families = self._families(found["family"], cosines, scores)
         certainty = 1.0 if families[0] in subjects else likely[families[0]]
@@ -162,7 +147,7 @@ class Vocabulary:
         instead = False
         if not (taught := self._is_taught(plain)):
             corrected = " ".join(map(self._spelling, plain.split()))
-            joined = _joined(written, bare) | {name for name in self._plainest if self._is_named(name, corrected)}
+            joined = joined_by_and(written, bare) | {name for name in self._plainest if self._is_named(name, corrected)}
             families, instead = self._to_draw(families, found["family"], listed, joined, cosines, scores, certainty)
             if not found["colour"] and (colour := implied_colour(bare, self._colours)):
                 found["colour"] = {colour: 1.0}
@@ -258,12 +243,12 @@ class Vocabulary:
         kept = [name for name in kept if first in self._clear or name in self._clear]
         return tuple(dict.fromkeys((first, *kept))), False
 
-    def _written(self, matches: Sequence[_Match]) -> list[tuple[_Match, str]]:
+    def _written(self, matches: Sequence[SpanMatch]) -> list[tuple[SpanMatch, str]]:
         """The matches that write out a family, each with the family's name, in the order of the prompt."""
         named = [(match, *self._entries[match.entry]) for match in matches if match.near >= WRITTEN]
         return sorted(((m, name) for m, kind, name in named if kind == "family"), key=lambda each: each[0].end)
 
-    def _in_order(self, families: tuple[str, ...], matches: Sequence[_Match]) -> tuple[str, ...]:
+    def _in_order(self, families: tuple[str, ...], matches: Sequence[SpanMatch]) -> tuple[str, ...]:
         """Families in the order of the prompt. A family that the whole prompt leads to, and no word alone, is first."""
         backwards = sorted(matches, key=lambda match: -match.start)
         places = {self._entries[match.entry]: match.start for match in backwards}
@@ -271,41 +256,6 @@ class Vocabulary:
 
     def _is_named(self, family: str, plain: str) -> bool:
         return any(re.search(rf"\b{re.escape(n)}\b", plain) for n in (self._plainest[family], family.replace("_", " ")))
-
-    def _match(self, spans: list[tuple[int, int]], cosines: torch.Tensor) -> list[_Match]:
-        """The matches of spans with a cosine of NEAR or more, without overlaps: the best and longest have priority."""
-        if not spans:
-            return []
-        near, entry = cosines.max(1)
-        matches = [_Match(*span, int(at), float(n)) for span, n, at in zip(spans, near, entry, strict=True)]
-        matches.sort(key=lambda match: (-round(match.near, 2), match.start - match.end))
-        taken: set[int] = set()
-        kept = []
-        for match in matches:
-            here = set(range(match.start, match.end))
-            if match.near >= NEAR and not here & taken:
-                taken |= here
-                kept.append(match)
-        return kept
-
-
-def _subjects(written: Sequence[tuple[_Match, str]], bare: Sequence[str]) -> list[str]:
-    """The families that the prompt names before the first preposition.
-
-    Behind it a prompt says where or when its subject is: `a far galaxy in black space`.
-    """
-    first = next((at for at, word in enumerate(bare) if word in PREPOSITIONS), 0)
-    return [name for match, name in written if match.end <= first]
-
-
-def _joined(written: Sequence[tuple[_Match, str]], bare: Sequence[str]) -> set[str]:
-    """The families on both sides of an `and`, up to a preposition: `orcas and a volcano`."""
-    joints = [at for at, word in enumerate(bare) if word in JOINTS]
-    joined: set[str] = set()
-    for begin, end in pairwise((-1, *joints, len(bare))) if joints else ():
-        stop = next((at for at in range(begin + 1, end) if bare[at] in PREPOSITIONS), end)
-        joined |= {name for match, name in written if begin < match.start and match.end <= stop}
-    return joined
 
 
 def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:
