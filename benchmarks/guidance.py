@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 
 from tpos_live.conditioning.conditioning import Conditioning, EditDirections, Regions
-from tpos_live.conditioning.prompt_bank import slerp
+from tpos_live.core.spherical import slerp
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.paths import shipped

@@ -15,11 +15,12 @@ from tpos_live.conditioning.beside import BesidePrompt
 from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, EditDirections, Regions, ShownText
 from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.palette_span import PaletteSpan, Span
-from tpos_live.conditioning.prompt_bank import Part, PromptBank, blend, fold, slerp
+from tpos_live.conditioning.prompt_bank import Part, PromptBank, blend, fold
 from tpos_live.core.envelope import ease
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import AudioMode
+from tpos_live.core.spherical import slerp
 
 MODES: tuple[str, ...] = get_args(AudioMode)
 AUTO = "auto"

@@ -15,34 +15,12 @@ from tpos_live.core import envelope
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.shown import CLEARED, SLOTS, selected_text
+from tpos_live.core.spherical import TINY, slerp
 
 Part = tuple[torch.Tensor, float]
 """A text's states [tokens, dim], and its weight."""
-_TINY = 1e-6
 _SMALL = 1e-3
 """Weights below this are invisible."""
-
-
-def slerp(a: torch.Tensor, b: torch.Tensor, share: float) -> torch.Tensor:
-    """Spherical interpolation from `a` (share 0) to `b` (share 1), per row of [..., dim].
-
-    Directions rotate on the great circle at constant speed (Shoemake 1985); lengths change linearly. A plain mean would
-    be shorter and give dull images.
-    """
-    if share <= 0.0:
-        return a
-    if share >= 1.0:
-        return b
-    length_a, length_b = a.norm(dim=-1, keepdim=True), b.norm(dim=-1, keepdim=True)
-    unit_a, unit_b = a / length_a.clamp_min(_TINY), b / length_b.clamp_min(_TINY)
-    cosine = (unit_a * unit_b).sum(-1, keepdim=True).clamp(-1.0, 1.0)
-    angle = torch.acos(cosine)
-    sine = torch.sin(angle)
-    straight = sine < 1e-3  # nearly parallel or opposite: the great circle is not defined well
-    sine = torch.where(straight, torch.ones_like(sine), sine)
-    keep = torch.where(straight, torch.full_like(sine, 1.0 - share), torch.sin((1.0 - share) * angle) / sine)
-    take = torch.where(straight, torch.full_like(sine, share), torch.sin(share * angle) / sine)
-    return (keep * unit_a + take * unit_b) * torch.lerp(length_a, length_b, share)
 
 
 def blend(parts: list[Part]) -> torch.Tensor:
@@ -59,7 +37,7 @@ def blend(parts: list[Part]) -> torch.Tensor:
     for states, weight in parts:
         mean.add_(states, alpha=weight / total)
         length.add_(states.norm(dim=-1, keepdim=True), alpha=weight / total)
-    return mean * (length / mean.norm(dim=-1, keepdim=True).clamp_min(_TINY))
+    return mean * (length / mean.norm(dim=-1, keepdim=True).clamp_min(TINY))
 
 
 def fold(parts: list[Part], most: int) -> list[Part]:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tpos_live.conditioning.prompt_bank import slerp
 from tpos_live.core.envelope import fade_weight
+from tpos_live.core.spherical import slerp
 from tpos_live.evaluation.accuracy import any_scalars
 from tpos_live.evaluation.harness.context import EvaluationContext
 from tpos_live.evaluation.harness.pool import WorkerPool, item_rng

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from tpos_live.core.spherical import TINY, arc_weights
+
 SPREAD = 1.6
 """For uncorrelated latents: delay of the last position's start, in durations of one position's change."""
 ALIKE = 0.4
@@ -18,7 +20,6 @@ ALIKE = 0.4
 SOFT = 6
 """Edges between changed and unchanged positions are as wide as the latent's height divided by this; sharp edges would
 show the positions as squares."""
-_TINY = 1e-6
 
 
 class Morph:
@@ -28,9 +29,9 @@ class Morph:
         self._start_mean, self._end_mean = start.mean((2, 3), keepdim=True), end.mean((2, 3), keepdim=True)
         a, b = start - self._start_mean, end - self._end_mean
         self._lengths = float(a.norm()), float(b.norm())
-        self._a, self._b = a / max(self._lengths[0], _TINY), b / max(self._lengths[1], _TINY)
+        self._a, self._b = a / max(self._lengths[0], TINY), b / max(self._lengths[1], TINY)
         cosine = (self._a * self._b).sum().clamp(-1.0, 1.0)
-        self._angle = float(torch.acos(cosine))
+        self._angle = torch.acos(cosine)
         self.likeness = float(cosine)
         """Cosine of the angle between the two latents without their channel means, -1 to 1."""
         self._spread = SPREAD * min(max(1.0 - self.likeness / ALIKE, 0.0), 1.0)
@@ -40,11 +41,7 @@ class Morph:
         """The latent at position `share` of the path, 0 (start) to 1 (end); a new tensor."""
         share = min(max(share, 0.0), 1.0)
         local = soften((share * (1 + self._spread) - self._spread * self._order).clamp_(0.0, 1.0))
-        if self._angle < 1e-3 or self._angle > 3.14:  # the great circle is not defined well
-            keep, take = 1 - local, local
-        else:
-            sine = torch.sin(torch.tensor(self._angle))
-            keep, take = (torch.sin(each * self._angle) / sine for each in (1 - local, local))
+        keep, take = arc_weights(self._angle, local)
         length = torch.lerp(torch.full_like(local, self._lengths[0]), torch.full_like(local, self._lengths[1]), local)
         mean = torch.lerp(self._start_mean, self._end_mean, local)
         return (keep * self._a + take * self._b) * length + mean
