@@ -17,6 +17,7 @@ from tpos_live.audio.delivery import START
 from tpos_live.audio.files import AudioFile, open_audio, stream_audio
 from tpos_live.audio.playback import Playback
 from tpos_live.audio.ring_buffer import RingBuffer
+from tpos_live.audio.silence import SilenceMeter
 from tpos_live.audio.source import RATE, AudioError, Chunk, Losses, SourceState, SourceStatus
 from tpos_live.audio.supervisor import MESSAGE_SECONDS, STALL
 from tpos_live.core.errors import first_line
@@ -24,7 +25,6 @@ from tpos_live.core.parameter import shorten
 
 log = logging.getLogger(__name__)
 
-QUIET = 1e-4
 _AHEAD = 2 * RATE
 """Largest number of frames decoded ahead."""
 _PIECE = RATE // 10
@@ -76,7 +76,7 @@ class FileSource:
         self._brief_message, self._brief_until = "", 0.0
         self._clock_start: float | None = None
         self._delivered = 0
-        self._loud_at: float | None = None
+        self._silence_meter = SilenceMeter()
         self._downmix = Downmix(2, name=self._path.name)
 
     def __enter__(self) -> Self:
@@ -110,8 +110,7 @@ class FileSource:
         self._reader.join(_LEAVE)
 
     def pull(self, now: float) -> Chunk | None:
-        if self._loud_at is None:
-            self._loud_at = now
+        self._silence_meter.begin(now)
         if self._heard and self._output is not None:
             self._watch(self._output, now)
         captured_at = now
@@ -124,8 +123,7 @@ class FileSource:
                 self._state = SourceState.ENDED
             return None
         self._state = SourceState.RUNNING
-        if np.abs(stereo).max() > QUIET:
-            self._loud_at = now
+        self._silence_meter.add(stereo, now)
         mono = self._downmix.push(stereo)
         return Chunk(mono, stereo, captured_at)
 
@@ -137,7 +135,7 @@ class FileSource:
             channels=self._count,
             latency=abs(self.passed),
             losses=Losses(overwritten=self._played.overwritten, dropouts=self._file.lost if self._file else 0),
-            silent_for=0.0 if self._loud_at is None else max(now - self._loud_at, 0.0),
+            silent_for=self._silence_meter.silent_for(now),
             message=self._brief_message if now < self._brief_until else self._gone or self._message,
         )
 

@@ -15,14 +15,13 @@ from tpos_live.audio.devices import find_input
 from tpos_live.audio.dropouts import DropoutMeter
 from tpos_live.audio.file_capture import FileCapture, names_a_file
 from tpos_live.audio.portaudio import rescan
+from tpos_live.audio.silence import SilenceMeter
 from tpos_live.audio.source import ABSURD, RATE, AudioError, Chunk, Losses, SourceState, SourceStatus
 from tpos_live.audio.supervisor import STALL, Supervisor
 from tpos_live.core.heap import give_back_later
 
 log = logging.getLogger(__name__)
 
-QUIET = 1e-4
-"""-80 dBFS: quieter signals count as no sound."""
 QUIET_PATIENCE = 3.0
 """Seconds without sound before the status tells the user to check the input."""
 _BACKLOG = 0.1
@@ -72,7 +71,7 @@ class Microphone:
         self._invalid = 0
         self._received_at: float | None = None
         self._filled_to: float | None = None
-        self._loud_at: float | None = None
+        self._silence_meter = SilenceMeter()
         self._real = False
         self._real_since = 0.0
 
@@ -93,8 +92,9 @@ class Microphone:
         capture = self._supervisor.capture
         if capture is not None and capture is not self._capture:
             self._switch_to(capture)
-        if self._filled_to is None or self._loud_at is None:
-            self._filled_to = self._loud_at = now
+        if self._filled_to is None:
+            self._filled_to = now
+            self._silence_meter.begin(now)
         block = capture.ring.read() if capture is not None else None
         if capture is None or block is None or not len(block):
             return self._silence(now)
@@ -102,7 +102,7 @@ class Microphone:
 
     def status(self, now: float) -> SourceStatus:
         capture = self._supervisor.capture or self._capture
-        silent_for = 0.0 if self._loud_at is None else max(now - self._loud_at, 0.0)
+        silent_for = self._silence_meter.silent_for(now)
         message = self._supervisor.message
         quiet = self._real and min(silent_for, now - self._real_since) >= QUIET_PATIENCE
         if not message and quiet and self._supervisor.state is SourceState.RUNNING:
@@ -155,7 +155,7 @@ class Microphone:
             self._real, self._real_since = True, now
             self._meter.restart()
             if self._received_at is None:
-                self._loud_at = now
+                self._silence_meter.restart(now)
         captured_at, frames = capture.stamp or (now, len(block))
         self._meter.see(captured_at, frames)
         self._received_at = self._filled_to = now
@@ -165,8 +165,7 @@ class Microphone:
             self._invalid += int((~sane).any(axis=1).sum())
             block = np.where(sane, block, np.float32(0))
         stereo = self._mix.push(block)
-        if np.abs(stereo).max() > QUIET:
-            self._loud_at = now
+        self._silence_meter.add(stereo, now)
         stereo = self._resampler.push(stereo)
         return Chunk(self._downmix.push(stereo), stereo, captured_at) if len(stereo) else None
 
