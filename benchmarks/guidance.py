@@ -28,10 +28,10 @@ import torch
 import torch.nn.functional as F
 
 from tpos_live.conditioning.conditioning import Conditioning, EditDirections, Regions
-from tpos_live.core.spherical import slerp
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.paths import shipped
+from tpos_live.core.spherical import slerp
 from tpos_live.diffusion.backends.registry import prepare_better
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.engine import Engine, load_engine

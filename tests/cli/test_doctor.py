@@ -10,7 +10,7 @@ import pytest
 from tpos_live.bench.findings import Finding
 from tpos_live.cli import doctor
 from tpos_live.cli.doctor import print_devices, run_doctor
-from tpos_live.diffusion.backends.registry import NAMES
+from tpos_live.core.backend_table import NAMES
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:

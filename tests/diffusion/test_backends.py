@@ -13,15 +13,15 @@ import pytest
 import torch
 
 from tpos_live.conditioning.conditioning import Conditioning
+from tpos_live.core.backend_table import NAMES
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.setting_values import ACCELERATORS
 from tpos_live.diffusion.backends import cache as caches
 from tpos_live.diffusion.backends import openvino, registry, torch_compile
 from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import MIN_PSNR
-from tpos_live.diffusion.backends.registry import NAMES, choose, is_available, prepare_better
+from tpos_live.diffusion.backends.registry import choose, is_available, prepare_better
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest, write_pixels
 from tpos_live.diffusion.model.engine import Engine, load_engine
@@ -39,8 +39,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_settings_know_every_backend() -> None:
-    assert ("auto", *NAMES) == ACCELERATORS
+@pytest.mark.parametrize("name", NAMES)
+def test_every_backend_of_the_table_has_a_module_that_can_load_it(name: str) -> None:
+    ready, reason = is_available(name)
+    assert (ready or reason) and callable(registry._module(name).load)
 
 
 def test_a_name_that_does_not_exist(flow: Engine) -> None:

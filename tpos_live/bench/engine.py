@@ -23,12 +23,13 @@ from tpos_live.bench.baselines import stock, stream_diffusion_like
 from tpos_live.bench.overhead import changes, device_counts, host_times
 from tpos_live.bench.results import append_results, check_results, machine
 from tpos_live.conditioning.conditioning import Conditioning
+from tpos_live.core.backend_table import INTERIM
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
-from tpos_live.diffusion.backends.registry import INTERIM, prepare_better
+from tpos_live.diffusion.backends.registry import prepare_better
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.hub.resolve import resolve_engine
 from tpos_live.diffusion.model.engine import Engine, load_engine

@@ -69,7 +69,8 @@ def _engine() -> Iterator[Finding]:
 
 
 def _backends() -> Iterator[Finding]:
-    from tpos_live.diffusion.backends.registry import NAMES, is_available
+    from tpos_live.core.backend_table import NAMES
+    from tpos_live.diffusion.backends.registry import is_available
 
     for name in NAMES:
         ready, why = is_available(name)

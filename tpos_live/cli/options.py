@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import click
 
 from tpos_live.cli.option_types import Number, PathName
+from tpos_live.core.backend_table import parse_accelerator
 from tpos_live.core.output_names import parse_output
 from tpos_live.core.setting_values import (
-    parse_accelerator,
     parse_address,
     parse_channels,
     parse_network,

@@ -8,12 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from tpos_live.core.backend_table import parse_accelerator
 from tpos_live.core.output_names import parse_output
 from tpos_live.core.parameter import shorten, whole_number
 from tpos_live.core.parameters import TABLE
 
-ACCELERATORS = ("auto", "eager", "openvino", "cuda-graph", "compile", "tensorrt-rtx", "tensorrt")
-"""Names in `diffusion/backends/registry.py`, which cannot be imported here because it needs PyTorch."""
 MOST_LETTERS = 4000
 """Most characters of a text: no system accepts a longer path."""
 
@@ -129,14 +128,6 @@ def parse_openvino_device(text: str) -> str:
     if not re.fullmatch(rf"{name}|AUTO:{name}(?:,{name})*|HETERO:{name}(?:,{name})*", device):
         raise ValueError("auto, CPU, GPU, GPU.1, NPU, or several such as HETERO:GPU,CPU")
     return device
-
-
-def parse_accelerator(text: str) -> str:
-    """A name of ACCELERATORS: "OpenVINO" is "openvino". Raises ValueError."""
-    name = text.strip().lower()
-    if name not in ACCELERATORS:
-        raise ValueError(f'there is no accelerator "{text[:60]}"; choose {", ".join(ACCELERATORS)}')
-    return name
 
 
 def _checked(parse: Any) -> AfterValidator:

@@ -79,7 +79,7 @@ class FrameGenerator:
         options: GeneratorOptions = GeneratorOptions(),  # frozen
     ) -> None:
         """size: (width, height) in pixels, None = the engine's own; rounded, with a warning, to one that the engine
-        can draw. backend: "auto" or a name of the registry. Raises EngineError.
+        can draw. backend: one of `backend_table.CHOICES`. Raises EngineError.
         """
         if options.threads > 0:
             torch.set_num_threads(options.threads)

@@ -22,6 +22,7 @@ from tpos_live.conditioning.prompt_syntax import PromptRewriter
 from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.conditioning.vocabulary import Vocabulary, load_vocabulary
 from tpos_live.conditioning.vocabulary_file import offered_scenes, read_phrases
+from tpos_live.core.backend_table import INTERIM
 from tpos_live.core.cores import usable_cores
 from tpos_live.core.errors import CannotDrawError, EngineError, first_line
 from tpos_live.core.frame import Frame
@@ -32,7 +33,7 @@ from tpos_live.core.paths import expanded, shipped
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import StageTimes
-from tpos_live.diffusion.backends.registry import INTERIM, is_available, preparable, prepare_better, sweep_caches
+from tpos_live.diffusion.backends.registry import is_available, preparable, prepare_better, sweep_caches
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.hub.resolve import BUILT_IN, resolve_engine
 from tpos_live.diffusion.keyframes.offline import OfflineKeyframes

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from tpos_live.conditioning.prompt_bank import Part
+from tpos_live.core.backend_table import INTERIM
 from tpos_live.core.errors import EngineError
-from tpos_live.diffusion.backends.registry import INTERIM, choose, prepare_better
+from tpos_live.diffusion.backends.registry import choose, prepare_better
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.eager import SamplingLoop
