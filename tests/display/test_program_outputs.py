@@ -89,7 +89,7 @@ def test_spout_gets_every_frame_with_its_alpha_and_is_released(double: Callable[
 
 def test_closing_waits_for_no_frame(double: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     double("spout", SpoutGL=SimpleNamespace(SpoutSender=FakeSpout))
-    monkeypatch.setattr(program_output, "_LOOK", 60.0)
+    monkeypatch.setattr(program_output, "_STOP_CHECK", 60.0)
     output = ProgramOutput("spout", "stage")
     output.open((64, 32), 30.0)
     output.close()

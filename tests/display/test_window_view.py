@@ -12,8 +12,9 @@ from test_window import stage
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.output_view import OutputView
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import CORNERS
 from tpos_live.display.output_transform import OutputTransform
-from tpos_live.display.window_view import CORNERS, PLAIN, SIDES, TURNED, place, turn, window_view
+from tpos_live.display.window_view import PLAIN, SIDES, TURNED, place, turn, window_view
 
 SIZE = (320, 180)
 

@@ -321,7 +321,7 @@ def test_live_a_reader_that_cannot_be_closed_gives_way_all_the_same(
 
 def test_leaving_waits_for_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     """A show without a source used to wait 0.1 s for this thread at its end, half of the time that ending took."""
-    monkeypatch.setattr(live_source, "_LOOK", 60.0)
+    monkeypatch.setattr(live_source, "_STOP_CHECK", 60.0)
     with LiveSource() as source:
         pass
     assert not source._thread.is_alive()

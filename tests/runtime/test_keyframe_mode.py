@@ -77,7 +77,7 @@ def test_a_slow_engine_shows_many_frames(flow: Engine, messages: list[str]) -> N
 def test_a_decoder_that_never_works_is_told_to_the_failover(
     flow: Engine, messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tpos_live.runtime.keyframe_mode._RETRY", 0.01)
+    monkeypatch.setattr("tpos_live.runtime.keyframe_mode.RETRY", 0.01)
     run = KeyframeShow(flow, **{"engine.keyframes": 4.0})
     told: list[Exception] = []
 

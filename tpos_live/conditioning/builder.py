@@ -20,6 +20,7 @@ from tpos_live.core.envelope import ease
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import AudioMode
+from tpos_live.core.shown import VISIBLE
 from tpos_live.core.spherical import slerp
 
 MODES: tuple[str, ...] = get_args(AudioMode)
@@ -37,8 +38,6 @@ UNSUITED_AREA = 0.45
 CLEAR_AREA = (0.4, 0.7)
 """A scene beside a prompt gets the factor `BesidePrompt.clearer` up to the first area, and none from the second one on:
 a scene that fills the image does not need it."""
-_SMALL = 1e-3
-"""Shares below this are invisible, but would cost a row of the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +165,16 @@ class ConditioningBuilder:
     def _texts(self, shares: _Shares) -> tuple[ShownText, ...]:
         """The texts that the frame shows, see `Conditioning.texts`."""
         region = shares.region
-        own = [] if self._audio is None or region <= _SMALL else self._audio.scene_texts()
+        own = [] if self._audio is None or region <= VISIBLE else self._audio.scene_texts()
         heard = self._scene.texts(own) if own else []
         shown = [ShownText(text, weight * (1.0 - region)) for text, weight in self._bank.texts]
         shown += [ShownText(text, weight * region, heard=True) for text, weight in heard]
-        shown = [part for part in shown if part.weight > _SMALL]
+        shown = [part for part in shown if part.weight > VISIBLE]
         total = sum(part.weight for part in shown)
         scenes = [part._replace(weight=part.weight / total) for part in shown]
         moods = [] if self._audio is None or shares.mood <= 0 else self._audio.mood_texts()
         felt = [ShownText(text, weight * shares.mood, heard=True, mood=True) for text, weight in moods]
-        return (*scenes, *(part for part in felt if part.weight > _SMALL))
+        return (*scenes, *(part for part in felt if part.weight > VISIBLE))
 
     def _directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
         """The directions of semantic guidance: to the sound's phrases, or to the director's scene."""
@@ -202,12 +201,12 @@ class ConditioningBuilder:
         if self._region_embeds is None:
             self._region_embeds = prompt_embeds.new_empty(MAX_REGIONS, *prompt_embeds.shape)
         weights: list[float] = []
-        if shares.region < 1.0 - _SMALL:
-            for states, weight in parts if shares.region <= _SMALL else fold(parts, MAX_REGIONS - len(scenes)):
+        if shares.region < 1.0 - VISIBLE:
+            for states, weight in parts if shares.region <= VISIBLE else fold(parts, MAX_REGIONS - len(scenes)):
                 self._mix(self._region_embeds[len(weights)], states, shares.blend, shares.append)
                 weights.append(weight * (1.0 - shares.region))
-        heard = bool(weights) and shares.region > _SMALL
-        for states, weight in scenes if shares.region > _SMALL else []:
+        heard = bool(weights) and shares.region > VISIBLE
+        for states, weight in scenes if shares.region > VISIBLE else []:
             clearer = self._clearer_by(shares.region) if heard else 1.0
             self._fill(self._region_embeds[len(weights)], states.to(prompt_embeds) * clearer)
             weights.append(weight * shares.region)
@@ -259,7 +258,7 @@ class ConditioningBuilder:
         MODE_FADE since the last frame."""
         suited, unsuited = self._beside(), 0.0
         own = 1.0 - self._scene.directed
-        if suited is not None and self._audio is not None and own > _SMALL:
+        if suited is not None and self._audio is not None and own > VISIBLE:
             unsuited = own * sum(weight for text, weight in self._audio.scene_texts() if text not in suited)
         self._unsuited += _limited(unsuited - self._unsuited, step)
         self._clearer += _limited(self._beside.clearer() - self._clearer, step)

@@ -11,11 +11,10 @@ from tpos_live.conditioning.prompt_bank import Part
 from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.direction import Direction
 from tpos_live.core.envelope import fade_weight, part_done
+from tpos_live.core.shown import VISIBLE
 
 OWN = ""
 """In place of a text: the scene that the sound itself leads to."""
-_SMALL = 1e-3
-"""Weights below this are invisible."""
 
 
 @dataclass
@@ -57,7 +56,7 @@ class DirectedScene:
         part = fade_weight(part_done(fade.began, fade.seconds, now))
         weights = {name: weight * (1.0 - part) for name, weight in fade.start.items()}
         weights[fade.text] = weights.get(fade.text, 0.0) + part
-        self._weights = {name: weight for name, weight in weights.items() if weight > _SMALL}
+        self._weights = {name: weight for name, weight in weights.items() if weight > VISIBLE}
 
     @property
     def directed(self) -> float:

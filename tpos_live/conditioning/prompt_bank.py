@@ -14,13 +14,11 @@ from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core import envelope
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import TABLE
-from tpos_live.core.shown import CLEARED, SLOTS, selected_text
+from tpos_live.core.shown import CLEARED, SLOTS, VISIBLE, selected_text
 from tpos_live.core.spherical import TINY, slerp
 
 Part = tuple[torch.Tensor, float]
 """A text's states [tokens, dim], and its weight."""
-_SMALL = 1e-3
-"""Weights below this are invisible."""
 
 
 def blend(parts: list[Part]) -> torch.Tensor:
@@ -143,14 +141,14 @@ class PromptBank:
             goal = float(snapshot[name])
             value = self._weights.get(n, goal)
             value += (goal - value) * envelope.share(TABLE[name].smoothing, elapsed)
-            self._weights[n] = goal if abs(goal - value) < _SMALL else value
+            self._weights[n] = goal if abs(goal - value) < VISIBLE else value
 
     def _wish(self, snapshot: Snapshot) -> dict[int, str]:
         """The wanted texts by slot: 0 is the prompt, 1 to 8 are slots with a weight, -1 is a slot shown alone."""
         selected = int(snapshot["prompt.select"])
         if selected:
             return {-1: selected_text(snapshot)}
-        weighted = {n: str(snapshot[f"prompt.{n}"]) for n in SLOTS if self._weights[n] > _SMALL}
+        weighted = {n: str(snapshot[f"prompt.{n}"]) for n in SLOTS if self._weights[n] > VISIBLE}
         return {0: str(snapshot["prompt"])} | weighted
 
     def _wanted_parts(self, wish: dict[int, str]) -> list[tuple[str, float]]:
@@ -162,7 +160,7 @@ class PromptBank:
             if n and text:
                 weights[text] = weights.get(text, 0.0) + self._weights[n]
         rest = 1.0 - sum(weights.values())
-        if rest > _SMALL or not weights:
+        if rest > VISIBLE or not weights:
             weights[wish[0]] = weights.get(wish[0], 0.0) + max(rest, 0.0 if weights else 1.0)
         return list(weights.items())
 
@@ -179,7 +177,7 @@ class PromptBank:
         new = envelope.fade_weight(part)
         both = [(states, weight * (1 - new)) for states, weight in fade.parts]
         both += [(states, weight * new) for states, weight in self._goal]
-        self.parts = fold([part for part in both if part[1] > _SMALL], MAX_REGIONS)
+        self.parts = fold([part for part in both if part[1] > VISIBLE], MAX_REGIONS)
         return slerp(fade.start, self._shown, part)
 
 

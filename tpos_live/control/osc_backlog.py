@@ -6,7 +6,7 @@ import threading
 from collections import deque
 
 from tpos_live.control.osc_addresses import ADDRESSES
-from tpos_live.control.osc_packets import read
+from tpos_live.control.osc_packets import BUNDLE, read
 from tpos_live.control.osc_router import Button, Datagram
 from tpos_live.core.parameter import Parameter, ParameterError
 
@@ -23,12 +23,11 @@ _SHORT = 64
 """Bytes that are enough for a panic's address and arguments, so that a large bundle is not parsed twice."""
 _MOST_URGENT = 1024
 """Most urgent datagrams in the queue."""
-_BUNDLE = b"#bundle\0"
 
 
 def urgency(data: bytes) -> set[str]:
     """The parameters of SAFETY whose addresses a datagram contains (patterns do not count)."""
-    if data.startswith(_BUNDLE):
+    if data.startswith(BUNDLE):
         return {name for address, name in _URGENT.items() if address in data}
     name = _URGENT.get(data[: data.find(b"\0") + 1])
     return {name} if name else set()

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from pythonosc.osc_message import OscMessage
 
-_BUNDLE = b"#bundle\0"
-_HEADER = len(_BUNDLE) + 8
+BUNDLE = b"#bundle\0"
+_HEADER = len(BUNDLE) + 8
 _MAX_DEPTH = 8
 _READABLE = frozenset(b"ifhdsTFNISc[]")
 _ALIKE = bytes.maketrans(b"ISc", b"Tsi")
@@ -41,7 +41,7 @@ def read(datagram: bytes, depth: int = 0) -> tuple[list[Message], list[Problem]]
     if datagram.startswith(b"/"):
         parsed = _message(datagram)
         return ([parsed], []) if isinstance(parsed, Message) else ([], [parsed])
-    if not datagram.startswith(_BUNDLE):
+    if not datagram.startswith(BUNDLE):
         return [], [Problem("", "a packet that is not OSC")]
     if depth == _MAX_DEPTH:
         return [], [Problem("", f"bundles nested more than {_MAX_DEPTH} deep")]

@@ -130,7 +130,7 @@ at 0.5."""
 
 WALLS = 4
 """Number of outputs screen:… that have parameters, in the order of the settings."""
-_CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
+CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
 
 _F: Kind = "float"
 _I: Kind = "int"
@@ -403,7 +403,7 @@ def _window() -> Iterator[Parameter]:
         text = f"share of the image that the window leaves out at the {side}"
         yield Parameter(f"out.window.crop.{side}", _F, 0.0, text, 0, 0.99)
     text = "corner of the image that Ctrl and the arrow keys move; out.wall.pin says whose"
-    yield Parameter("out.window.pin", _C, "off", text, choices=("off", *_CORNERS))
+    yield Parameter("out.window.pin", _C, "off", text, choices=("off", *CORNERS))
     yield from _geometry("out.window", "the window")
 
 
@@ -418,7 +418,7 @@ def _walls() -> Iterator[Parameter]:
 
 def _geometry(name: str, what: str) -> Iterator[Parameter]:
     """Corner pin, soft edges, gamma and black of an output for a projector. what: its name in the texts."""
-    for corner in _CORNERS:
+    for corner in CORNERS:
         for axis, way in (("x", "to the right"), ("y", "down")):
             text = f"corner pin: {corner.replace('_', ' ')} corner {way}, as a share of {what}"
             yield Parameter(f"{name}.corner.{corner}.{axis}", _F, 0.0, text, -0.5, 0.5)

@@ -23,6 +23,8 @@ COMMANDS = frozenset((PROMPT, SELECT, *WEIGHTS))
 """Parameters that select what is shown; a slot's text only fills the bank."""
 CLEARED = "prompt.cleared"
 """Counter among a snapshot's triggers: how often a command set the weights to 0. That starts a fade, unlike a fader."""
+VISIBLE = 1e-3
+"""Weight below which a prompt, a scene or a mood cannot be seen, and need not be drawn."""
 
 
 def is_prompt(name: str) -> bool:
@@ -70,7 +72,7 @@ def showing(values: Mapping[str, Any]) -> str:
         return "prompt"
     total = sum(weight for _, weight in mixed)
     parts = [f"slot {n} {weight / max(total, 1.0):.0%}" for n, weight in mixed]
-    if total < 1.0 - _SMALL:
+    if total < 1.0 - VISIBLE:
         parts.append(f"prompt {1.0 - total:.0%}")
     return " + ".join(parts).replace("%", " %")
 
@@ -85,14 +87,10 @@ def shown_text(values: Values) -> str:
     weights = [float(values[f"prompt.{n}.weight"]) for n in slots]
     parts = [f"{values[f'prompt.{n}']} {weight:.1f}" for n, weight in zip(slots, weights, strict=True)]
     rest = 1.0 - sum(weights)
-    if rest > _SMALL and values[PROMPT]:
+    if rest > VISIBLE and values[PROMPT]:
         parts.append(f"{values[PROMPT]} {rest:.1f}")
     return " + ".join(parts)
 
 
-_SMALL = 1e-3
-"""A weight below this is invisible."""
-
-
 def _is_visible(values: Values, slot: int) -> bool:
-    return bool(values[f"prompt.{slot}.weight"] > _SMALL)
+    return bool(values[f"prompt.{slot}.weight"] > VISIBLE)

@@ -18,6 +18,7 @@ from collections import deque
 import numpy as np
 
 from tpos_live.core.frame import Frame
+from tpos_live.core.srgb import linear_to_srgb, srgb_to_linear
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.tone_mapping import LUMA, WHOLE, Part, ToneMapping, to_coded, to_light, toned
 
@@ -75,7 +76,7 @@ class FlashLimiter:
         level = postfx.shown_level
         shown = luminance(coded * (level * self.gain))
         while on and len(self._rises) >= MOST and self._risen(shown).mean() > AREA:
-            # One pass suffices, except for colours that are a little brighter than the grey of `_inverse`.
+            # One pass suffices, except for colours that are a little brighter than the grey of `linear_to_srgb`.
             self.gain *= 0.98 * self._hold(coded, level * self.gain)
             shown = luminance(coded * (level * self.gain))
         self._note(now, shown)
@@ -98,8 +99,8 @@ class FlashLimiter:
 
     def _hold(self, coded: np.ndarray, level: float) -> float:
         """The factor, 0 to 1, at which no more cells rise than allowed."""
-        most = _inverse(np.minimum(self._low + CHANGE, 1.0))
-        ceiling = most / np.maximum(level * _inverse(luminance(coded)), 1e-6)
+        most = linear_to_srgb(np.minimum(self._low + CHANGE, 1.0))
+        ceiling = most / np.maximum(level * linear_to_srgb(luminance(coded)), 1e-6)
         ceiling[self._counted | (self._low >= BRIGHT)] = np.inf
         allowed = int(AREA * ceiling.size)
         return float(min(np.sort(ceiling)[allowed], 1.0))
@@ -158,10 +159,4 @@ def _resampled(light: np.ndarray, postfx: PostFxParams, part: Part) -> np.ndarra
 
 def luminance(coded: np.ndarray) -> np.ndarray:
     """Relative luminance, 0 to 1, of sRGB values [..., 3] (WCAG 2.2, definition of relative luminance)."""
-    linear = np.where(coded <= 0.04045, coded / 12.92, ((np.maximum(coded, 0.0) + 0.055) / 1.055) ** 2.4)
-    return np.asarray(linear @ LUMA)
-
-
-def _inverse(value: np.ndarray) -> np.ndarray:
-    """The grey sRGB value of a relative luminance."""
-    return np.asarray(np.where(value <= 0.0031308, 12.92 * value, 1.055 * np.maximum(value, 0.0) ** (1 / 2.4) - 0.055))
+    return np.asarray(srgb_to_linear(coded) @ LUMA)

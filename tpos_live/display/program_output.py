@@ -20,7 +20,7 @@ from tpos_live.display.video import fit
 
 DARK, BRIGHT = 0.04, 0.35
 """Luminance up to which the key is transparent, and from which on it is opaque."""
-_LOOK = 0.2
+_STOP_CHECK = 0.2
 """Longest wait in seconds before the stop flag is checked."""
 
 
@@ -111,7 +111,7 @@ class ProgramOutput:
             with self._kind.open(self._address, self._transform.size(size), fps) as sender:
                 while not self._stop.is_set():
                     self.receivers = sender.receivers()
-                    if not self._frames.wait(_LOOK) or (pixels := self._frames.take()) is None:
+                    if not self._frames.wait(_STOP_CHECK) or (pixels := self._frames.take()) is None:
                         continue
                     if (pixels.shape[1], pixels.shape[0]) != size:
                         pixels = fit(pixels, size)

@@ -9,10 +9,9 @@ import numpy as np
 
 from tpos_live.core.output_view import OutputView
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.core.parameters import WALLS
+from tpos_live.core.parameters import CORNERS, WALLS
 
 SIDES = ("left", "top", "right", "bottom")
-CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
 TURNED = {"off": 0, "right": 90, "half": 180, "left": 270}
 _UNIT = np.array([(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
 """The corners of a square, in the order of CORNERS."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from tpos_live.features.mel import MELS, mel_slice
+from tpos_live.features.onset import COMPRESSION
 
 PAST = 17
 """Hops of the median along time."""
@@ -20,7 +21,6 @@ CHORD_DELAY = PAST // 2 + 1
 """Hops from a chord change to its detection."""
 FORGET = 0.985
 """Decay per hop of the notes in memory, a time constant of 0.67 s."""
-COMPRESSION = 300.0
 _SIDE = ACROSS // 2
 
 

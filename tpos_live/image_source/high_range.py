@@ -11,6 +11,8 @@ from functools import lru_cache
 import av
 import numpy as np
 
+from tpos_live.core.srgb import linear_to_srgb
+
 PQ = 16
 """FFmpeg's number of SMPTE ST 2084."""
 WHITE, BRIGHTEST = 203.0, 1000.0
@@ -43,6 +45,5 @@ def _tables() -> tuple[np.ndarray, np.ndarray]:
     candelas = 10_000 * (np.maximum(code - 0.8359375, 0) / (18.8515625 - 18.6875 * code)) ** (1 / 0.1593017578125)
     x, white = candelas / WHITE, BRIGHTEST / WHITE
     light = np.minimum(x * (1 + x / white**2) / (1 + x), 1.0).astype(np.float32)
-    linear = np.linspace(0.0, 1.0, _STEPS + 1)
-    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    srgb = linear_to_srgb(np.linspace(0.0, 1.0, _STEPS + 1))
     return light, np.round(255 * srgb).astype(np.uint8)

@@ -26,7 +26,7 @@ from tpos_live.image_source.reader import Reader, Wanted
 
 log = logging.getLogger(__name__)
 
-_LOOK = 0.2
+_STOP_CHECK = 0.2
 """Longest wait in seconds before the stop flag is checked."""
 _EARLY = 0.2
 """A camera's picture is ready before the next frame is expected, by this share of the frame interval."""
@@ -46,7 +46,7 @@ AGAIN = 0.5
 def pause_before(interval: float, took: float) -> float:
     """Seconds to wait, after a frame has asked for a camera's picture, so that the newest picture is ready just before
     the next frame begins. interval: seconds between the last two requests. took: seconds to decode and scale one."""
-    return min(max((1.0 - _EARLY) * interval - took, 0.0), _LOOK)
+    return min(max((1.0 - _EARLY) * interval - took, 0.0), _STOP_CHECK)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class LiveSource(OwnThread):
         lower_this_thread(NICE)
         asked, interval, took = 0.0, 0.0, 0.0
         while not self._stop.is_set():
-            if not self._wanted.wait(_LOOK) or (wanted := self._wanted.take()) is None:
+            if not self._wanted.wait(_STOP_CHECK) or (wanted := self._wanted.take()) is None:
                 continue
             interval, asked = time.perf_counter() - asked, time.perf_counter()
             # A camera's picture taken now would be old when the next frame begins.

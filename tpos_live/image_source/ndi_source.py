@@ -20,7 +20,7 @@ from tpos_live.image_source.reader import SourceError
 NDI = "ndi:"
 SEARCH = 6.0
 """Seconds after which the search for a name on the network ends."""
-_LOOK = 0.004
+_POLL = 0.004
 """Polling interval in seconds: the library's own wait holds Python's global interpreter lock."""
 
 
@@ -86,7 +86,7 @@ class NdiAttempt(Attempt):
     def _receive(self, receiver: Any, frame: Any) -> None:
         """Poll the frame synchroniser. It repeats the last picture while there is no new one; the timestamp tells."""
         last = None
-        while not self._stop.wait(_LOOK):
+        while not self._stop.wait(_POLL):
             receiver.frame_sync.capture_video()
             width, height = frame.get_resolution()
             stamp = frame.get_timestamp_posix()

@@ -29,13 +29,12 @@ from tpos_live.runtime.engine_watch import CallMeter
 from tpos_live.runtime.failover import RETRIES
 from tpos_live.runtime.inbetween_stream import InbetweenStream
 from tpos_live.runtime.keyframe_pace import Beat, KeyframePace
+from tpos_live.runtime.render_thread import RETRY, STOP_CHECK
 
 log = logging.getLogger(__name__)
 
 KEYFRAMES = "keyframes"
 MOST_FPS = 30.0
-_LOOK = 0.05
-_RETRY = 0.25
 
 
 class KeyframeMode(OwnThread):
@@ -136,14 +135,14 @@ class KeyframeMode(OwnThread):
                     if not self.on:
                         stream.reset()
                         self._keyframes.take()
-                        self._stop.wait(_LOOK)
+                        self._stop.wait(STOP_CHECK)
                         continue
                     frame = stream.step(self._keyframes.take())
                     if frame is not None:
                         error = ""
                         self._put(frame)
                     elif not stream.running:
-                        self._keyframes.wait(_LOOK)
+                        self._keyframes.wait(STOP_CHECK)
                 except Exception as failure:  # the session continues with the last frame
                     line = f"the decoder failed, holding the last frame: {first_line(failure, 200)}"
                     if line != error:
@@ -153,7 +152,7 @@ class KeyframeMode(OwnThread):
                     if not self.drawn and failures == RETRIES:
                         self._decoder_error, failures = failure, 0
                         stream.reset()
-                    self._stop.wait(_RETRY)
+                    self._stop.wait(RETRY)
 
     def _note_prompt(self) -> None:
         """Store when the wanted prompt changed."""

@@ -30,11 +30,11 @@ from tpos_live.runtime.failover import FailoverResult
 
 log = logging.getLogger(__name__)
 
-_LOOK = 0.05
+STOP_CHECK = 0.05
 """Longest wait in seconds before the stop flag is checked."""
 _LATE = 0.03
 """Seconds without new FrameParams after which the next frame is rendered from extrapolated ones."""
-_RETRY = 0.25
+RETRY = 0.25
 """Seconds from a failed frame to the next attempt; the display holds the last frame meanwhile."""
 
 
@@ -162,18 +162,18 @@ class RenderThread(OwnThread):
             with guard:  # errors outside of `_fail`: this thread must not end
                 self._turn()
                 continue
-            self._stop.wait(_RETRY)
+            self._stop.wait(RETRY)
 
     def _turn(self) -> None:
         """Render a frame if one is due, else wait briefly."""
         # Before the first prompt is encoded there is nothing to render, and the text encoder needs the interpreter.
         patience = 0.0 if self._generator.on_card and self.drawn else _LATE
-        late = not self._frame_params.wait(patience if self._extrapolator.newest else _LOOK)
+        late = not self._frame_params.wait(patience if self._extrapolator.newest else STOP_CHECK)
         if late and self._extrapolator.newest is None:
             return
         now = self._clock()
         if (wait := max(self._pace.wait(now), self._drawer.wait(now) if self._drawer is not None else 0.0)) > 0:
-            self._stop.wait(min(wait, _LOOK))
+            self._stop.wait(min(wait, STOP_CHECK))
             return
         params = self._extrapolator.next(self._frame_params.take(), self._clock())
         if params is None:
@@ -259,4 +259,4 @@ class RenderThread(OwnThread):
             self._generator.reset_feedback()
         except Exception as another:  # the failover failed as well: hold the frame and retry
             log.error(f"the fallback failed as well: {first_line(another, 200)}")
-        self._stop.wait(_RETRY)
+        self._stop.wait(RETRY)

@@ -27,14 +27,12 @@ from tpos_live.diffusion.sampling.scene_place import ScenePlace
 from tpos_live.diffusion.sampling.unet_tokens import SeedScalars
 from tpos_live.image_source.open import SCENE, open_source
 from tpos_live.image_source.reader import Reader, SourceError, Wanted
-from tpos_live.scenes.base import HUE_RATE, PHASE_RATE
+from tpos_live.scenes.base import FIELDS, HUE_RATE, PHASE_RATE
 from tpos_live.scenes.draw import SceneShare, draw_scenes
 from tpos_live.scenes.noise_fields import PIXELS
 
 log = logging.getLogger(__name__)
 
-FIELDS = 4
-"""Channels of the noise that scenes are drawn from; the first ones of Ember's."""
 SCALARS = (
     Scalar(name="intensity", source="intensity"),
     Scalar(name="hue", source="seed", rate=HUE_RATE, cyclic=True),

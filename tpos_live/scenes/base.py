@@ -10,6 +10,8 @@ import torch
 
 from tpos_live.scenes.palettes import HUES, Palette, Stops, dominant_hue
 
+FIELDS = 4
+"""Channels of the noise that scenes are drawn from: Ember's first ones; its others only fill the latent's shape."""
 HUE_RATE, PHASE_RATE = 0.02, 0.4
 """Turns of a scene's hue and phase per unit of the noise trajectory, which is about one second of normal motion."""
 

@@ -8,6 +8,7 @@ import torch
 
 from tpos_live.scenes.base import Family, Light, SceneParameters
 from tpos_live.scenes.noise_fields import Fields, line, slope, step
+from tpos_live.scenes.palettes import CLUB, SPOTLIGHTS
 from tpos_live.scenes.shapes import summits
 
 GRID = [(0.02, 0.015, 285), (0.12, 0.07, 290), (0.28, 0.14, 300), (0.5, 0.2, 330), (0.7, 0.17, 5), (0.88, 0.1, 60)]
@@ -15,8 +16,6 @@ WIRE = [(0.45, 0.19, 300), (0.64, 0.17, 262), (0.8, 0.12, 232), (0.95, 0.04, 220
 SUN = [(0.52, 0.24, 345), (0.62, 0.23, 15), (0.76, 0.18, 55), (0.9, 0.15, 92)]
 SPARK = [(0.62, 0.21, 25), (0.82, 0.15, 80), (0.8, 0.14, 190), (0.62, 0.2, 300), (0.75, 0.18, 350)]
 DUSK = [(0.03, 0.02, 270), (0.1, 0.05, 272), (0.2, 0.08, 285), (0.34, 0.1, 320)]
-ROOM = [(0.01, 0.01, 275), (0.07, 0.035, 272), (0.15, 0.06, 278), (0.28, 0.09, 290)]
-BEAM = [(0.6, 0.2, 150), (0.75, 0.15, 190), (0.62, 0.17, 250), (0.6, 0.24, 320), (0.62, 0.22, 10)]
 
 
 def neon_grid(f: Fields, k: SceneParameters) -> Light:
@@ -140,7 +139,7 @@ def laser_beams(f: Fields, k: SceneParameters) -> Light:
     thin = f.soft(1, (2.2, 3.6))
     depth = (f.y + 1) / 2
     value = 0.3 + 0.26 * depth * (1 + 0.18 * fog) + 0.1 * k.intensity
-    base = k.palette.ramp(ROOM, value.clamp(0, 1)) * 0.8
+    base = k.palette.ramp(CLUB, value.clamp(0, 1)) * 0.8
     emit: torch.Tensor | float = 0.0
     fans = (
         (-0.2, 0.42, 7, 0.2, 0.3, 0.72, 0.0),
@@ -164,7 +163,7 @@ def laser_beams(f: Fields, k: SceneParameters) -> Light:
         sheet = step(1.12, 0.95, (angle / opening).abs()) * 0.09
         dust = (0.7 + 0.45 * fog + 0.25 * thin).clamp(0.12)
         dim = torch.exp(-0.85 * r) * step(-0.02, 0.04, dy)
-        tone = k.palette.ramp(BEAM, (hue + 0.25 * nearest / beams + torch.zeros_like(r)).clamp(0, 1))
+        tone = k.palette.ramp(SPOTLIGHTS, (hue + 0.25 * nearest / beams + torch.zeros_like(r)).clamp(0, 1))
         source = torch.exp(-((r / 0.035) ** 2)) * 2.5
         emit = emit + tone * ((shaft + sheet) * dust * dim + source) * power
     assert isinstance(emit, torch.Tensor)
@@ -173,9 +172,9 @@ def laser_beams(f: Fields, k: SceneParameters) -> Light:
     near = _crowd(f, 3, f.x + 0.05, f.y - 0.86, 0.1)
     back, front = step(-0.008, 0.008, far), step(-0.008, 0.008, near)
     wash = torch.exp(-((f.y - 0.45) ** 2) * 6) * (0.15 + 0.5 * k.intensity)
-    rear = k.palette.ramp(ROOM, (0.35 + 0.5 * wash * torch.exp(-9 * far.clamp(min=0))).clamp(0, 1)) * 0.5
+    rear = k.palette.ramp(CLUB, (0.35 + 0.5 * wash * torch.exp(-9 * far.clamp(min=0))).clamp(0, 1)) * 0.5
     base = base + wash * (0.6 + 0.3 * fog).clamp(0) * k.palette.flat(0.45, 0.14, 290) * 0.5
-    base = torch.lerp(torch.lerp(base, rear, back), k.palette.ramp(ROOM, torch.full_like(far, 0.15)) * 0.3, front)
+    base = torch.lerp(torch.lerp(base, rear, back), k.palette.ramp(CLUB, torch.full_like(far, 0.15)) * 0.3, front)
     rim = (slope(back, -4, 0).clamp(min=0) * (1 - front) + 0.7 * slope(front, -4, 0).clamp(min=0)) * wash * 0.7
     glow = emit * (1 - 0.97 * back) * (1 - front) * (0.6 + 1.2 * k.intensity)
     return Light(base, glow + rim * k.palette.flat(0.62, 0.2, 310))
@@ -217,7 +216,7 @@ FAMILIES = {
         held_out=("skyrockets", "bengal lights"),
     ),
     "laser_beams": Family(
-        laser_beams, BEAM, drift=60.0,
+        laser_beams, SPOTLIGHTS, drift=60.0,
         phrases=(
             "laser beams", "lasers", "a laser show", "rave", "lasers in fog", "concert lights", "stage lights",
             "a crowd at a rave", "beams of light", "techno party", "light show", "spotlights in haze", "dance floor",

@@ -19,6 +19,9 @@ HUES = {
     "cyan": 200.0, "blue": 255.0, "violet": 300.0, "pink": 350.0,
 }  # fmt: skip
 """Hue in OKLCH degrees of each colour that a prompt may name."""
+CLUB = [(0.01, 0.01, 275), (0.07, 0.035, 272), (0.15, 0.06, 278), (0.28, 0.09, 290)]
+SPOTLIGHTS = [(0.6, 0.2, 150), (0.75, 0.15, 190), (0.62, 0.17, 250), (0.6, 0.24, 320), (0.62, 0.22, 10)]
+"""Stops of a dark room with a stage, and of the light in it."""
 
 
 def power(base: torch.Tensor, exponent: float) -> torch.Tensor:

@@ -8,12 +8,11 @@ import torch
 
 from tpos_live.scenes.base import Family, Light, SceneParameters
 from tpos_live.scenes.noise_fields import Fields, line, step
+from tpos_live.scenes.palettes import CLUB, SPOTLIGHTS
 
 BOARD = [(0.03, 0.015, 200), (0.1, 0.035, 190), (0.19, 0.06, 180), (0.32, 0.09, 172), (0.5, 0.1, 165)]
 PULSE = [(0.3, 0.08, 170), (0.58, 0.14, 165), (0.8, 0.15, 170), (0.95, 0.06, 150)]
 VOICE = [(0.1, 0.08, 275), (0.32, 0.17, 285), (0.55, 0.21, 320), (0.72, 0.18, 10), (0.88, 0.12, 60)]
-ROOM = [(0.01, 0.01, 275), (0.07, 0.035, 272), (0.15, 0.06, 278), (0.28, 0.09, 290)]
-FLARE = [(0.6, 0.2, 150), (0.75, 0.15, 190), (0.62, 0.17, 250), (0.6, 0.24, 320), (0.62, 0.22, 10)]
 SCREEN = [(0.03, 0.02, 280), (0.16, 0.1, 285), (0.34, 0.17, 300), (0.55, 0.2, 345), (0.75, 0.15, 30), (0.93, 0.06, 95)]
 
 
@@ -133,7 +132,7 @@ def waveform(f: Fields, k: SceneParameters) -> Light:
         emit = emit + k.palette.ramp(VOICE, tone.clamp(0.15, 1)) * (strand + veil) * power
     assert isinstance(emit, torch.Tensor)
     dark = k.palette.ramp(
-        ROOM, (0.3 + 0.32 * torch.exp(-((y / 0.5) ** 2)) * envelope + 0.06 * f.rough(3, (2.5, 4.0))).clamp(0, 1)
+        CLUB, (0.3 + 0.32 * torch.exp(-((y / 0.5) ** 2)) * envelope + 0.06 * f.rough(3, (2.5, 4.0))).clamp(0, 1)
     )
     ripple = 0.75 + 0.35 * f.soft(3, (0.6, 2.2))
     mirror = (1 - floor) + floor * 0.35 * ripple.clamp(0.3) * torch.exp(-1.6 * (y - 0.455).clamp(min=0))
@@ -164,7 +163,7 @@ def glitch(f: Fields, k: SceneParameters) -> Light:
         0.5, 1.5, f.soft(3, (0.5, 3.0))
     )
     flash = (
-        k.palette.ramp(FLARE, (0.5 + 0.5 * f.at(1, 1.0, block_x, block_y)).clamp(0, 1))
+        k.palette.ramp(SPOTLIGHTS, (0.5 + 0.5 * f.at(1, 1.0, block_x, block_y)).clamp(0, 1))
         * hot
         * (0.2 + 0.9 * k.intensity)
     )

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from tpos_live.diffusion.model.unet_inputs import pack
+from tpos_live.scenes.base import FIELDS
 from tpos_live.training.image_model.autoencoder import decode
-from tpos_live.training.image_model.dataset import FIELDS, LATENT_CHANNELS, PACKING, Words
+from tpos_live.training.image_model.dataset import LATENT_CHANNELS, PACKING, Words
 from tpos_live.training.image_model.recipe import PLAIN, Recipe, render
 from tpos_live.training.image_model.rectified_flow import T_MAX, one_step
 from tpos_live.training.text.captions import PHRASES

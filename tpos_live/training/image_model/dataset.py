@@ -20,6 +20,7 @@ from tpos_live.core.child_process import end_with_parent
 from tpos_live.diffusion.model.scalar_tokens import scalar_tokens
 from tpos_live.diffusion.model.unet_inputs import Layout
 from tpos_live.diffusion.sampling.unet_tokens import paired
+from tpos_live.scenes.base import FIELDS
 from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.image_model.recipe import SCALARS, Recipe, draw, render
 from tpos_live.training.precision import autocast
@@ -29,8 +30,6 @@ from tpos_live.training.text.tokens import LENGTH
 AUDIO_TOKENS = 4
 LAYOUT = Layout(LENGTH, AUDIO_TOKENS, len(SCALARS))
 LATENT_CHANNELS = 32
-FIELDS = 4
-"""Channels of the noise that scenes are made of; the other channels only fill the latent's shape."""
 PACKING = 2
 """Noise cells along each side of a latent position (see `unet_inputs.pack`)."""
 

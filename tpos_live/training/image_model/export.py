@@ -10,7 +10,8 @@ from typing import Any
 
 from tpos_live.core.atomic import atomic_folder
 from tpos_live.diffusion.model.metadata import METADATA_FILE, EngineMetadata, UnetInputs
-from tpos_live.training.image_model.dataset import AUDIO_TOKENS, FIELDS, PACKING
+from tpos_live.scenes.base import FIELDS
+from tpos_live.training.image_model.dataset import AUDIO_TOKENS, PACKING
 from tpos_live.training.image_model.recipe import SCALARS
 from tpos_live.training.image_model.rectified_flow import BLURS, scheduler
 from tpos_live.training.text.families_file import write_families

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from tpos_live.diffusion.model.unet_inputs import VECTORS, ExtendedUnet, ExtraInputs, extra_channels
-from tpos_live.training.image_model.dataset import FIELDS, LATENT_CHANNELS, LAYOUT, PACKING
+from tpos_live.scenes.base import FIELDS
+from tpos_live.training.image_model.dataset import LATENT_CHANNELS, LAYOUT, PACKING
 
 TRAIN_STEPS = 1000
 """The scheduler's number of training steps; the UNet's timestep is 1000 t."""
