@@ -11,7 +11,6 @@ The input is a PulseAudio null sink (the tests' fake): no sound card is needed. 
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import shutil
@@ -31,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from fakes.fake_mic import FakeMicrophone, fake_microphone
 from fakes.ports import free_port
 from fakes.read_only import own_mounts, read_only
-from show_watch import ShowWatch
+from show_watch import ShowWatch, fault_options
 
 from tpos_live.audio.source import SourceState
 from tpos_live.bench.results import processor
@@ -220,15 +219,8 @@ def repeat(faults: Faults, kind: str, times: int, tracebacks: Tracebacks) -> dic
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--times", type=int, default=20)
-    parser.add_argument("--only", default=",".join(KINDS), help="kinds, by commas")
-    parser.add_argument("--size", default="128", help="of the engine")
-    given = parser.parse_args()
-    kinds = given.only.split(",")
-    if unknown := set(kinds) - set(KINDS):
-        parser.error(f"argument --only: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
-    if "read_only" in kinds:
+    given = fault_options(__doc__, KINDS)
+    if "read_only" in given.kinds:
         own_mounts()  # before other threads start: these would keep the old mounts
     url = f"rtmp://127.0.0.1:{free_port()}/live/key"
     tracebacks, failed = Tracebacks(), False
@@ -241,7 +233,7 @@ def main() -> None:
         run_until_first_frame(session)
         faults = Faults(session, mic, url, folder)
         stack.callback(faults.close)
-        for kind in kinds:
+        for kind in given.kinds:
             found = repeat(faults, kind, given.times, tracebacks)
             failed = failed or found["back"] != given.times or bool(found["recordings_lost"] or found["tracebacks"])
             print(json.dumps({**found, "cpu": processor()}), flush=True)

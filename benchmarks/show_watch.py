@@ -1,14 +1,29 @@
-"""Runs a live show until a condition holds, and measures the longest time without a new engine frame."""
+"""Runs a live show until a condition holds, and measures the longest time without a new engine frame. Also the options
+of the scripts that repeat kinds of faults in a show."""
 
 from __future__ import annotations
 
+import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tpos_live.runtime.live_session import LiveSession
 
 LONGEST = 60.0
 """Timeout of `ShowWatch.wait` in seconds."""
+
+
+def fault_options(doc: str | None, kinds: Collection[str]) -> argparse.Namespace:
+    """The options of the command line: `times`, `kinds` (a list of some of `kinds`) and `size`. doc: of the script."""
+    parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--only", default=",".join(kinds), help="kinds, by commas")
+    parser.add_argument("--size", default="128", help="of the engine")
+    given = parser.parse_args()
+    given.kinds = given.only.split(",")
+    if unknown := set(given.kinds) - set(kinds):
+        parser.error(f"argument --only: {', '.join(sorted(unknown))}; there are {', '.join(kinds)}")
+    return given
 
 
 class ShowWatch:

@@ -9,7 +9,6 @@ Prints a JSON line for each kind: number of recoveries, seconds from the return 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import socket
@@ -31,7 +30,7 @@ from websockets.sync.client import connect
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from fakes.ndi_loopback import LOOPBACK
 from fakes.ports import free_port
-from show_watch import LONGEST, ShowWatch
+from show_watch import LONGEST, ShowWatch, fault_options
 
 from tpos_live.audio.demo import DEMO
 from tpos_live.bench.results import processor
@@ -211,14 +210,7 @@ def has_key_frame(datagram: bytes) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--times", type=int, default=20)
-    parser.add_argument("--only", default=",".join(KINDS), help="kinds, by commas")
-    parser.add_argument("--size", default="128", help="of the engine")
-    given = parser.parse_args()
-    kinds = given.only.split(",")
-    if unknown := set(kinds) - set(KINDS):
-        parser.error(f"argument --only: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+    given = fault_options(__doc__, KINDS)
     ports = {name: free_port(socket.SOCK_DGRAM) for name in ("stream", "feedback", "camera", "osc")}
     ports["page"], failed = free_port(), False
     with ExitStack() as stack:
@@ -233,13 +225,13 @@ def main() -> None:
             "engine.accelerator": "eager", "engine.fps_cap": 15.0, "window.headless": True,
             "record.resolution": "320x180", "osc.port": ports["osc"], "web.port": ports["page"],
             "osc.reply": [f"127.0.0.1:{ports['feedback']}"], "parameters.source.seconds": 0.2,
-            "output.to": [f"udp://127.0.0.1:{ports['stream']}", *(["ndi:unplug"] if "ndi" in kinds else [])],
+            "output.to": [f"udp://127.0.0.1:{ports['stream']}", *(["ndi:unplug"] if "ndi" in given.kinds else [])],
         }  # fmt: skip
         session = stack.enter_context(LiveSession(load_settings(values, here=Path("/nowhere")), page=True))
         run_until_first_frame(session)
         show = Show(session, folder / "stick", ports)
         stack.callback(show.close)
-        for kind in kinds:
+        for kind in given.kinds:
             try:
                 back = show.happen(kind, given.times)
             except TimeoutError:
