@@ -145,9 +145,9 @@ class Watch:
 
     def run(self, seconds: float) -> None:
         end = time.perf_counter() + seconds
-        self._display.run(lambda: self._look() >= end)
+        self._display.run(lambda: self._measure() >= end)
 
-    def _look(self) -> float:
+    def _measure(self) -> float:
         now = time.perf_counter()
         self.shown.append(now)
         frame = self._display.interpolator.newest

@@ -48,7 +48,7 @@ class ShowWatch:
 
         def over() -> bool:
             nonlocal came
-            self._look()
+            self._measure()
             came = happened()
             return came or time.perf_counter() > end
 
@@ -57,7 +57,7 @@ class ShowWatch:
             raise TimeoutError
         return time.perf_counter() - begun
 
-    def _look(self) -> None:
+    def _measure(self) -> None:
         drawn, now = self._session.renderer.drawn if self._session.renderer else 0, time.perf_counter()
         if drawn != self._drawn:
             self._drawn, self._drawn_at = drawn, now

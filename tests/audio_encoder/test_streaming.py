@@ -228,7 +228,7 @@ def test_kinds_of_music_without_their_weights_are_refused(engine: Path) -> None:
 
 
 def test_broken_weights_and_no_folder_are_refused(engine: Path) -> None:
-    with pytest.raises(EncoderError, match="no sound encoder"):
+    with pytest.raises(EncoderError, match="no audio encoder"):
         read_encoder(engine / FOLDER, engine)
     (write(engine) / "encoder.safetensors").write_bytes(b"no weights")
     with pytest.raises(EncoderError, match="cannot be used"):

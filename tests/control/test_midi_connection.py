@@ -63,31 +63,31 @@ class Sockets:
 def test_a_device_is_opened_when_it_comes_and_again_when_it_returns(messages: list[str]) -> None:
     sockets = Sockets()
     midi = MidiConnection("all", lambda: sockets)
-    midi.look()
+    midi.scan()
     assert midi.names == () and midi.described == "no device"
     sockets.names = ["nanoKONTROL2"]
-    midi.look()
-    midi.look()
+    midi.scan()
+    midi.scan()
     assert midi.names == ("nanoKONTROL2",) and len(messages) == 1
     first = sockets.opened["nanoKONTROL2"]
     assert first.receive is not None and midi.inbox is not None
     first.receive(bytes((0xB0, 1, 2)))
     assert midi.inbox.take()[0] == {(1, 1): 2}
     sockets.names = []
-    midi.look()
+    midi.scan()
     assert midi.names == () and first.closed and "is gone" in messages[-1]
     sockets.names = ["nanoKONTROL2"]
-    midi.look()
+    midi.scan()
     second = sockets.opened["nanoKONTROL2"]
     assert second is not first and midi.inbox.arrivals == 2
     second.receive(bytes((0xB0, 1)))  # half of a message
     sockets.plugged["nanoKONTROL2"] = 1  # left and back between two scans
-    midi.look()
+    midi.scan()
     third = sockets.opened["nanoKONTROL2"]
     assert third is not second and second.closed and midi.inbox.arrivals == 3 and "is gone" in messages[-2]
     third.receive(bytes((5, 6)))
     assert midi.inbox.take()[0] == {}
-    midi.look()
+    midi.scan()
     assert sockets.opened["nanoKONTROL2"] is third
 
 
@@ -108,10 +108,10 @@ def test_part_of_a_name_chooses_and_a_busy_port_is_one_line(messages: list[str])
     sockets.names, sockets.broken = ["Launch Control XL", "Launchpad", "nano"], {"Launchpad"}
     midi = MidiConnection("launch", lambda: sockets)
     for _ in range(3):
-        midi.look()
+        midi.scan()
     assert midi.names == ("Launch Control XL",) and sum("busy" in line for line in messages) == 1
     sockets.broken = set()
-    midi.look()
+    midi.scan()
     assert midi.names == ("Launch Control XL", "Launchpad")
 
 

@@ -20,7 +20,7 @@ def run(
         owed += max(busy / period - 1.0, 0.0)
         steps.note(busy, int(owed))
         owed %= 1.0
-        said.append(steps.look(now))
+        said.append(steps.decide(now))
     return [line for line in said if line]
 
 

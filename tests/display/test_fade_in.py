@@ -18,7 +18,7 @@ from tpos_live.display.fade_in import FADE, LONGEST_STEP
 from tpos_live.display.interpolator import DisplayFrame, FrameInterpolator
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.window import DisplayWindow
-from tpos_live.runtime.continuation import keep_picture
+from tpos_live.runtime.continuation import continue_show
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.last_frame import ShownFrame, write_frame
 from tpos_live.runtime.watchdog import Run
@@ -156,7 +156,7 @@ def test_the_kept_frame_is_there_before_the_engines_first_one() -> None:
     )
     write_frame(memory, ShownFrame(KEPT, PostFxParams(), (10, 20, 64, 64)))
     session = SimpleNamespace(display=display, frames=frames)
-    keep_picture(cast(Any, session), Run(deaths=1, safe=False, memory=memory), None)
+    continue_show(cast(Any, session), Run(deaths=1, safe=False, memory=memory), None)
     frames.put(frame(field(2), 0, 1.0))
     display.interpolator.take(frames.take())
     previous = display.interpolator.previous

@@ -114,10 +114,10 @@ def test_an_output_that_cannot_run_is_told_once_and_tried_again(
 
     monkeypatch.setattr(ProgramOutput, "open", refuse)
     extra, outputs = ExtraOutputs(OutputSettings(to=["ndi:stage"]), ParameterStore().snapshot), list[Output]()
-    extra.look(0.0, (0, 0), outputs)
+    extra.update(0.0, (0, 0), outputs)
     assert not tries  # there are no frames yet
     while Clock.now < 40.0:
-        extra.look(Clock.now, (64, 32), outputs)
+        extra.update(Clock.now, (64, 32), outputs)
         Clock.now += 0.1
     waits = np.diff(tries)
     assert np.allclose(waits[:4], PAUSES, atol=0.11) and np.allclose(waits[4:], PAUSES[-1], atol=0.11)
@@ -133,17 +133,17 @@ def test_an_output_that_fails_leaves_the_show_and_comes_back_each_time(
     opened: list[ProgramOutput] = []
     monkeypatch.setattr(ProgramOutput, "open", lambda self, size, fps: opened.append(self))
     extra, outputs = ExtraOutputs(OutputSettings(to=["ndi:a", "ndi:b"]), ParameterStore().snapshot), list[Output]()
-    extra.look(0.0, (64, 32), outputs)
+    extra.update(0.0, (64, 32), outputs)
     assert len(outputs) == 2 and extra.line == "ndi:a to 0 · ndi:b to 0"
     now = 1.0
     for failures in range(1, 21):  # an hour apart
         next(output for output in reversed(opened) if output.name == "ndi:a").error = "ndi:a: the runtime gave up"
-        extra.look(now, (64, 32), outputs)
+        extra.update(now, (64, 32), outputs)
         assert [output.name for output in outputs] == ["ndi:b"] and extra.line == "ndi:a failed · ndi:b to 0"
-        extra.look(now + 1.1, (64, 32), outputs)
+        extra.update(now + 1.1, (64, 32), outputs)
         assert len(outputs) == 2 and len(opened) == 2 + failures
         now += 3600.0
-        extra.look(now, (64, 32), outputs)
+        extra.update(now, (64, 32), outputs)
         assert len(messages) == 2 * failures and messages[-1] == "ndi:a: works again"
     extra.close(outputs)
     assert outputs == []
@@ -162,5 +162,5 @@ def test_an_output_that_fails_at_once_each_time_is_told_once(
     extra, outputs = ExtraOutputs(OutputSettings(to=["ndi:a"]), ParameterStore().snapshot), list[Output]()
     for step in range(600):
         now = step / 10
-        extra.look(now, (64, 32), outputs)
+        extra.update(now, (64, 32), outputs)
     assert len(messages) == 1 and 8 <= len(opened) <= 11

@@ -148,7 +148,7 @@ def test_files_of_output_have_both_and_recordings_the_logo_if_asked(
         OutputSettings(to=[str(tmp_path / "out.mkv")], logo=str(logo)),
     )
     outputs: list = []
-    controls.outputs.look(1.0, (160, 90), outputs)
+    controls.outputs.update(1.0, (160, 90), outputs)
     assert controls.recordings.begin((160, 90), outputs)
     feed(outputs[0], 0.5)
     feed(outputs[1], 0.5)
@@ -163,7 +163,7 @@ def test_each_output_gets_a_card_of_its_own(tmp_path: Path) -> None:
     store.set("out.testcard", True)
     file = tmp_path / "card.mp4"
     extra = ExtraOutputs(OutputSettings(to=[str(file)]), store.snapshot)
-    extra.look(1.0, (160, 90), outputs)
+    extra.update(1.0, (160, 90), outputs)
     feed(outputs[0], 0.5)
     extra.close(outputs)
     card = make_test_card((160, 90), str(file)).pixels[..., :3]
@@ -260,13 +260,13 @@ def test_a_file_has_soft_edges_and_moved_corners(tmp_path: Path) -> None:
     words = "edge=0,0,0.2,0 corners=0.25,0,0,0,0,0,0,0"
     store = ParameterStore()
     extra = ExtraOutputs(OutputSettings(to=[f"{file} {words}"]), store.snapshot)
-    extra.look(1.0, (160, 90), outputs)
+    extra.update(1.0, (160, 90), outputs)
     feed(outputs[0], 0.5)
     extra.close(outputs)
     store.set("out.testcard", True)
     plain = tmp_path / "plain.mp4"
     extra = ExtraOutputs(OutputSettings(to=[str(plain), f"{tmp_path / 'card.mp4'} {words}"]), store.snapshot)
-    extra.look(1.0, (160, 90), outputs)
+    extra.update(1.0, (160, 90), outputs)
     for output in outputs:
         feed(output, 0.5)
     extra.close(outputs)
@@ -292,7 +292,7 @@ def test_a_logo_crosses_the_tiles_of_a_wall(logo: Path) -> None:
 def test_a_file_gets_its_part_turned(tmp_path: Path) -> None:
     outputs, file = [], tmp_path / "left.mp4"  # type: ignore[var-annotated]
     extra = ExtraOutputs(OutputSettings(to=[f"{file} crop=0,0,0.5,1 rotate=90"]), ParameterStore().snapshot)
-    extra.look(1.0, (160, 90), outputs)
+    extra.update(1.0, (160, 90), outputs)
     feed(outputs[0], 0.5)
     extra.close(outputs)
     assert frames_of(file)[5][1].shape == (80, 90, 3)

@@ -179,9 +179,9 @@ def test_a_virtual_camera_gets_the_frames(camera: type[Loopback]) -> None:
 
 def test_a_camera_that_is_none_is_told_and_the_show_goes_on(camera: type[Loopback], messages: list[str]) -> None:
     extra, outputs = ExtraOutputs(OutputSettings(to=["camera:/dev/video9"]), ParameterStore().snapshot), list[Output]()
-    extra.look(0.0, (64, 32), outputs)
+    extra.update(0.0, (64, 32), outputs)
     assert wait_until(lambda: outputs[0].error)
-    extra.look(0.1, (64, 32), outputs)
+    extra.update(0.1, (64, 32), outputs)
     assert outputs == [] and extra.line == "camera:/dev/video9 failed"
     assert messages == [
         "camera:/dev/video9: /dev/video9 is no virtual camera, or another program uses it; it needs v4l2loopback "

@@ -357,7 +357,7 @@ def test_a_disk_that_does_not_tell_how_much_is_free_ends_no_recording(tmp_path: 
     recorder.open((64, 64))
     feed(recorder, 3.0)
     assert wait_until(lambda: recorder.seconds > 2.5)
-    recorder.disk._looked = 0.0
+    recorder.disk._checked_at = 0.0
     feed(recorder, 1.0, 103.0)
     recorder.close()
     assert recorder.error == "" and (tmp_path / "a.mp4").exists() and recorder.disk.minutes_left == 0.0
@@ -367,10 +367,10 @@ def test_a_disk_with_all_warnings_at_once_says_one_line(tmp_path: Path, messages
     free = [1e9]
     watch = DiskWatch(lambda folder: SimpleNamespace(free=free[0]))
     for second in range(10, 100, 10):
-        watch.look(second, tmp_path, 60.0, 200_000_000)  # 3.3 MB a second: 5 minutes
+        watch.check(second, tmp_path, 60.0, 200_000_000)  # 3.3 MB a second: 5 minutes
     assert len(messages) == 1 and "1.0 GB" in messages[0] and "5.0 minutes" in messages[0] and not watch.full
     free[0] = 2e7
-    watch.look(200.0, tmp_path, 60.0, 200_000_000)
+    watch.check(200.0, tmp_path, 60.0, 200_000_000)
     assert watch.full and len(messages) == 2 and "20 MB are free" in messages[1]
 
 
@@ -397,7 +397,7 @@ def test_a_disk_that_answers_with_errors_is_one_line(tmp_path: Path, monkeypatch
     feed(recorder, 3.0)
     assert wait_until(lambda: recorder.seconds > 2.5)
     monkeypatch.setattr(os, "stat", unplugged)
-    recorder.disk._looked = 0.0
+    recorder.disk._checked_at = 0.0
     feed(recorder, 1.0, 103.0)
     assert wait_until(lambda: recorder.error) and "is gone" in recorder.error
     recorder.close()

@@ -176,7 +176,7 @@ def test_what_a_server_sends_at_once_is_taken_in_pieces() -> None:
 
         reads = 0
         connection._socket = Flooded()  # type: ignore[assignment]
-        connection._look()
+        connection._check_server()
         assert reads == 1
 
 

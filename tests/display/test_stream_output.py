@@ -69,7 +69,7 @@ class LiveFeed:
         return time.perf_counter() - begin
 
     def _refresh(self, now: float) -> None:
-        self.extra.look(now, SIZE, self.outputs)
+        self.extra.update(now, SIZE, self.outputs)
         bright = (now - self.begin) % 1.0 < 0.2
         for output in self.outputs:
             if output.wants(now):

@@ -1,4 +1,4 @@
-"""Figures of the sound encoder from its answers."""
+"""Figures of the audio encoder from its answers."""
 
 import pytest
 

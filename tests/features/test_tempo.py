@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tpos_live.features.tempo import MEMORY_LOOKS, PATIENCE_LOOKS, Periodicity, TempoMemory, best_tempo, periodicity
+from tpos_live.features.tempo import MEMORY_UPDATES, PATIENCE_UPDATES, Periodicity, TempoMemory, best_tempo, periodicity
 
 
 def clicks(bpm: float, hops: int = 1024) -> Periodicity:
@@ -31,18 +31,18 @@ def test_what_is_always_the_same_is_remembered_as_it_is() -> None:
 
 def test_a_fill_is_outvoted() -> None:
     memory = TempoMemory()
-    for _ in range(int(MEMORY_LOOKS)):
+    for _ in range(int(MEMORY_UPDATES)):
         memory.remember(clicks(120), 120.0)
-    for _ in range(PATIENCE_LOOKS):
+    for _ in range(PATIENCE_UPDATES):
         kept = memory.remember(clicks(100), 120.0)
     assert tempo_of(kept) == pytest.approx(120, rel=0.01)
 
 
 def test_another_tempo_is_believed_once_it_has_lasted() -> None:
     memory = TempoMemory()
-    for _ in range(int(MEMORY_LOOKS)):
+    for _ in range(int(MEMORY_UPDATES)):
         memory.remember(clicks(120), 120.0)
-    for _ in range(PATIENCE_LOOKS + 1):
+    for _ in range(PATIENCE_UPDATES + 1):
         kept = memory.remember(clicks(100), 120.0)
     assert tempo_of(kept) == pytest.approx(100, rel=0.01)
 

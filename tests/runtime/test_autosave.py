@@ -43,7 +43,7 @@ from tpos_live.runtime.autosave import (
     ShowState,
     find_crashed,
     left_by,
-    was_told,
+    was_reported,
 )
 from tpos_live.runtime.autosave import read_state as read
 from tpos_live.runtime.live_session import LiveSession
@@ -60,7 +60,7 @@ def state_of(store: ParameterStore, look: str = "", noise: float = 0.0) -> ShowS
 
 def crash(folder: Path, state: ShowState, number: int = 99_999_999) -> Path:
     """The file of a show whose process no longer runs."""
-    Autosave(folder, lambda: state).look(0.0)
+    Autosave(folder, lambda: state).step(0.0)
     path = folder / f"show-{number}.json"
     (folder / f"show-{os.getpid()}.json").rename(path)
     data = json.loads(path.read_text())
@@ -92,7 +92,7 @@ def test_looks_that_no_file_keeps_are_saved_and_removed_with_the_state(
         found = read(saver._path)
         assert found == state
         state = replace(state, look="deep")
-        saver.look(100.0)
+        saver.step(100.0)
         assert len(written) == 1, "they have not changed"
         if os.name == "posix":
             assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
@@ -121,7 +121,7 @@ def test_a_kind_of_music_that_this_version_does_not_know_is_none(tmp_path: Path)
 @pytest.mark.skipif(os.name != "posix", reason="file modes of POSIX")
 def test_no_other_user_may_read_what_is_saved(tmp_path: Path) -> None:
     """A source's address may hold a password."""
-    assert Autosave(tmp_path, lambda: state_of(ParameterStore())).look(0.0)
+    assert Autosave(tmp_path, lambda: state_of(ParameterStore())).step(0.0)
     (path,) = tmp_path.iterdir()
     assert path.stat().st_mode & 0o077 == 0
 
@@ -129,22 +129,22 @@ def test_no_other_user_may_read_what_is_saved(tmp_path: Path) -> None:
 def test_it_writes_only_what_has_changed(tmp_path: Path) -> None:
     store, noise = ParameterStore(), [0.0]
     saver = Autosave(tmp_path, lambda: state_of(store, noise=noise[0]))
-    assert saver.look(0.0) and not saver.look(2.0)
+    assert saver.step(0.0) and not saver.step(2.0)
     noise[0] = 1.0
-    assert not saver.look(4.0), "it moves all the time"
+    assert not saver.step(4.0), "it moves all the time"
     store.set("finish.bloom", 1.0)
-    assert saver.look(6.0) and not saver.look(8.0)
+    assert saver.step(6.0) and not saver.step(8.0)
     noise[0] = 2.0
-    assert saver.look(6.0 + MOTION_EVERY)
+    assert saver.step(6.0 + MOTION_EVERY)
 
 
 def test_what_could_not_be_written_is_tried_again(tmp_path: Path, messages: list[str]) -> None:
     (tmp_path / "full").write_text("")
     state = state_of(ParameterStore())
     saver = Autosave(tmp_path / "full", lambda: state)
-    assert not saver.look(0.0) and not saver.look(2.0) and len(messages) == 1
+    assert not saver.step(0.0) and not saver.step(2.0) and len(messages) == 1
     (tmp_path / "full").unlink()
-    assert saver.look(4.0) and not saver.look(6.0), "though nothing has changed"
+    assert saver.step(4.0) and not saver.step(6.0), "though nothing has changed"
 
 
 def test_a_show_that_dies_before_it_hears_continues_where_it_began(
@@ -182,7 +182,7 @@ def test_an_error_leaves_the_state_and_the_continued_one_is_removed(tmp_path: Pa
     before = crash(tmp_path, state_of(ParameterStore()))
     saver = Autosave(tmp_path, lambda: state_of(ParameterStore()), after=before)
     with pytest.raises(RuntimeError), saver:
-        saver.look(0.0)
+        saver.step(0.0)
         raise RuntimeError
     (left,) = tmp_path.glob("show-*.json")
     assert left != before
@@ -207,7 +207,7 @@ def test_a_crash_is_left_to_the_watchdog_that_continues_it(tmp_path: Path) -> No
     """Another show that starts or has died at the same moment neither takes nor deletes it."""
     watchdog = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        Autosave(tmp_path, lambda: state_of(ParameterStore()), watchdog=watchdog.pid).look(0.0)
+        Autosave(tmp_path, lambda: state_of(ParameterStore()), watchdog=watchdog.pid).step(0.0)
         watched = (tmp_path / f"show-{os.getpid()}.json").rename(tmp_path / "show-99999990.json")
         watched.write_text(json.dumps({**json.loads(watched.read_text()), "pid": 99_999_990}))
         assert find_crashed(tmp_path) is None
@@ -222,20 +222,20 @@ def test_a_crash_is_left_to_the_watchdog_that_continues_it(tmp_path: Path) -> No
 
 def test_a_crash_is_told_once(tmp_path: Path) -> None:
     path = crash(tmp_path, state_of(ParameterStore()))
-    assert not was_told(path) and was_told(path) and find_crashed(tmp_path) == path
+    assert not was_reported(path) and was_reported(path) and find_crashed(tmp_path) == path
     with Autosave(tmp_path, lambda: state_of(ParameterStore()), after=path):
         assert wait_until(lambda: not path.exists())
     assert not list(tmp_path.iterdir())
     again = crash(tmp_path, state_of(ParameterStore()))
-    assert not was_told(again)
+    assert not was_reported(again)
 
 
 def test_a_process_of_the_same_number_is_told_of_anew(tmp_path: Path) -> None:
-    assert not was_told(tmp_path / f"show-{os.getpid()}.json")
+    assert not was_reported(tmp_path / f"show-{os.getpid()}.json")
     with contextlib.suppress(ZeroDivisionError), Autosave(tmp_path, lambda: state_of(ParameterStore())):
         assert wait_until(lambda: bool(list(tmp_path.glob("show-*.json"))))
         raise ZeroDivisionError
-    assert not was_told(tmp_path / f"show-{os.getpid()}.json")
+    assert not was_reported(tmp_path / f"show-{os.getpid()}.json")
 
 
 def test_a_state_that_cannot_be_removed_ends_nothing(
@@ -267,14 +267,14 @@ def test_a_disk_that_answers_after_a_clean_end_leaves_no_crash(tmp_path: Path, m
         assert answers.wait(20)
         write(*args, **more)
 
-    def look(saver: Autosave, now: float) -> bool:
+    def step(saver: Autosave, now: float) -> bool:
         written = real(saver, now)
         done.set()
         return written
 
-    real = Autosave.look
+    real = Autosave.step
     monkeypatch.setattr(autosave, "write_text", write_late)
-    monkeypatch.setattr(Autosave, "look", look)
+    monkeypatch.setattr(Autosave, "step", step)
     with Autosave(tmp_path, lambda: state_of(ParameterStore())) as saver:
         assert asked.wait(20)
         saver._patience = 0.01
@@ -300,7 +300,7 @@ def test_a_clock_that_is_set_back_makes_no_crash_of_a_running_show(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Linux moves the time of the boot with the clock, and with it the start of every process."""
-    assert Autosave(tmp_path, lambda: state_of(ParameterStore())).look(0.0)
+    assert Autosave(tmp_path, lambda: state_of(ParameterStore())).step(0.0)
     if sys.platform.startswith("linux"):
         start = psutil.Process.create_time
         monkeypatch.setattr(psutil.Process, "create_time", lambda process: start(process) - 3600.0)
@@ -346,7 +346,7 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, text: str) -> None:
 def test_a_disk_that_refuses_is_said_once(tmp_path: Path, messages: list[str]) -> None:
     (tmp_path / "file").write_text("")
     saver = Autosave(tmp_path / "file", lambda: state_of(ParameterStore({"seed": len(messages)})))
-    assert not saver.look(0.0) and not saver.look(100.0)
+    assert not saver.step(0.0) and not saver.step(100.0)
     assert len(messages) == 1 and "cannot be written" in messages[0]
 
 

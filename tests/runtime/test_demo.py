@@ -48,12 +48,12 @@ def test_a_person_has_the_last_word(change: dict[str, object]) -> None:
     store = ParameterStore()
     prompts = DemoPrompts(store)
     for seconds in (0.0, 6.0):
-        prompts.look(seconds)
+        prompts.update(seconds)
         assert store.snapshot()["prompt"] == prompt_at(seconds)
     store.update(change)
     kept = dict(store.snapshot().values)
     for seconds in (6.1, 15.0, 40.0):
-        prompts.look(seconds)
+        prompts.update(seconds)
     assert dict(store.snapshot().values) == kept
 
 
@@ -61,10 +61,10 @@ def test_the_sound_has_less_weight_unless_a_person_has_set_it() -> None:
     for given, found in ((None, WEIGHT), (0.6, 0.6)):
         store = ParameterStore({} if given is None else {"audio.weight": given})
         prompts = DemoPrompts(store)
-        prompts.look(0.0)
+        prompts.update(0.0)
         assert store.snapshot()["audio.weight"] == found
         store.set("audio.weight", 0.35)
-        prompts.look(BAR * 4)
+        prompts.update(BAR * 4)
         assert store.snapshot()["audio.weight"] == 0.35 and prompts.running
 
 

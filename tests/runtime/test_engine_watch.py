@@ -42,7 +42,7 @@ class Watched:
     def pass_time(self, seconds: float, step: float = 0.25) -> None:
         for _ in range(round(seconds / step)):
             self.clock.now += step
-            self.watch.look(self.clock.now)
+            self.watch.check(self.clock.now)
 
     def call(self, seconds: float) -> None:
         with self.meter:

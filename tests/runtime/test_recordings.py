@@ -80,11 +80,11 @@ def feed(recordings: Recordings, stage: Stage, seconds: float) -> None:
         recordings.add_audio(SimpleNamespace(stereo=np.zeros((1600, 2), np.float32), captured_at=begin + (k + 1) / 30))  # type: ignore[arg-type]
 
 
-def look_until(recordings: Recordings, stage: Stage, done: Callable[[], bool]) -> None:
+def update_until(recordings: Recordings, stage: Stage, done: Callable[[], bool]) -> None:
     end = time.monotonic() + 20
     while not done():
         assert time.monotonic() < end
-        recordings.look((64, 64), stage.outputs)
+        recordings.update((64, 64), stage.outputs)
         feed(recordings, stage, 0.1)
 
 
@@ -96,9 +96,9 @@ def length(path: Path) -> float:
 def test_a_recording_goes_on_elsewhere_before_its_disk_is_full(tmp_path: Path, messages: list[str]) -> None:
     disk = Disk(first=9e9, spare=2e9)
     recordings, stage = record_in_two_folders(tmp_path, disk)
-    assert recordings.look((64, 64), stage.outputs) and len(stage.outputs) == 1
+    assert recordings.update((64, 64), stage.outputs) and len(stage.outputs) == 1
     disk.free["first"] = 0.2e9
-    look_until(recordings, stage, lambda: "spare" in recordings.fields()["recording"])
+    update_until(recordings, stage, lambda: "spare" in recordings.fields()["recording"])
     feed(recordings, stage, 1.0)
     recordings.close(stage.outputs)
     assert length(tmp_path / "first" / "a.mp4") > 1.4 and length(tmp_path / "spare" / "a.mp4") > 0.9
@@ -108,7 +108,7 @@ def test_a_recording_goes_on_elsewhere_before_its_disk_is_full(tmp_path: Path, m
 def test_a_recording_whose_folder_is_removed_goes_on_elsewhere(tmp_path: Path) -> None:
     recordings, stage = record_in_two_folders(tmp_path, Disk(first=9e9, spare=2e9))
     shutil.rmtree(tmp_path / "first")
-    look_until(recordings, stage, lambda: "spare" in recordings.fields()["recording"])
+    update_until(recordings, stage, lambda: "spare" in recordings.fields()["recording"])
     feed(recordings, stage, 1.0)
     recordings.close(stage.outputs)
     assert length(tmp_path / "spare" / "a.mp4") > 0.9
@@ -121,11 +121,11 @@ def test_without_another_folder_it_writes_to_the_end(tmp_path: Path) -> None:
     disk.free["first"] = 0.2e9
     recorder = recordings._recorder
     assert recorder is not None
-    look_until(recordings, stage, lambda: recorder.disk.full and recordings._search is not None)
-    look_until(recordings, stage, lambda: not recordings._search.searching)  # type: ignore[union-attr]
-    assert recordings.look((64, 64), stage.outputs) and recordings._recorder is recorder
+    update_until(recordings, stage, lambda: recorder.disk.full and recordings._search is not None)
+    update_until(recordings, stage, lambda: not recordings._search.searching)  # type: ignore[union-attr]
+    assert recordings.update((64, 64), stage.outputs) and recordings._recorder is recorder
     full_disk(recorder._writer)  # type: ignore[arg-type]
-    look_until(recordings, stage, lambda: not recordings.running)
+    update_until(recordings, stage, lambda: not recordings.running)
     assert not stage.outputs and "No space left" in recordings.lost
 
 
@@ -134,10 +134,10 @@ def test_a_spare_folder_that_gets_room_later_is_found(tmp_path: Path, monkeypatc
     disk = Disk(first=9e9, spare=0.5e9)
     recordings, stage = record_in_two_folders(tmp_path, disk)
     disk.free["first"] = 0.2e9
-    look_until(recordings, stage, lambda: recordings._search is not None and not recordings._search.searching)
-    assert recordings.look((64, 64), stage.outputs) and "first" in recordings.fields()["recording"]
+    update_until(recordings, stage, lambda: recordings._search is not None and not recordings._search.searching)
+    assert recordings.update((64, 64), stage.outputs) and "first" in recordings.fields()["recording"]
     disk.free["spare"] = 2e9
-    look_until(recordings, stage, lambda: "spare" in recordings.fields()["recording"])
+    update_until(recordings, stage, lambda: "spare" in recordings.fields()["recording"])
     recordings.close(stage.outputs)
     assert recordings.failures == []
 
@@ -155,16 +155,16 @@ def test_a_folder_that_was_found_long_ago_is_not_trusted(tmp_path: Path) -> None
     recorder = recordings._recorder
     assert recorder is not None
     recorder.disk.full = True
-    recordings.look((64, 64), stage.outputs)
+    recordings.update((64, 64), stage.outputs)
     recorder.disk.full = False  # the performer has made room
     search = recordings._search
     answers.set()
     assert search is not None and wait_until(lambda: not search.searching) and search.found
-    recordings.look((64, 64), stage.outputs)
+    recordings.update((64, 64), stage.outputs)
     shutil.rmtree(tmp_path / "spare")
     disk.free["first"], recorder.disk.full = 0.2e9, True
-    look_until(recordings, stage, lambda: recordings._search is not None and not recordings._search.searching)
-    assert recordings.look((64, 64), stage.outputs) and recordings._recorder is recorder, "it goes on where it is"
+    update_until(recordings, stage, lambda: recordings._search is not None and not recordings._search.searching)
+    assert recordings.update((64, 64), stage.outputs) and recordings._recorder is recorder, "it goes on where it is"
     recordings.close(stage.outputs)
 
 
@@ -199,7 +199,7 @@ def play(desk: SessionControls, display: Stage, frames: int = 15) -> None:
     """Run a show for half a second."""
     begin = time.perf_counter()
     for k in range(frames):
-        desk.look(display)
+        desk.update(display)
         for output in display.outputs:
             output.send(np.full((64, 64, 3), 8 * k, np.uint8), begin + k / 30)
         stereo, heard_at = np.zeros((1600, 2), np.float32), begin + (k + 1) / 30
@@ -212,7 +212,7 @@ def test_two_recordings_of_one_second_are_two_files(tmp_path: Path, messages: li
     play(desk, display)
     for _ in range(2):
         store.set("out.record", False)
-        desk.look(display)
+        desk.update(display)
         store.set("out.record", True)
         play(desk, display)
     desk.close(display)
@@ -231,7 +231,7 @@ def test_a_loss_is_said_until_the_next_recording_or_until_it_was_seen(tmp_path: 
     )
     printed: list[str] = []
     with terminal_messages(write=printed.append), status_registry:
-        desk.look(display)
+        desk.update(display)
         assert not store.snapshot()["out.record"] and not display.outputs
         for _ in range(10):  # 50 s, on the registry's clock
             status = status_registry.status()
@@ -239,7 +239,7 @@ def test_a_loss_is_said_until_the_next_recording_or_until_it_was_seen(tmp_path: 
     assert len([line for line in printed if "gone" in line]) == 1
 
     store.trigger("out.acknowledge")
-    desk.look(display)
+    desk.update(display)
     status_registry.status()
     assert status_registry.status().record_error == "" and status_registry.status().message == ""
 
@@ -270,12 +270,12 @@ def test_the_figures_of_a_recording_are_in_the_status(tmp_path: Path) -> None:
 def test_a_recording_without_sound_is_a_loss_but_a_key_pressed_twice_is_not(tmp_path: Path) -> None:
     desk, display, store, _board = desk_of(tmp_path)
     store.set("out.record", True)
-    desk.look(display)
+    desk.update(display)
     desk.recordings._began -= 60
     store.set("out.record", False)
-    desk.look(display)
+    desk.update(display)
     store.set("out.record", True)
-    desk.look(display)
+    desk.update(display)
     desk.close(display)
     assert len(desk.recordings.failures) == 1 and "no frame with audio" in desk.recordings.failures[0]
     assert not list(tmp_path.iterdir())

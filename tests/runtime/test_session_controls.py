@@ -289,7 +289,7 @@ def test_what_fails_between_two_frames_ends_neither_the_show_nor_the_rest(
     store.update({"out.record": True, "audio.device": "desk"})
     store.trigger("out.snapshot")
     for _ in range(3):
-        controls.look(display)
+        controls.update(display)
     assert opened == ["desk"] and not store.snapshot()["out.record"] and not display.outputs
     controls.key("m", frozenset({"ctrl"}), display)
     lines = "\n".join(messages)

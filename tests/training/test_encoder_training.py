@@ -1,4 +1,4 @@
-"""The sound encoder's training: net and stage agree, sounds are what they say, data is checked, a run goes through."""
+"""The audio encoder's training: net and stage agree, sounds are what they say, data is checked, a run goes through."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_images_come_only_while_somebody_looks_and_shows_them(previewed) -> None
         assert not other.images
         one.send(preview=False)
         deadline = time.monotonic() + 10
-        while previewed._preview._looking:
+        while previewed._preview._previewing:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
@@ -85,7 +85,7 @@ def test_the_preview_leaves_the_cores_to_the_engine(display) -> None:
     preview = Preview(lambda: display.shown, lambda: display.size)
     preview.deliver = lambda _jpeg: seen.put(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
     with preview:
-        preview.look(True)
+        preview.switch(True)
         assert seen.wait(20.0)
     assert (seen.take() or 0) >= NICE and os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
@@ -95,7 +95,7 @@ def test_a_page_that_is_closed_looks_no_longer(previewed) -> None:
         one.send(preview=True)
         one.wait(lambda: bool(one.images))
     deadline = time.monotonic() + 10
-    while previewed._preview._looking:
+    while previewed._preview._previewing:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

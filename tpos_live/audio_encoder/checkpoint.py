@@ -53,9 +53,9 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         if not 0 <= int(found["scenes"]) <= len(found["phrases"]):
             raise ValueError("scenes")
     except FileNotFoundError as error:
-        raise EncoderError(f"there is no sound encoder in {folder}; train one: {RETRAIN}") from error
+        raise EncoderError(f"there is no audio encoder in {folder}; train one: {RETRAIN}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EncoderError(f"{path}: not a valid sound encoder ({error!r}); train it again: {RETRAIN}") from error
+        raise EncoderError(f"{path}: not a valid audio encoder ({error!r}); train it again: {RETRAIN}") from error
     return dict(found)
 
 

@@ -153,7 +153,7 @@ def look(families: str, pictures: int, size: str, seed: int, as_json: bool) -> i
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def encoder(data: Path, folds: bool, zero_shot: bool, folder: str, variants: int, as_json: bool) -> int:
-    """Measure how well the sound encoder names clips and estimates the density of a sound."""
+    """Measure how well the audio encoder names clips and estimates the density of a sound."""
     from tpos_live.evaluation.audio_model_command import run
 
     return run(data, folder or ("runs/encoder" if folds or zero_shot else ""), folds, variants, as_json, zero_shot)

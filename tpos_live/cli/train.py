@@ -105,7 +105,7 @@ def backbone(
     seed: int,
     threads: int | None,
 ) -> None:
-    """Pretrain the audio backbone of the sound encoder with a teacher, before it learns labels."""
+    """Pretrain the audio backbone of the audio encoder with a teacher, before it learns labels."""
     from tpos_live.training.audio_model.pretrain import pretrain_backbone
 
     if (leave_out_fold is not None or leave_out_classes) and data is None:
@@ -157,7 +157,7 @@ def encoder(
     backbone: Path | None,
     steps: int | None,
 ) -> None:
-    """Train the sound encoder on clips and procedural sounds."""
+    """Train the audio encoder on clips and procedural sounds."""
     from tpos_live.audio_encoder.streaming import Layout
     from tpos_live.training.audio_model.train import train_encoder
 
@@ -181,7 +181,7 @@ def encoder(
 )
 @SEED
 def kinds(soundfonts: tuple[Path, ...], songs: int, seed: int) -> None:
-    """Train the included sound encoder to classify kinds of music; the rest of it stays."""
+    """Train the included audio encoder to classify kinds of music; the rest of it stays."""
     from tpos_live.training.audio_model.kind_head import train_kinds
 
     train_kinds(soundfonts, songs, seed)

@@ -212,7 +212,7 @@ def find_projection(
     fitting = [projection for projection in found if projection.facts["text_encoder"] == own]
     if fitting and fitting[0].facts["space"] != space:
         return None, (
-            f"the mapping of {engine.name} was trained to another sentence space than the sound encoder's; "
+            f"the mapping of {engine.name} was trained to another sentence space than the audio encoder's; "
             f"the concept bank takes its place; train it again: {retrain(engine)}"
         )
     if not fitting and any(projection.facts["engine"] == str(engine) for projection in found):

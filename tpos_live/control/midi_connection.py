@@ -18,7 +18,7 @@ from tpos_live.core.own_thread import OwnThread
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
+SCAN_SECONDS = 1.0
 """Seconds between two scans of the ports."""
 ALL = "all"
 _WAITING = 1000
@@ -77,7 +77,7 @@ class MidiConnection(OwnThread):
         with suppress(queue.Full):
             self._to_send.put_nowait(data)
 
-    def look(self) -> None:
+    def scan(self) -> None:
         """Scan the ports: open wanted ones that appeared, close those that disappeared. On the connection's thread."""
         assert self.inbox is not None
         try:
@@ -134,17 +134,17 @@ class MidiConnection(OwnThread):
             log.warning(line)
 
     def _run(self) -> None:
-        scanned_at = -LOOK_SECONDS
+        scanned_at = -SCAN_SECONDS
         while not self._stop.is_set():
             now = time.monotonic()
-            if now - scanned_at >= LOOK_SECONDS:
+            if now - scanned_at >= SCAN_SECONDS:
                 scanned_at = now
                 try:
-                    self.look()
+                    self.scan()
                 except Exception as error:  # no error of a driver may end MIDI
                     self._warn_once(f"MIDI: {error}")
             try:
-                data = self._to_send.get(timeout=LOOK_SECONDS)
+                data = self._to_send.get(timeout=SCAN_SECONDS)
             except queue.Empty:
                 continue
             if data is None:

@@ -12,7 +12,7 @@ from tpos_live.display.output_file import gone, is_there
 
 log = logging.getLogger(__name__)
 
-LOOK = 2.0
+CHECK_EVERY = 2.0
 """Seconds between checks of the disk."""
 SHORT = (10.0, 2.0)
 """Minutes until the disk is full at which a message warns."""
@@ -33,7 +33,7 @@ DiskUsage = Callable[[Path], Usage]
 
 
 class DiskWatch:
-    """Thread contract: the thread that writes the file calls `look`; any thread may read the attributes."""
+    """Thread contract: the thread that writes the file calls `check`; any thread may read the attributes."""
 
     def __init__(self, usage: DiskUsage = shutil.disk_usage) -> None:
         self.minutes_left = 0.0
@@ -41,22 +41,22 @@ class DiskWatch:
         self.full = False
         """Less than RESERVE is free."""
         self._usage = usage
-        self._looked = 0.0
+        self._checked_at = 0.0
         self._warned = len(SHORT) * [False]
         self._warned_of_little = False
 
-    def look(self, now: float, path: Path, seconds: float, written: int) -> None:
-        """Check the disk, at most every LOOK seconds. now: seconds of any clock. path: the file. seconds, written: its
-        length in seconds and in bytes.
+    def check(self, now: float, path: Path, seconds: float, written: int) -> None:
+        """Check the disk, at most every CHECK_EVERY seconds. now: seconds of any clock. path: the file. seconds,
+        written: its length in seconds and in bytes.
 
         Raises DisplayError if the file is gone.
         """
-        if now - self._looked <= LOOK:
+        if now - self._checked_at <= CHECK_EVERY:
             return
-        self._looked = now
+        self._checked_at = now
         if not is_there(path):  # most systems still write a removed file, which is lost when it is closed
             raise gone(path)
-        if seconds < LOOK or not written:
+        if seconds < CHECK_EVERY or not written:
             return
         try:
             free = self._usage(path.parent).free

@@ -263,7 +263,7 @@ class EncodedOutput:
         self._rate_now = self._rate_meter.rate(now)
         missed, self._missed = self._crowded_out - self._missed, self._crowded_out
         self._steps.note(now - begin, missed)
-        line = self._steps.look(now)
+        line = self._steps.decide(now)
         if self._steps.preset != writer.preset and not writer.change_preset(self._steps.preset):
             self._steps.keep_preset()
             line = ""

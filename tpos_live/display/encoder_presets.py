@@ -8,7 +8,7 @@ WINDOW = 4.0
 """Seconds between two decisions."""
 MISSED = 0.02
 """Share of frames that may be missed."""
-HALVES = 1 / 3
+LOWER_RATE = 1 / 3
 """Share of missed frames from which a lower, even frame rate looks better than gaps."""
 CALM = 30.0
 """Seconds without a miss before more work is tried; doubled after each attempt that failed."""
@@ -24,7 +24,7 @@ AGAIN = 60.0
 class EncoderController:
     """First a cheaper preset, then every 2nd, 3rd … frame. The size of a file is fixed.
 
-    State only; one thread calls `note` and `look`, and passes the time.
+    State only; one thread calls `note` and `decide`, and passes the time.
     """
 
     fps: float
@@ -58,7 +58,7 @@ class EncoderController:
         self._busy += busy
         self._missed += missed
 
-    def look(self, now: float) -> str:
+    def decide(self, now: float) -> str:
         """Decide, at most every WINDOW seconds. Returns a message if something changed or is wrong, else ""."""
         if self._begun is None:
             self._begun = now
@@ -81,7 +81,7 @@ class EncoderController:
         if self._preset + 1 < len(self.presets):
             self._preset += 1
             return f"{self.name}: {why}; it goes on with the {self.preset} preset"
-        if missed > HALVES and self.fps / (self.every + 1) >= SLOWEST:
+        if missed > LOWER_RATE and self.fps / (self.every + 1) >= SLOWEST:
             self.every += 1
             return f"{self.name}: {why}; it goes on with {self.fps / self.every:.4g} frames per second"
         if now - self._warned < AGAIN:

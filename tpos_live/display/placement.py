@@ -52,7 +52,7 @@ class WindowPlacement:
 
     def follow(self, full: bool, number: int, now: float) -> bool:
         """Apply the two parameters `full` and `number`; now: seconds. True if the window changed."""
-        self.screens.look(now)
+        self.screens.check(now)
         if number != self._number:
             self._name = "" if self._number >= 0 else self._name
             self._number, self._filled_name, self._missing_logged = number, "", False

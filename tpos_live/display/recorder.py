@@ -62,7 +62,7 @@ class Recorder(EncodedOutput):
         writer = self._writer
         assert writer is not None
         if writer.frames_written > 1:
-            self.disk.look(now, writer.part, self.seconds, writer.bytes)
+            self.disk.check(now, writer.part, self.seconds, writer.bytes)
         elif found := writer.output.about_found():
             log.log(NOTICE, found)
 

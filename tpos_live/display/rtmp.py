@@ -80,11 +80,11 @@ class RtmpConnection:
 
     def write(self, data: bytes) -> None:
         """Send FLV data, in pieces of any length."""
-        self._look()
+        self._check_server()
         try:
             self._write(data)
         except ConnectionError:
-            self._look()  # raises the server's reason, if it sent one before it closed
+            self._check_server()  # raises the server's reason, if it sent one before it closed
             raise
 
     def _write(self, data: bytes) -> None:
@@ -167,7 +167,7 @@ class RtmpConnection:
             self._take(self._receive())
         return self._commands.pop(0)
 
-    def _look(self) -> None:
+    def _check_server(self) -> None:
         """Handle what the server has sent, without waiting; one `recv` per call."""
         self._socket.settimeout(0.0)  # not `select`: a TLS record may hold no data of the stream
         try:

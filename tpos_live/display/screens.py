@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-LOOK = 1.0
+CHECK_EVERY = 1.0
 """Seconds between two queries where the system does not report changes."""
 _CHANGES = 0b111
 """RandR's event masks for changes of a screen, a CRTC and an output."""
@@ -42,25 +42,25 @@ class Screens:
     def __init__(self, display: Any) -> None:
         self._display = display
         self._events = _randr_events(display)
-        self._look_at = 0.0
+        self._check_at = 0.0
         self._doubted = False
         self.all: tuple[Screen, ...] = ()
         self._read()
 
-    def look(self, now: float) -> bool:
+    def check(self, now: float) -> bool:
         """True if a screen came, went, moved or changed its size since the last call. now: seconds."""
         if self._events:
             if not _take_events(self._display, self._events) and not self._doubted:
                 return False
-        elif now < self._look_at:
+        elif now < self._check_at:
             return False
-        self._look_at, self._doubted = now + LOOK, False
+        self._check_at, self._doubted = now + CHECK_EVERY, False
         before = self.all
         self._read()
         return self.all != before
 
     def doubt(self) -> None:
-        """A change may have been missed: the next `look` reads the screens again."""
+        """A change may have been missed: the next `check` reads the screens again."""
         self._doubted = True
 
     def find(self, wanted: int | str) -> Screen | None:

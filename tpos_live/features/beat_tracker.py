@@ -32,10 +32,10 @@ DELAY_SECONDS = 0.005
 """Time from an onset to its flux maximum, the mean over drums; measured with `benchmarks/rhythm.py`."""
 HISTORY = 1024
 """Hops of evidence that are kept."""
-LOOK_HOPS = 25
+UPDATE_HOPS = 25
 """Hops between two updates of tempo, phase and downbeat."""
-LOOK_SECONDS = LOOK_HOPS * HOP_SECONDS
-FIRST_LOOK_HOPS = 200
+UPDATE_SECONDS = UPDATE_HOPS * HOP_SECONDS
+FIRST_UPDATE_HOPS = 200
 """Hops before the first update."""
 PHASE_HOPS = 600
 """Hops that are folded to find the phase."""
@@ -46,7 +46,7 @@ TRUST_SECONDS = 60.0
 """Seconds for which a tap or a resync overrides the audio."""
 RULE_WEIGHT = 20.0
 """Weight of the bar rules against the comb when several comb peaks compete."""
-ASTRAY_LOOKS = 6
+ASTRAY_UPDATES = 6
 """Updates in a row that must find another phase before the tracker follows it; a fill is shorter."""
 CHANGED_HOPS = 250
 """Hops of evidence that are kept when a new tempo is accepted."""
@@ -119,7 +119,7 @@ class BeatTracker:
             self._tap()
         if (control.doubled or control.halved) and control.fixed <= 0.0:
             self._multiply_tempo(2.0 if control.doubled else 0.5)
-        if self._hop % LOOK_HOPS == 0 and self._hop >= FIRST_LOOK_HOPS and control.source == "auto":
+        if self._hop % UPDATE_HOPS == 0 and self._hop >= FIRST_UPDATE_HOPS and control.source == "auto":
             self._update(control)
         if control.source == "off" or self.period == 0.0:
             return Beat(beats=self.beats)
@@ -183,7 +183,7 @@ class BeatTracker:
         drums = _normalised(kick) + _normalised(snare)
         found = periodicity(heard, drums, every, control.fastest) if heard.max() > 1e-6 else None
         if found is None:
-            self.confidence *= 1.0 - LOOK_SECONDS / 8.0
+            self.confidence *= 1.0 - UPDATE_SECONDS / 8.0
             self._rest()
             return
         if self._quiet(heard) and self.period:
@@ -202,7 +202,7 @@ class BeatTracker:
         bar = positions(np.stack([kick, snare, every, chord]), ages / (BEATS_PER_BAR * self.period))
         bar = self._downbeat.remember(bar, self._clock / BEATS_PER_BAR)
         contrast = self._find_phase(_normalised(every) + drums, bar)
-        self._downbeat.look(self.beats, self.phase, bar)
+        self._downbeat.keep_evidence(self.beats, self.phase, bar)
         clear = min(max((periodic - 0.08) / 0.12, 0.0), 1.0) * min(max((contrast - 0.1) / 0.2, 0.0), 1.0)
         self.confidence += (clear - self.confidence) * 0.2
 
@@ -213,12 +213,12 @@ class BeatTracker:
             self._fade(REST_BEATS)
 
     def _fade(self, beats: float) -> None:
-        self._pulse *= math.exp(-LOOK_SECONDS / (beats * self.period))
+        self._pulse *= math.exp(-UPDATE_SECONDS / (beats * self.period))
 
     def _quiet(self, heard: np.ndarray) -> bool:
         """Whether onsets are weak (a breakdown, a pause or its end), so that tempo and phase must not change."""
         self._usual_strength = max(
-            float(heard[-PHASE_HOPS:].mean()), self._usual_strength * (1.0 - LOOK_SECONDS / 45.0)
+            float(heard[-PHASE_HOPS:].mean()), self._usual_strength * (1.0 - UPDATE_SECONDS / 45.0)
         )
         return float(heard[-RECENT_HOPS:].mean()) < QUIET * self._usual_strength
 
@@ -299,8 +299,8 @@ class BeatTracker:
         self._astray_updates = self._astray_updates + 1 if abs(error) >= 0.2 else 0
         if self.confidence < 0.3 and self._trusted <= 0.0:
             self.phase = heard_phase % 1.0
-        elif abs(error) < 0.2 or (self._astray_updates > ASTRAY_LOOKS and self._trusted <= 0.0):
-            self._pull = 0.3 * min(max(error, -0.2), 0.2) / LOOK_HOPS
+        elif abs(error) < 0.2 or (self._astray_updates > ASTRAY_UPDATES and self._trusted <= 0.0):
+            self._pull = 0.3 * min(max(error, -0.2), 0.2) / UPDATE_HOPS
         return min(max(float(comb[best]) / float(np.abs(_COMB[0]).sum()), 0.0), 1.0)
 
 

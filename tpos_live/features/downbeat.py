@@ -30,9 +30,9 @@ CLEAR = 0.06
 """Lead of the best downbeat over the second best from which it is accepted."""
 SURE_LEAD = 0.25
 """Lead that gives a confidence of 1."""
-MEMORY_LOOKS = 120.0
+MEMORY_UPDATES = 120.0
 """Updates (four per second) over which evidence is averaged: ten seconds may be a fill or a break."""
-SURE_LOOKS = 40.0
+SURE_UPDATES = 40.0
 """Updates of evidence that a confidence of 1 needs."""
 HELD_BEATS = 64
 """Beats for which a resync or a drop overrides the audio."""
@@ -99,10 +99,10 @@ class DownbeatTracker:
         elapsed since the start."""
         turn = round(bars * BINS)
         self._updates += 1
-        self._mean_scores += (np.roll(scores, -turn) - self._mean_scores) / min(self._updates, MEMORY_LOOKS)
+        self._mean_scores += (np.roll(scores, -turn) - self._mean_scores) / min(self._updates, MEMORY_UPDATES)
         return np.roll(self._mean_scores, turn)
 
-    def look(self, beat: int, phase: float, scores: np.ndarray) -> None:
+    def keep_evidence(self, beat: int, phase: float, scores: np.ndarray) -> None:
         """Store the scores of `remember`, taken at `phase` of `beat`, as evidence for `turn`."""
         bins = BINS // BEATS_PER_BAR
         at = (round(phase * bins) + bins * np.arange(BEATS_PER_BAR)) % BINS
@@ -116,7 +116,7 @@ class DownbeatTracker:
         order = np.sort(self._evidence)
         lead = float(order[-1] - order[-2])
         best = int(np.argmax(self._evidence))
-        sure = min(lead / SURE_LEAD, 1.0) * min(self._updates / SURE_LOOKS, 1.0)
+        sure = min(lead / SURE_LEAD, 1.0) * min(self._updates / SURE_UPDATES, 1.0)
         if best == self._first % BEATS_PER_BAR:
             self.confidence = sure
         elif lead > CLEAR and best == beat % BEATS_PER_BAR:

@@ -31,7 +31,7 @@ RISE_DB_CLOSED = 3.0
 RISE_DB_STEADY = 9.0
 """Rise of the floor in dB per second while the gate is closed, and while the sound is steady."""
 STEADY_DB = 3.0
-_LOOKS = 30
+_LEVEL_SAMPLES = 30
 """Level samples, ten per second, that must lie within STEADY_DB."""
 GROUPS = 16
 FOLLOW_SECONDS = 0.3
@@ -39,9 +39,9 @@ CHANGE_DB = 3.5
 """Range of a group's level from which the spectrum counts as changing."""
 LOUD_DB = 25.0
 """Groups further below the loudest one are ignored."""
-SPECTRUM_LOOKS = 50
+SPECTRUM_SAMPLES = 50
 """Spectrum samples, ten per second, that are compared."""
-_HOPS_PER_LOOK = 10
+_HOPS_PER_SAMPLE = 10
 
 
 @dataclass
@@ -53,7 +53,7 @@ class NoiseGate:
     _slow: float = -120.0
     _held: float = 0.0
     _hop: int = 0
-    _looks: deque[float] = field(default_factory=lambda: deque(maxlen=_LOOKS))
+    _samples: deque[float] = field(default_factory=lambda: deque(maxlen=_LEVEL_SAMPLES))
 
     def step(self, db: float, steady: bool = True) -> bool:
         """Take the level of one hop in dBFS; returns `open`. steady: from `SpectrumChange`."""
@@ -72,9 +72,9 @@ class NoiseGate:
     def _learn(self, steady: bool) -> None:
         assert self.floor is not None
         self._hop += 1
-        if self._hop % _HOPS_PER_LOOK == 0:
-            self._looks.append(self._slow)
-        steady = steady and len(self._looks) == _LOOKS and max(self._looks) - min(self._looks) < STEADY_DB
+        if self._hop % _HOPS_PER_SAMPLE == 0:
+            self._samples.append(self._slow)
+        steady = steady and len(self._samples) == _LEVEL_SAMPLES and max(self._samples) - min(self._samples) < STEADY_DB
         if self._slow < self.floor:
             self.floor = self._slow
         elif steady or not self.open:
@@ -87,13 +87,13 @@ class NoiseGate:
 class SpectrumChange:
     """Detects whether the spectrum changes, as in music, or is stationary, as hum and hiss are. One step per hop.
 
-    steady: no group has moved by CHANGE_DB within SPECTRUM_LOOKS.
+    steady: no group has moved by CHANGE_DB within SPECTRUM_SAMPLES.
     """
 
     steady: bool = False
     _power: np.ndarray | None = None
     _hop: int = 0
-    _looks: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=SPECTRUM_LOOKS))
+    _samples: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=SPECTRUM_SAMPLES))
 
     def step(self, mel: np.ndarray) -> bool:
         """Take the mel power [MELS] of one hop, before all gain; returns `steady`."""
@@ -102,10 +102,10 @@ class SpectrumChange:
             self._power = power.astype(np.float64)
         self._power += (power - self._power) * share(FOLLOW_SECONDS, HOP_SECONDS)
         self._hop += 1
-        if self._hop % _HOPS_PER_LOOK == 0:
-            self._looks.append(10.0 * np.log10(self._power + FLOOR))
-            levels = np.array(self._looks)
+        if self._hop % _HOPS_PER_SAMPLE == 0:
+            self._samples.append(10.0 * np.log10(self._power + FLOOR))
+            levels = np.array(self._samples)
             mean = levels.mean(axis=0)
             ranges = np.ptp(levels[:, mean > mean.max() - LOUD_DB], axis=0)
-            self.steady = len(self._looks) == SPECTRUM_LOOKS and float(ranges.max()) < CHANGE_DB
+            self.steady = len(self._samples) == SPECTRUM_SAMPLES and float(ranges.max()) < CHANGE_DB
         return self.steady

@@ -30,11 +30,11 @@ STROKE_OCTAVES = 0.8
 REPEAT_WEIGHT = 0.7
 LOYALTY = 0.1
 """Bonus of the current octave."""
-MEMORY_LOOKS = 80.0
+MEMORY_UPDATES = 80.0
 """Updates (four per second) over which the periodicity is averaged: ten seconds may be a fill or a break."""
 AGAINST = 0.6
 """Share of the best score below which an update contradicts the current tempo."""
-PATIENCE_LOOKS = 8
+PATIENCE_UPDATES = 8
 """After this many contradicting updates in a row, earlier estimates are dropped."""
 STEP = 1.0025
 MULTIPLES = 8
@@ -168,11 +168,11 @@ class TempoMemory:
         scores = scores * _prior()[: scores.size]
         against = held > 0.0 and np.interp(held, tempo_grid(new.fastest), scores) < AGAINST * scores.max()
         self._against = self._against + 1 if against else 0
-        if self._mean is None or self._against > PATIENCE_LOOKS:
+        if self._mean is None or self._against > PATIENCE_UPDATES:
             self._updates = self._against = 0
             self._mean = new
         self._updates += 1
-        share = 1.0 / min(self._updates, MEMORY_LOOKS)
+        share = 1.0 / min(self._updates, MEMORY_UPDATES)
         self._mean = replace(
             new,
             onsets=_interpolated(self._mean.onsets, new.onsets, share),

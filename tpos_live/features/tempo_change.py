@@ -36,7 +36,7 @@ SAME = 0.03
 """Relative difference below which two tempi are the same."""
 OCTAVE = 0.06
 """Distance from a whole number of octaves, in octaves, below which two tempi are the same."""
-LOOKS = 4
+AGREEING_UPDATES = 4
 """Updates (four per second) in a row that must find the same new tempo."""
 
 
@@ -61,7 +61,7 @@ class TempoChange:
     _updates: int = 0
 
     def step(self, strength: np.ndarray, held: float, fastest: float) -> float:
-        """The new tempo in BPM, in any octave, once LOOKS updates agree; else 0.
+        """The new tempo in BPM, in any octave, once AGREEING_UPDATES updates agree; else 0.
 
         strength: onset strength [hops] since the last change, newest last. held: the current tempo in BPM. fastest: the
         fastest tempo to look for.
@@ -70,7 +70,7 @@ class TempoChange:
         same = found > 0.0 and self._tempo > 0.0 and abs(found / self._tempo - 1.0) < SAME
         self._updates = self._updates + 1 if same else int(found > 0.0)
         self._tempo = found
-        return found if self._updates >= LOOKS else 0.0
+        return found if self._updates >= AGREEING_UPDATES else 0.0
 
 
 def _other_tempo(strength: np.ndarray, held: float, fastest: float) -> float:

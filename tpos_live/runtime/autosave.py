@@ -99,7 +99,7 @@ class Autosave(OwnThread):
             self._ended = True
             _remove(self._path)
 
-    def look(self, now: float) -> bool:
+    def step(self, now: float) -> bool:
         """Write the state if it has changed; returns whether it was written. now: seconds of any steady clock."""
         state, before = self._state(), self._written
         if before is not None:
@@ -108,7 +108,7 @@ class Autosave(OwnThread):
                 return False
         try:
             # Private: a source's address may hold a password.
-            stale = [_looks_of(self._path), _told_of(self._path)] if before is None else []
+            stale = [_looks_of(self._path), _marker_of(self._path)] if before is None else []
             for path in filter(Path.exists, stale):  # of another process that had this number
                 path.unlink()
             if state.show is not None and (before is None or before.show is not state.show):
@@ -131,7 +131,7 @@ class Autosave(OwnThread):
         guard = Guard(log, "saving the state for --resume", logging.INFO)
         while True:
             with guard:
-                self.look(time.monotonic())
+                self.step(time.monotonic())
             if self._stop.wait(EVERY):
                 return
 
@@ -161,10 +161,10 @@ def find_crashed(folder: Path, now: float | None = None) -> Path | None:
     return newest[2] if newest else None
 
 
-def was_told(path: Path) -> bool:
+def was_reported(path: Path) -> bool:
     """Whether this function was called before for this file of a crashed show, which is reported once only."""
     try:
-        _told_of(path).touch(exist_ok=False)
+        _marker_of(path).touch(exist_ok=False)
     except FileExistsError:
         return True
     except OSError:  # without the marker the crash is reported again
@@ -197,7 +197,7 @@ def _looks_of(path: Path) -> Path:
     return path.with_suffix(".toml")
 
 
-def _told_of(path: Path) -> Path:
+def _marker_of(path: Path) -> Path:
     """A marker: it exists once a show has reported the crash of this state."""
     return path.with_suffix(".told")
 
@@ -218,7 +218,7 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
         _looks_of(path).unlink(missing_ok=True)
-        _told_of(path).unlink(missing_ok=True)
+        _marker_of(path).unlink(missing_ok=True)
     except OSError as error:
         log.info(f"{path}: cannot be removed ({reason(error)}); the next start may offer to continue that show")
 

@@ -28,7 +28,7 @@ def settings_of(settings: Settings, run: Run) -> Settings:
     return settings
 
 
-def keep_picture(session: LiveSession, run: Run, state: ShowState | None) -> AbstractContextManager[object]:
+def continue_show(session: LiveSession, run: Run, state: ShowState | None) -> AbstractContextManager[object]:
     """Begin with the frame that is on the screen, and with a recording if one was running.
 
     Call it before entering the session. The returned context keeps each shown frame for the next show.

@@ -36,7 +36,7 @@ class DemoPrompts:
         """Whether the settings leave the prompt to the demo."""
         return not any(is_prompt(name) for name in settings.parameters)
 
-    def look(self, seconds: float) -> None:
+    def update(self, seconds: float) -> None:
         """Set the prompt for the moment. seconds: audio processed so far, 0 or more."""
         now = self._store.snapshot()
         weighted = any(now[f"prompt.{slot}.weight"] > 0 for slot in range(1, 9))

@@ -68,7 +68,7 @@ class CallMeter:
 class EngineWatch(OwnThread):
     """A context manager: looks at the meters every EVERY seconds, on a thread of its own.
 
-    Thread contract: `look` belongs to one thread.
+    Thread contract: `check` belongs to one thread.
     """
 
     def __init__(self, meters: Callable[[], Sequence[CallMeter]], hung: Callable[[float], None]) -> None:
@@ -77,12 +77,12 @@ class EngineWatch(OwnThread):
         super().__init__("engine-watch", patience=1.0)
         self._meters, self._hung = meters, hung
         self._waited: dict[tuple[int, int], float] = {}
-        self._looked: float | None = None
+        self._checked_at: float | None = None
 
-    def look(self, now: float) -> None:
+    def check(self, now: float) -> None:
         """Call `hung` for a call that has exceeded its limit since the last check. now: seconds of any steady clock."""
-        passed = min(now - self._looked, _STEP) if self._looked is not None else 0.0
-        self._looked = now
+        passed = min(now - self._checked_at, _STEP) if self._checked_at is not None else 0.0
+        self._checked_at = now
         meters = {(id(meter), meter.begun): meter for meter in self._meters() if meter.running}
         before = self._waited
         self._waited = {call: before.get(call, -passed) + passed for call in meters}
@@ -95,6 +95,6 @@ class EngineWatch(OwnThread):
     def _run(self) -> None:
         while not self._stop.wait(EVERY):
             try:
-                self.look(time.monotonic())
+                self.check(time.monotonic())
             except Exception as error:  # the last frame stays
                 log.error(f"the engine hangs, and another one cannot be started: {first_line(error, 200)}")

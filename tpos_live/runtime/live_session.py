@@ -257,12 +257,12 @@ class LiveSession:
 
         if DemoPrompts.wanted(self.settings):
             self._prompts = DemoPrompts(self.store)
-            self._prompts.look(0.0)
+            self._prompts.update(0.0)
 
     def _refresh(self, _now: float) -> None:
         if self._prompts is not None:
-            self._prompts.look(self.audio_processor.params.time)
-        self.controls.look(self.display)
+            self._prompts.update(self.audio_processor.params.time)
+        self.controls.update(self.display)
         self.performance.step(self.audio_processor.features, self.audio_processor.params.cut_index)
 
     def _looks_changed(self, show: Show) -> None:

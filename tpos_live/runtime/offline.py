@@ -115,7 +115,7 @@ def write_video(
 
     def shown(now: float) -> Snapshot:
         if prompts is not None:
-            prompts.look(now)
+            prompts.update(now)
         return store.snapshot()
 
     length = 0

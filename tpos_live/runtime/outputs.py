@@ -97,7 +97,7 @@ class ExtraOutputs:
             if isinstance(running, EncodedOutput):
                 running.sound(chunk.stereo, chunk.captured_at)
 
-    def look(self, now: float, size: tuple[int, int], outputs: list[Output]) -> None:
+    def update(self, now: float, size: tuple[int, int], outputs: list[Output]) -> None:
         """Open outputs that are due, and remove those that have failed. now: perf_counter seconds. size: (width,
         height) of the frames, (0, 0) while there are none."""
         for place in self._places:

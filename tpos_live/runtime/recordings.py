@@ -136,7 +136,7 @@ class Recordings:
         outputs.append(recorder)
         return ""
 
-    def look(self, size: tuple[int, int], outputs: list[Output]) -> bool:
+    def update(self, size: tuple[int, int], outputs: list[Output]) -> bool:
         """Call it once per refresh. Continues a recording in another file if it failed, or if its disk is full. False,
         after a message, if nothing is recorded any more.
 

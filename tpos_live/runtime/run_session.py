@@ -18,8 +18,8 @@ from tpos_live.core.settings import Settings
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.lost_display import on_display_lost
 from tpos_live.display.screens import has_display
-from tpos_live.runtime.autosave import Autosave, ShowState, find_crashed, left_by, read_state, was_told
-from tpos_live.runtime.continuation import keep_picture, settings_of
+from tpos_live.runtime.autosave import Autosave, ShowState, find_crashed, left_by, read_state, was_reported
+from tpos_live.runtime.continuation import continue_show, settings_of
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.named_files import check_show
 from tpos_live.runtime.stop_signals import stop_signals
@@ -60,7 +60,7 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
         else:
             saving = Autosave(state_dir(), session.state, crashed if state else None, watchdog)
         hung = False
-        keeping = keep_picture(session, run, state) if run else nullcontext()
+        keeping = continue_show(session, run, state) if run else nullcontext()
         if not headless:
             around.enter_context(on_display_lost(lambda: _display_lost(session, around)))
         stop.starting = False
@@ -106,7 +106,7 @@ def _continued(crashed: Path | None, resume: bool) -> ShowState | None:
             log.info("--resume: no show has crashed; this one starts anew")
         return None
     if not resume:
-        if not was_told(crashed):
+        if not was_reported(crashed):
             log.log(NOTICE, "the last show did not end by itself; start with --resume to continue it")
         return None
     try:

@@ -44,7 +44,7 @@ _TRIED = 8
 """Number of the latest images from which the speed is computed."""
 
 
-SOME = ("prompt", "aurora", "fire", "galaxy", "ocean", "tunnel")
+EXAMPLES = ("prompt", "aurora", "fire", "galaxy", "ocean", "tunnel")
 """Scenes that an error suggests if no scene has a similar name."""
 PROMPT = "prompt"
 """Name of the source that draws the scenes of the frame's prompts and sound."""
@@ -147,7 +147,7 @@ class SceneOpener:
                 raise SourceError(f"source {name}: this engine does not say what it draws; choose scene:NAME")
             return PromptScenes(vocabulary)
         if scene not in FAMILIES:
-            near = get_close_matches(scene[:60], [PROMPT, *FAMILIES], n=3, cutoff=0.5) or SOME
+            near = get_close_matches(scene[:60], [PROMPT, *FAMILIES], n=3, cutoff=0.5) or EXAMPLES
             raise SourceError(
                 f"source {name[:60]}: there is no such scene; try {', '.join(near)}; docs/sources.md lists all"
             )

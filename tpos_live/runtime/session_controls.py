@@ -49,7 +49,7 @@ class Display(Protocol):
 
 
 class SessionControls:
-    """Thread contract: `look`, `key` and `close` on the display's thread; `recordings` and `outputs`
+    """Thread contract: `update`, `key` and `close` on the display's thread; `recordings` and `outputs`
     have their own contracts."""
 
     def __init__(
@@ -97,7 +97,7 @@ class SessionControls:
             "the sound of the outputs": self.outputs.add_audio,
         }
 
-    def look(self, display: Display) -> None:
+    def update(self, display: Display) -> None:
         """Carry out changes since the last call. A failure is logged, and does not affect the other steps."""
         snapshot = self._store.snapshot()
         for guard, follow in self._followed:
@@ -108,7 +108,7 @@ class SessionControls:
         recordings = self.recordings
         if recordings.running and not snapshot["out.record"]:
             recordings.end(display.outputs)
-        elif recordings.running and not recordings.look(display.size, display.outputs):
+        elif recordings.running and not recordings.update(display.size, display.outputs):
             self._store.set("out.record", False)
         elif snapshot["out.record"] and not recordings.running:
             shown = display.size[0] > 0
@@ -116,7 +116,7 @@ class SessionControls:
                 self._store.set("out.record", False)
 
     def _follow_outputs(self, display: Display, snapshot: Snapshot) -> None:
-        self.outputs.look(time.perf_counter(), display.size, display.outputs)
+        self.outputs.update(time.perf_counter(), display.size, display.outputs)
 
     def _follow_triggers(self, display: Display, snapshot: Snapshot) -> None:
         if snapshot.fired("out.acknowledge") != self._acknowledged:

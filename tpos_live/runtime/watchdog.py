@@ -56,7 +56,7 @@ SPARE_AFTER = 15.0
 LOADED = 60
 """Checks with an image of its engine (`FrameMemory.drawn`; 2 s) after which a show that follows a death gets a spare,
 if that is before SPARE_AFTER: it is likelier to die soon, and a start without a spare takes twice as long."""
-_LOOK, _SELDOM = 0.05, 1.0
+_OFTEN, _SELDOM = 0.05, 1.0
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ class Pulse:
     def __init__(self, seconds: float) -> None:
         """seconds: for which the counter may stay the same."""
         self._seconds, self._beats = seconds, 0
-        self._stood, self._looked = 0.0, -math.inf
+        self._stood, self._checked_at = 0.0, -math.inf
 
     def stopped(self, now: float, beats: int) -> bool:
         """True once for each stop. Time for which the computer was asleep does not count."""
-        passed, self._looked = min(now - self._looked, 2 * _SELDOM), now
+        passed, self._checked_at = min(now - self._checked_at, 2 * _SELDOM), now
         before = self._stood
         self._stood = before + passed if beats and beats == self._beats else 0.0
         self._beats = beats
@@ -259,7 +259,7 @@ class Watchdog:
                 log.error(f"the show has not run for {HUNG:.0f} s: it is killed")
                 os.kill(show, signal.SIGKILL)
             starting = self._still is not None and (self._still.awaited or self._hide_at is not None)
-            if select.select([self._wakeup], [], [], _LOOK if starting else _SELDOM)[0]:
+            if select.select([self._wakeup], [], [], _OFTEN if starting else _SELDOM)[0]:
                 for number in os.read(self._wakeup, 64):
                     if number in ENDING:
                         self._ending = True

@@ -155,7 +155,7 @@ class ControlPage(OwnThread):
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         if self._stop.is_set():
             return
-        pages = Pages(self._store, self.state, self._preview.look if self._preview else lambda on: None)
+        pages = Pages(self._store, self.state, self._preview.switch if self._preview else lambda on: None)
         listeners = Listeners(self._store)
         # Senders that may set the parameters by OSC may read them, too.
         osc_is_open = self._osc()[1] > 0 and not is_loopback(self._osc()[0])

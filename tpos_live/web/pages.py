@@ -42,10 +42,13 @@ class Pages:
     """All open pages. Thread contract: everything on the web thread, in its event loop."""
 
     def __init__(
-        self, store: ParameterStore, state: Callable[[], PageState], look: Callable[[bool], None] = lambda on: None
+        self,
+        store: ParameterStore,
+        state: Callable[[], PageState],
+        switch_preview: Callable[[bool], None] = lambda on: None,
     ) -> None:
-        """state: what pages show now. look: begins and ends the preview."""
-        self._store, self._state, self._look = store, state, look
+        """state: what pages show now. switch_preview: begins and ends the preview."""
+        self._store, self._state, self._switch_preview = store, state, switch_preview
         self._pages: set[Page] = set()
         self._has_pages = asyncio.Event()
         self._newest = PageState({}, {})
@@ -121,7 +124,7 @@ class Pages:
         wanted = any(page.previewing for page in self._pages)
         if wanted != self.previewing:
             self.previewing = wanted
-            self._look(wanted)
+            self._switch_preview(wanted)
 
     async def _send_news(self, page: Page) -> None:
         """Send changes since the last message. A slow page gets fewer messages, each with the newest state."""

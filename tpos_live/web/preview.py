@@ -40,7 +40,7 @@ class Preview(OwnThread):
     """A context manager. It takes the record of what the display has drawn last, and composes it again, small, on the
     CPU: neither the display nor the render thread does anything for it. It works only while a page shows the preview.
 
-    Thread contract: any thread may call `look` and `draw`; `deliver` and the functions given to `draw` are called on
+    Thread contract: any thread may call `switch` and `draw`; `deliver` and the functions given to `draw` are called on
     the preview's thread.
     """
 
@@ -50,7 +50,7 @@ class Preview(OwnThread):
         self._shown, self._size = shown, size
         self.deliver: Callable[[bytes], None] = lambda jpeg: None
         """Called with each image of the preview, JPEG."""
-        self._looking = False
+        self._previewing = False
         self._jobs: list[tuple[DisplayFrame, Callable[[bytes], None]]] = []
         self._change = threading.Condition()
         self._compositors: dict[Size, CpuCompositor] = {}
@@ -59,10 +59,10 @@ class Preview(OwnThread):
         with self._change:
             self._change.notify()
 
-    def look(self, on: bool) -> None:
+    def switch(self, on: bool) -> None:
         """Begin or end the preview."""
         with self._change:
-            self._looking = on
+            self._previewing = on
             self._change.notify()
 
     def draw(self, done: Callable[[bytes], None]) -> None:
@@ -80,7 +80,7 @@ class Preview(OwnThread):
         guard = Guard(log, "the page's preview", logging.INFO)
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._looking or self._jobs or self._stop.is_set())
+                self._change.wait_for(lambda: self._previewing or self._jobs or self._stop.is_set())
                 if self._stop.is_set():
                     return
                 jobs, self._jobs = self._jobs, []
@@ -90,7 +90,7 @@ class Preview(OwnThread):
                     bright = replace(shown, postfx=replace(shown.postfx, level=1.0, blackout=False))
                     done(self._compose(bright, THUMBNAIL))
                 shown_now = self._shown()
-                if self._looking and shown_now is not None:
+                if self._previewing and shown_now is not None:
                     self.deliver(self._compose(shown_now, preview_size(self._size())))
             with self._change:
                 rest = 1.0 / FPS - (time.perf_counter() - began)

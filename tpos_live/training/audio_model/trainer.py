@@ -123,7 +123,7 @@ class EncoderTrainer:
         total, before, begin, saved = self.spent + seconds, self.spent, time.monotonic(), time.monotonic()
         done = self.steps
         shown: dict[str, float] = {}
-        with tqdm(total=1.0, desc="sound encoder", bar_format=BAR, mininterval=2.0) as bar:
+        with tqdm(total=1.0, desc="audio encoder", bar_format=BAR, mininterval=2.0) as bar:
             while (part := self.spent / total if steps is None else (self.steps - done) / max(steps, 1)) < 1:
                 warm = min(1.0, (self.steps + 1) / 60)
                 for group in self.optimizer.param_groups:
