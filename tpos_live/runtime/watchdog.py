@@ -57,6 +57,7 @@ LOADED = 60
 """Checks with an image of its engine (`FrameMemory.drawn`; 2 s) after which a show that follows a death gets a spare,
 if that is before SPARE_AFTER: it is likelier to die soon, and a start without a spare takes twice as long."""
 _OFTEN, _SELDOM = 0.05, 1.0
+"""Longest wait in seconds for a signal: while the still is about to appear or to go, and otherwise."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,8 @@ class Watchdog:
     def _start_show(self) -> Run | int:
         """The process of the next show: the spare, or a fork; a Run in it."""
         spare, self._spare = self._spare, None
+        if self._memory is not None:  # now, because the next show may count before this process runs again
+            self._memory.beats = self._memory.drawn = 0
         deaths, safe = self._count, self._recent() >= SAFE
         if spare is not None and spare.start(deaths, safe, self._left):
             return spare.pid
@@ -246,8 +249,6 @@ class Watchdog:
         """The status with which the show's process ended; a Run in the spare's, once it becomes the show."""
         pulse, begun = Pulse(HUNG), self._clock()
         self._begun = False
-        if self._memory is not None:
-            self._memory.beats = self._memory.drawn = 0
         while True:
             ended, status = os.waitpid(show, os.WNOHANG)
             if ended:
