@@ -7,13 +7,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fakes.render_show import Show
 from fakes.waiting import wait_until
 
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import CannotDrawError
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
@@ -21,6 +24,7 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.runtime import keyframe_mode
 from tpos_live.runtime.keyframe_mode import KeyframeMode
 from tpos_live.runtime.offline import render_frames
@@ -71,7 +75,7 @@ def test_a_slow_engine_shows_many_frames(flow: Engine, messages: list[str]) -> N
         assert (run.mode.drawn - drawn) / seconds > 10
         assert len(set(shown[-10:])) >= 8
         assert "a second" in run.mode.line and "first after" in run.mode.line
-    assert messages == [] and not run.mode._thread.is_alive()
+    assert messages == [] and wait_until(lambda: not run.mode._thread.is_alive())
 
 
 def test_a_decoder_that_never_works_is_told_to_the_failover(
@@ -103,10 +107,25 @@ def test_the_latency_is_from_the_prompt_to_its_first_keyframe(flow: Engine) -> N
     run.generator.backend.predict = slow  # type: ignore[method-assign]
     with run.running():
         assert wait_until(lambda: run.mode.keyframes >= 2)
-        run.mode.latency = 0.0
+        run.mode.latency, began = 0.0, time.monotonic()
         run.store.update({"prompt": "red desert"})
         assert wait_until(lambda: run.mode.latency > 0)
-        assert 0.2 <= run.mode.latency < 3.0
+        assert 0.2 <= run.mode.latency <= time.monotonic() - began
+
+
+def test_the_latency_begins_with_the_keyframe_where_no_thread_saw_the_prompt_before(
+    flow: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the in-between thread may see a new prompt later than the render thread."""
+    now = [0.0]
+    monkeypatch.setattr(keyframe_mode, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    run = KeyframeShow(flow)
+    for prompt, seconds in (("sea", 0.0), ("red desert", 100.0)):
+        now[0] = seconds
+        run.store.update({"prompt": prompt})
+        conditioning = Conditioning(torch.zeros(run.generator.prompt_length, flow.token_dim), label=prompt)
+        run.mode.draw(run.generator, FrameRequest(FrameParams(), conditioning, run.store.snapshot()), None)
+    assert run.mode.latency == 0.0 and run.mode.keyframes == 2
 
 
 def test_the_mode_changes_live(flow: Engine, messages: list[str]) -> None:
@@ -172,7 +191,7 @@ def test_leaving_before_anything_was_heard() -> None:
     mode = KeyframeMode(ParameterStore({"engine.mode": "keyframes"}), Mailbox(), Mailbox())
     with mode:
         assert mode.line == ""
-    assert not mode._thread.is_alive()
+    assert wait_until(lambda: not mode._thread.is_alive())
 
 
 @pytest.mark.parametrize("mode", ["frames", "keyframes"])

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.guard import Guard
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import ParameterStore
@@ -35,6 +36,23 @@ log = logging.getLogger(__name__)
 
 KEYFRAMES = "keyframes"
 MOST_FPS = 30.0
+
+
+class PromptChange:
+    """Notes when the shown prompt changes, at each call. Any thread may call it."""
+
+    def __init__(self, store: ParameterStore) -> None:
+        self._store, self._lock, self._guard = store, threading.Lock(), Guard(log, "the latency of keyframes")
+        self._wanted, self._at = "", time.monotonic()
+
+    def seen_at(self) -> float:
+        """`time.monotonic` at which a call saw the present prompt first; of the first prompt, of the creation."""
+        with self._lock, self._guard:
+            wanted = shown_text(self._store.snapshot().values)
+            if wanted != self._wanted:
+                self._at = time.monotonic() if self._wanted else self._at
+                self._wanted = wanted
+        return self._at
 
 
 class KeyframeMode(OwnThread):
@@ -61,7 +79,7 @@ class KeyframeMode(OwnThread):
         self._keyframes: Mailbox[Keyframe] = Mailbox()
         self._generator, self._pace = KeyframeGenerator(), KeyframePace()
         self._decoding = threading.Lock()
-        self._wanted, self._wanted_at, self._prompt = "", time.monotonic(), ""
+        self._prompt_change, self._prompt = PromptChange(store), ""
         self._refused = False
         self._decoder_error: Exception | None = None
         """The decoder's error before there was any frame, for the render thread."""
@@ -104,12 +122,12 @@ class KeyframeMode(OwnThread):
         if (failure := self._decoder_error) is not None:
             self._decoder_error = None
             raise cannot_draw(generator.engine, failure) from failure
-        began = time.monotonic()
+        wanted_at, began = self._prompt_change.seen_at(), time.monotonic()
         keyframe = self._generator.draw(generator, request)
         ended = time.monotonic()
         self._pace.drawn(began, ended)
         if request.conditioning.label != self._prompt or not self.keyframes:
-            self._prompt, self.latency = request.conditioning.label, ended - self._wanted_at
+            self._prompt, self.latency = request.conditioning.label, ended - wanted_at
         self.keyframes += 1
         self._keyframes.put(keyframe)
 
@@ -131,7 +149,7 @@ class KeyframeMode(OwnThread):
         with InbetweenStream(self._frame_params, self._decoding, self._most_fps, self.calls) as stream:
             while not self._stop.is_set():
                 try:
-                    self._note_prompt()
+                    self._prompt_change.seen_at()  # the render thread may be drawing for seconds
                     if not self.on:
                         stream.reset()
                         self._keyframes.take()
@@ -153,10 +171,3 @@ class KeyframeMode(OwnThread):
                         self._decoder_error, failures = failure, 0
                         stream.reset()
                     self._stop.wait(RETRY)
-
-    def _note_prompt(self) -> None:
-        """Store when the wanted prompt changed."""
-        wanted = shown_text(self._store.snapshot().values)
-        if wanted != self._wanted:
-            self._wanted_at = time.monotonic() if self._wanted else self._wanted_at
-            self._wanted = wanted
