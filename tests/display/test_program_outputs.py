@@ -93,7 +93,8 @@ def test_closing_waits_for_no_frame(double: Callable[..., None], monkeypatch: py
     output = ProgramOutput("spout", "stage")
     output.open((64, 32), 30.0)
     output.close()
-    assert output._thread is not None and not output._thread.is_alive()
+    thread = output._thread
+    assert thread is not None and wait_until(lambda: not thread.is_alive())
 
 
 def test_a_driver_that_shares_no_textures_is_one_line(

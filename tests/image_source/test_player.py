@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import statistics
 import sys
@@ -17,6 +18,7 @@ from fakes.waiting import wait_until
 from PIL import Image
 
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.messages import LineHandler, handling
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.source_image import SourceImage
 from tpos_live.features.features import HOP_SECONDS, Features
@@ -305,6 +307,25 @@ def test_live_a_folder_that_goes_and_comes_back_is_shown_again(tmp_path: Path, m
     assert [line for line in messages if "is back" in line] == 2 * [back] and len(messages) == 4
 
 
+def test_live_a_folder_that_is_back_as_soon_as_its_loss_is_reported_is_shown_again(tmp_path: Path) -> None:
+    folder, away = tmp_path / "stick", tmp_path / "away"
+    folder.mkdir()
+    for n in (10, 20, 30):
+        Image.fromarray(numbered(n)).save(folder / f"{n}.png")
+
+    def bring_back(line: str) -> None:
+        if "can be read" in line:
+            Image.fromarray(numbered(40)).save(away / "40.png")
+            away.rename(folder)
+
+    with LiveSource() as source, handling(LineHandler(bring_back, logging.WARNING)):
+        show = Show(source, str(folder))
+        show.store.set("source.seconds", 0.1)
+        show.until(lambda image: image is not None)
+        folder.rename(away)
+        show.until(lambda image: image is not None and number_of(image.pixels) == 40)
+
+
 def test_live_a_reader_that_cannot_be_closed_gives_way_all_the_same(
     clip: Path, tmp_path: Path, messages: list[str]
 ) -> None:
@@ -324,4 +345,5 @@ def test_leaving_waits_for_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_source, "_STOP_CHECK", 60.0)
     with LiveSource() as source:
         pass
-    assert not source._thread.is_alive()
+    # A busy machine may take longer than the patience of leaving, and not 60 s, to run a thread of low priority.
+    assert wait_until(lambda: not source._thread.is_alive())

@@ -20,6 +20,7 @@ from tpos_live.core.settings_file import SettingsError
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.logo import Logo
 from tpos_live.image_source import clip as clip_module
+from tpos_live.image_source import pictures
 from tpos_live.image_source.camera import PATIENCE, STALLED, Attempt, Camera, address_of
 from tpos_live.image_source.clip import LONGEST_REST, Clip
 from tpos_live.image_source.open import open_source, why_refused
@@ -141,9 +142,9 @@ def test_a_folder_goes_round_in_the_order_of_names(tmp_path: Path) -> None:
     for n, name in enumerate(["a.png", "b.jpg", "c.webp", "d.bmp"], 3):
         Image.fromarray(numbered(n)).save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("not a picture")
-    pictures = open_source(str(tmp_path), 0.5)
-    assert isinstance(pictures, Pictures) and pictures.seconds == 2.0
-    assert [number(pictures, at) for at in (0.0, 0.49, 0.5, 1.2, 1.99, 0.1)] == [3, 3, 4, 5, 6, 3]
+    source = open_source(str(tmp_path), 0.5)
+    assert isinstance(source, Pictures) and source.seconds == 2.0
+    assert [number(source, at) for at in (0.0, 0.49, 0.5, 1.2, 1.99, 0.1)] == [3, 3, 4, 5, 6, 3]
 
 
 def test_a_broken_picture_is_left_out_whichever_comes_first(tmp_path: Path, messages: list[str]) -> None:
@@ -154,6 +155,26 @@ def test_a_broken_picture_is_left_out_whichever_comes_first(tmp_path: Path, mess
     assert [number(forwards, n + 0.5) for n in range(4)] == [0, 1, 1, 3]
     assert number(at_once, 2.5) == 1
     assert len(messages) == 2 and all("2.png" in line for line in messages)
+
+
+def test_a_picture_that_is_deleted_while_it_is_opened_is_no_broken_one(
+    tmp_path: Path, messages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        Image.fromarray(numbered(n)).save(tmp_path / f"{n}.png")
+    source, kept = Pictures(tmp_path, 1.0), (tmp_path / "1.png").read_bytes()
+    read = pictures.read_picture
+
+    def delete_and_read(path: Path) -> av.VideoFrame:
+        if path.name == "1.png":
+            path.unlink()
+        return read(path)
+
+    monkeypatch.setattr(pictures, "read_picture", delete_and_read)
+    assert number(source, 1.5) == 0 and messages == []
+    monkeypatch.setattr(pictures, "read_picture", read)
+    (tmp_path / "1.png").write_bytes(kept)
+    assert [number(source, n + 0.5) for n in (2, 1)] == [2, 1]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")

@@ -29,7 +29,7 @@ def test_draws_the_newest_moment(flow: Engine) -> None:
         assert frame is not None and frame.time == 4
         show.frame_params.put(FrameParams(time=50))
         assert wait_until(lambda: (show.frames.latest() or frame).time >= 50)
-    assert not show.thread._thread.is_alive()
+    assert wait_until(lambda: not show.thread._thread.is_alive())
 
 
 def test_goes_on_while_the_sound_is_late(flow: Engine, messages: list[str]) -> None:

@@ -120,8 +120,8 @@ class LiveSource(OwnThread):
             try:
                 self._step(wanted, name)
             except Exception as error:  # decoders fail in many ways; the last picture stays, and the show goes on
+                self._lost = name if is_gone(name) else ""  # before the line: whoever reads it may bring the file back
                 self._fail(name, first_line(error, 200))
-                self._lost = name if is_gone(name) else ""
                 self._replace(None)
             took = max(time.perf_counter() - began, 0.9 * took)
         self._replace(None)
@@ -129,17 +129,17 @@ class LiveSource(OwnThread):
     def _step(self, wanted: Wanted, name: str) -> None:
         self._follow(name, float(wanted.snapshot["source.seconds"]))
         if name in NOTHING:
-            self._images.put(None)
             self.line = ""
+            self._images.put(None)
             return
         if self._player is None:
             return
         image = self._player.image(wanted, time.perf_counter())
-        if image is not self._images.latest():
-            self._images.put(image)
         if name != self._failed:
             rate = self._rate.at(time.perf_counter(), self._player.pictures)
             self.line = self._player.reader.trouble or f"{self._player.reader.name}, {rate:.0f} fps"
+        if image is not self._images.latest():
+            self._images.put(image)
 
     def _follow(self, name: str, each: float) -> None:
         """Open the source `name` on a thread, and use it once it is open. each: seconds per picture of a folder."""
@@ -194,8 +194,8 @@ class LiveSource(OwnThread):
 
     def _fail(self, name: str, line: str) -> None:
         """Log why a source failed, and do not open it again until `source` changes."""
-        self._failed, self.line = name, line
         log.warning(line)
+        self._failed, self.line = name, line
 
     def _replace(self, player: SourcePlayer | None) -> None:
         old, self._player = self._player, player

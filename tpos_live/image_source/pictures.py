@@ -73,6 +73,8 @@ class Pictures(Reader):
             except SourceError as error:
                 if len(self._files) == 1:
                     raise
+                if not path.is_file():  # it was deleted between the check and the read
+                    continue
                 self._broken.add(path)
                 log.warning(f"{error}; it is left out")
         raise SourceError(
