@@ -32,7 +32,7 @@ licences = pytest.importorskip("licences")
         ("", False),
     ],
 )
-def test_what_is_accepted(licence: str, accepted: bool) -> None:
+def test_free_licences_are_accepted_and_others_refused(licence: str, accepted: bool) -> None:
     assert licences.is_accepted(licence) == accepted
 
 
@@ -43,7 +43,7 @@ def test_a_classifier_that_names_no_licence_gives_way_to_the_field() -> None:
     assert licences.licence_of(SimpleNamespace(metadata=given)) == "LGPL-2.1-or-later"
 
 
-def test_all_that_is_installed() -> None:
+def test_every_installed_package_has_an_accepted_licence() -> None:
     command = [sys.executable, str(SCRIPT), "--extra", "test"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     rows = [json.loads(line) for line in result.stdout.splitlines()]

@@ -95,7 +95,7 @@ def test_the_sound_of_a_film_is_heard_and_one_without_is_refused(tmp_path: Path)
         read_audio(tmp_path / "b.mp4")
 
 
-def test_such_a_file_loops_in_a_show_without_a_gap(tmp_path: Path, messages: list[str]) -> None:
+def test_a_file_decoded_by_ffmpeg_loops_in_a_show_without_a_gap(tmp_path: Path, messages: list[str]) -> None:
     encode(tmp_path / "a.m4a", sine(48_000, 0.5), 48_000, "alac")
     with AudioFile(tmp_path / "a.m4a") as file:
         heard: list[np.ndarray] = []

@@ -39,7 +39,7 @@ def test_sidecar_is_what_the_generator_says(sidecar: dict) -> None:
     assert DEMO.with_suffix(".json").read_text() == score().json()
 
 
-def test_the_form(sidecar: dict) -> None:
+def test_the_sidecar_has_24_bars_and_its_sections_in_order(sidecar: dict) -> None:
     assert sidecar["tempo"] == 128
     assert len(sidecar["beats"]) == 96 and len(sidecar["downbeats"]) == 24
     assert sidecar["beats"][::4] == sidecar["downbeats"]
@@ -60,7 +60,7 @@ def test_the_file_is_small_stereo_and_exactly_24_bars(track: np.ndarray, sidecar
     assert len(track) == round(24 * BAR * RATE) == round(sidecar["duration"] * RATE)
 
 
-def test_levels(track: np.ndarray) -> None:
+def test_the_track_is_as_loud_as_other_music_and_does_not_cancel_in_mono(track: np.ndarray) -> None:
     assert 20 * np.log10(np.abs(track).max()) < -1
     assert loudness(track) == pytest.approx(-14, abs=0.5)
     assert abs(track.mean()) < 1e-3
@@ -100,7 +100,7 @@ def test_drums_are_where_the_sidecar_says(
     assert np.median(rises) > ratio
 
 
-def test_the_loop_point_is_no_click(track: np.ndarray) -> None:
+def test_there_is_no_click_at_the_loop_point(track: np.ndarray) -> None:
     """At the loop point the waveform has no larger step than in the beat before it."""
     turned = np.roll(track, RATE // 2, axis=0)
     bend = np.abs(np.diff(turned, n=2, axis=0)).max(axis=1)

@@ -53,14 +53,14 @@ def test_an_exact_name_wins() -> None:
     assert find_input("Pulse, ALSA", LINUX).index == 2
 
 
-def test_several_hits_list_them_all() -> None:
+def test_an_ambiguous_name_lists_all_matches() -> None:
     with pytest.raises(AudioError, match=r'2 inputs match "hw".*0 HDA Intel.*1 USB Audio') as caught:
         find_input("hw", LINUX)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("wanted", ["theremin", 99, "99", -1, "-1", 3.5, "--5", "²", "9" * 5000])
-def test_no_hit_lists_what_there_is(wanted: Any) -> None:
+def test_an_unknown_name_lists_the_inputs(wanted: Any) -> None:
     with pytest.raises(AudioError, match=r"no input matches.*0 HDA Intel.*4 default"):
         find_input(wanted, LINUX)
 

@@ -21,7 +21,7 @@ def test_what_looks_like_a_path_is_a_file(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "mic", "2", "Scarlett 2i2", "USB Audio: - (hw:1,0)", "Line In/Out", "v1.5 mic"])
-def test_the_name_of_an_input_is_none(text: str) -> None:
+def test_the_name_of_an_input_is_no_path(text: str) -> None:
     assert not names_a_file(text)
 
 

@@ -141,7 +141,7 @@ def test_a_stalled_microphone_becomes_silence_and_comes_back(mic: FakeMicrophone
         assert sound.status(time.perf_counter()).message == ""
 
 
-def test_a_hiccup_is_no_longer_than_it_was(mic: FakeMicrophone) -> None:
+def test_a_short_stall_gives_no_more_silence_than_it_lasted(mic: FakeMicrophone) -> None:
     """A former fault: 0.8 s without a block gave 2.8 s of silence, because reopening takes PulseAudio 2 s."""
     mic.play(sine(440, 60))
     with Microphone(mic.device) as sound:
@@ -249,7 +249,7 @@ def test_a_sound_server_that_is_killed_and_started_again(mic: FakeMicrophone) ->
 
 
 @pytest.mark.filterwarnings("ignore:Exception ignored from cffi callback")
-def test_a_failing_callback_is_mended(mic: FakeMicrophone) -> None:
+def test_a_stream_whose_callback_fails_is_opened_again(mic: FakeMicrophone) -> None:
     """An exception in the callback ends the stream."""
 
     def broken(*args: object) -> None:

@@ -83,7 +83,7 @@ def test_a_frame_overwritten_while_it_is_copied_is_dropped() -> None:
 
 
 @pytest.mark.parametrize("patient", [True, False])
-def test_two_threads(patient: bool) -> None:
+def test_between_two_threads_no_frame_is_torn_or_repeated(patient: bool) -> None:
     """A writer that does not wait overwrites frames, but the reader gets no torn or repeated frame."""
     ring = RingBuffer(4096, 2)
     total, done = 400_000, threading.Event()

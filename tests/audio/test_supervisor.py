@@ -136,7 +136,7 @@ def test_a_device_that_cannot_be_opened_twice_is_waited_for() -> None:
     assert room.run(0.1)[-1] is SourceState.RUNNING and len(room.opened) == 1
 
 
-def test_a_long_stall_is_noticed_reported_and_mended() -> None:
+def test_a_long_stall_is_reported_and_the_input_opened_again() -> None:
     room = Room("desk")
     room.run(5)
     room.silent.add("desk")
@@ -287,7 +287,7 @@ def test_an_unplugged_device_is_back_within_half_a_second_and_later_waited_for_w
     assert room.supervisor.message == ""
 
 
-def test_a_device_that_opens_but_never_speaks_is_not_hammered() -> None:
+def test_a_device_that_opens_but_gives_no_sound_is_opened_at_most_12_times_a_minute() -> None:
     room = Room("desk")
     room.run(1)
     room.silent.add("desk")
@@ -498,7 +498,7 @@ def test_an_input_that_is_not_required_at_the_start_is_waited_for(messages: list
     assert room.run(10)[-1] is SourceState.RUNNING and room.supervisor.message == ""
 
 
-def test_one_that_is_not_required_is_no_error() -> None:
+def test_a_missing_input_that_is_not_required_is_no_error() -> None:
     def refuse(wanted: object) -> Capture:
         raise AudioError("no sound input on this machine")
 
@@ -530,7 +530,7 @@ def test_a_device_that_hangs_while_opening_holds_up_nobody() -> None:
     assert closed.wait(2), "what opened too late must be closed again"
 
 
-def test_an_error_that_nobody_expects_does_not_end_the_looking_after(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_does_not_end_the_supervisor(caplog: pytest.LogCaptureFixture) -> None:
     class Odd(Supervisor):
         rounds = 0
 

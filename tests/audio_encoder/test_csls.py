@@ -14,14 +14,14 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
 
 
-def test_with_nothing_known_it_is_the_cosine() -> None:
+def test_without_sounds_and_centre_the_score_is_the_cosine() -> None:
     rng = np.random.default_rng(0)
     places, embedding = unit(rng.standard_normal((5, DIM))), rng.standard_normal(DIM)
     assert CslsScorer(places)(embedding) == pytest.approx(places @ unit(embedding))
     assert np.isfinite(CslsScorer(places)(np.zeros(DIM))).all()
 
 
-def test_what_all_texts_share_says_nothing() -> None:
+def test_an_offset_common_to_all_texts_is_removed() -> None:
     """Texts and an embedding with a common offset: without the offset they can be separated."""
     axes = np.linalg.qr(np.random.default_rng(1).standard_normal((DIM, DIM)))[0]
     side, apart = 3.0 * axes[0], axes[1:21]
@@ -33,7 +33,7 @@ def test_what_all_texts_share_says_nothing() -> None:
     assert about[2] - about[0] > 5 * (plain[2] - plain[0])
 
 
-def test_a_text_that_draws_every_sound_draws_less() -> None:
+def test_a_text_that_is_near_every_sound_scores_lower() -> None:
     """One text had training sounds, another had none: a sound between them gets the other text."""
     rng = np.random.default_rng(2)
     taught, never = unit(rng.standard_normal((2, DIM)))
@@ -48,7 +48,7 @@ def test_a_text_that_draws_every_sound_draws_less() -> None:
         assert near(taught)[0] == pytest.approx(1.0 - csls_weight * cosines)
 
 
-def test_fewer_sounds_than_neighbours_will_do() -> None:
+def test_fewer_sounds_than_neighbours_are_enough() -> None:
     rng = np.random.default_rng(3)
     places = unit(rng.standard_normal((3, DIM)))
     assert np.isfinite(CslsScorer(places, heard=places[:1])(places[0])).all()

@@ -63,7 +63,7 @@ def test_other_sounds_are_no_kind_of_music() -> None:
     assert set(follow(KindTracker(object()), ROCK, 0.0, 5.0)) == {""}
 
 
-def test_nonsense_does_not_stay() -> None:
+def test_an_embedding_that_is_not_finite_is_forgotten() -> None:
     tracker = KindTracker(Three())
     tracker.follow(AudioEmbedding(0.0, np.full(3, np.nan, np.float32), 0.5))
     assert follow(tracker, JAZZ, 0.1, 5.0)[-1] == "jazz music"

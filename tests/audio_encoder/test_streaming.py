@@ -130,14 +130,14 @@ def test_below_sixty_decibels_the_weight_fades() -> None:
 @pytest.mark.parametrize(
     "heard", [np.zeros(RATE), np.full(RATE, np.nan), np.full(RATE, np.inf), np.ones(RATE), 1e9 * sound(1.0)]
 )
-def test_nonsense_gives_no_nonsense(heard: np.ndarray) -> None:
+def test_embeddings_of_any_samples_are_finite(heard: np.ndarray) -> None:
     hearing = encoder()
     for embedding in hearing.push(heard.astype(np.float32)) + hearing.push(sound(1.0)):
         assert np.isfinite(embedding.vector).all() and 0.0 <= embedding.density <= 1.0
         assert embedding.vector.any() or embedding.density == 0.0
 
 
-def test_silence_of_a_gap_is_survived() -> None:
+def test_after_six_seconds_of_silence_a_sound_has_an_embedding_again() -> None:
     hearing = encoder()
     hearing.push(sound(1.0))
     silent = hearing.push(np.zeros(6 * RATE, np.float32))
@@ -236,7 +236,7 @@ def test_broken_weights_and_no_folder_are_refused(engine: Path) -> None:
     assert isinstance(open_encoder(engine)[0], RuleBasedEncoder)
 
 
-def test_hearing_needs_no_torch() -> None:
+def test_the_audio_encoder_needs_no_torch() -> None:
     import subprocess
     import sys
 
@@ -245,7 +245,7 @@ def test_hearing_needs_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_the_encoder_in_the_box_hears() -> None:
+def test_the_included_encoder_is_small_and_names_rain() -> None:
     """It fits the included text encoder, is small, and labels heavy rain as rain."""
     from tpos_live.core.paths import shipped
     from tpos_live.training.synth.sound_effects import make

@@ -48,7 +48,7 @@ def test_silence_has_no_name_and_the_next_sound_begins_anew() -> None:
     assert told(tagger, 2, 3.0, 1.0)[-1] == "a bell"
 
 
-def test_nonsense_does_not_stick() -> None:
+def test_an_embedding_that_is_not_finite_gives_no_lasting_name() -> None:
     tagger = Tagger(Three())
     tagger.follow(AudioEmbedding(0.0, np.full(3, np.nan, np.float32), 0.5))
     assert told(tagger, 1, 0.1, 2.0)[-1] == "fire"

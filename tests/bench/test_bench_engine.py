@@ -51,7 +51,7 @@ def test_three_loops_on_the_same_weights(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sd-turbo", "sdxl"])
-def test_the_loop_apart_draws_the_engines_frame(tmp_path: Path, kind: str) -> None:
+def test_the_streamdiffusion_like_loop_draws_the_engines_frame(tmp_path: Path, kind: str) -> None:
     """From the same noise it gives the stock pipeline's image, so the baseline does all the work."""
     folder = make_tiny_engine(tmp_path / "engine", kind)  # type: ignore[arg-type]
     engine = load_engine(folder, "cpu")

@@ -45,7 +45,9 @@ def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.mark.parametrize("name", ["missing.wav", "folder.wav", "empty.wav"])
 @pytest.mark.parametrize("option", ["--audio", "--fallback"])
-def test_the_sound_of_a_show(option: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_show_names_a_missing_sound_file_before_it_starts(
+    option: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert name in said([option, name], capsys)
 
 
@@ -63,19 +65,21 @@ def test_the_sound_of_a_show(option: str, name: str, capsys: pytest.CaptureFixtu
         ("--config", "folder.toml"),
     ],
 )
-def test_the_files_of_a_show(option: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_show_names_a_file_that_cannot_be_used_before_it_starts(
+    option: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     line = said([option, name], capsys)
     assert name in line and (option == "--record") == ("record" in line)
 
 
-def test_an_engine_without_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_engine_without_a_name_is_refused_before_anything_is_opened(capsys: pytest.CaptureFixture[str]) -> None:
     """A former fault: it was refused only after everything had been opened."""
     Path("config.toml").write_text('engine.name = ""')
     assert "there is no engine ''" in said([], capsys)
 
 
 @pytest.mark.parametrize(("option", "name"), [("--audio", "missing.wav"), ("--output", "nowhere/film.mp4")])
-def test_a_trial_looks_at_them_first(
+def test_a_rehearsal_checks_files_before_it_starts_a_show(
     option: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(rehearsal, "observe", pytest.fail)
@@ -84,7 +88,7 @@ def test_a_trial_looks_at_them_first(
     assert ended.value.code == 1 and name in capsys.readouterr().out
 
 
-def test_then_the_display(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_display_a_show_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no display here" in said([], capsys)
 
 
@@ -99,14 +103,14 @@ def test_then_the_display(capsys: pytest.CaptureFixture[str]) -> None:
         ("--engine", "missing.safetensors"),
     ],
 )
-def test_what_an_image_is_made_of(
+def test_image_commands_name_a_missing_file(
     command: tuple[str, ...], option: str, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert name in said([*command, option, name], capsys)
 
 
 @pytest.mark.parametrize("name", ["missing.wav", "folder.wav", "empty.wav"])
-def test_the_sound_of_a_file(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_render_and_still_name_a_missing_sound_file(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert name in said(["render", name, "-o", "film.mp4"], capsys)
     assert name in said(["still", "-o", "image.png", "--audio", name], capsys)
 
@@ -123,5 +127,5 @@ def test_the_sound_of_a_file(name: str, capsys: pytest.CaptureFixture[str]) -> N
         ["bench", "engine", "--engine", "missing"],
     ],
 )
-def test_the_files_of_measurements(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_measurements_name_a_missing_file(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert "missing" in said(arguments, capsys) or "sound.wav" in said(arguments, capsys)

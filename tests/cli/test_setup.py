@@ -128,7 +128,7 @@ def test_what_a_machine_needs_in_order(machine: Machine, steps: list[str]) -> No
         (replace(LAPTOP, window=Window(True, error="no window opens")), "window", False, "no window"),
     ],
 )  # fmt: skip
-def test_what_is_said_of_a_machine(machine: Machine, topic: str, ok: bool | None, words: str) -> None:
+def test_each_finding_has_its_state_and_words(machine: Machine, topic: str, ok: bool | None, words: str) -> None:
     finding = found(machine, topic)
     assert finding.ok is ok and words in finding.text
 

@@ -154,7 +154,7 @@ def test_changing_the_mode_does_not_jump() -> None:
     assert max(steps) < 0.1 * float((states[-1] - before).norm())
 
 
-def test_bad_meanings_are_ignored() -> None:
+def test_invalid_embeddings_are_ignored() -> None:
     sound = PhraseBankConditioner(CONCEPTS, encode_all, 4)
     sound.follow(embedding(1), 0.0)
     sound.follow(AudioEmbedding(0.0, np.full(3, np.nan, np.float32), 1.0), 1.0)
@@ -166,7 +166,7 @@ def test_bad_meanings_are_ignored() -> None:
     assert sound.strength() == 0.0 and sound.heard() == ""
 
 
-def test_map_is_chosen_by_what_the_encoder_offers() -> None:
+def test_the_conditioner_is_chosen_by_what_the_encoder_offers() -> None:
     @dataclasses.dataclass
     class Named:
         concepts: tuple[str, ...] = CONCEPTS
@@ -185,7 +185,7 @@ def test_without_a_prompt_a_sound_that_is_there_has_the_whole_image() -> None:
     assert (said - found).abs().mean() < 0.3, "a prompt comes back on a fade"
 
 
-def test_between_prompts_each_is_handed_on_with_the_sound_unless_they_mix() -> None:
+def test_a_fade_gives_each_prompt_a_region_with_the_sound_unless_they_are_mixed() -> None:
     m = builder()
     mix(m, 0.0, LOUD, None, prompt="sea")
     assert m.regions is None
@@ -249,7 +249,7 @@ def test_without_a_prompt_a_sound_that_grows_has_the_whole_image() -> None:
     assert m.regions is None and torch.allclose(found[:24], encode("rain"), atol=1e-4)
 
 
-def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
+def test_the_mood_of_the_sound_reaches_every_scene() -> None:
     @dataclasses.dataclass
     class Moody:
         phrases: tuple[str, ...] = CONCEPTS
@@ -279,7 +279,7 @@ def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
             assert torch.allclose(mixed[24:], encode("birds")[1:5], atol=0.05)
 
 
-def test_every_mixture_tells_its_prompt_to_whoever_follows() -> None:
+def test_the_builder_reports_each_new_prompt() -> None:
     """Live and offline share this path: the builder reports the prompt, not its callers."""
     told: list[str] = []
     texts = TextCache(encode, synchronous=True)

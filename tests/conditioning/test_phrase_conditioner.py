@@ -50,7 +50,7 @@ def sentences(hears: bool = False) -> PhraseConditioner:
     return made
 
 
-def test_a_sound_leads_to_what_the_engine_offers() -> None:
+def test_a_sound_leads_to_phrases_that_the_engine_offers() -> None:
     every, some = (
         choose_audio_conditioner(Hearing(), encode_all, 4, True, 1, offered) for offered in (None, PHRASES[1:3])
     )
@@ -68,7 +68,7 @@ def follow(sound: PhraseConditioner, vector: np.ndarray, density: float = 1.0, s
 
 
 @pytest.mark.parametrize("index", range(len(PHRASES)))
-def test_a_meaning_at_a_phrase_gives_the_engines_own_states_of_it(index: int) -> None:
+def test_an_embedding_at_a_phrase_gives_the_engines_states_of_that_phrase(index: int) -> None:
     sound = sentences()
     follow(sound, places()[index])
     assert sound.heard() == PHRASES[index] and sound.strength() == pytest.approx(1.0, abs=0.01)
@@ -87,14 +87,14 @@ def test_between_two_phrases_both_are_seen() -> None:
     assert set(np.argsort(near)[-2:]) == {2, 3} and min(near[2], near[3]) > 0.5
 
 
-def test_an_engine_that_hears_is_told_of_what_it_can_show() -> None:
+def test_an_engine_trained_with_audio_gets_only_its_own_phrases() -> None:
     sound = sentences(hears=True)
     assert sound.concepts == PHRASES[:5]
     follow(sound, places()[5])
     assert sound.heard() in PHRASES[:5]
 
 
-def test_magnitude_is_strength_and_silence_fades() -> None:
+def test_the_density_is_the_strength_and_silence_fades() -> None:
     sound = sentences()
     follow(sound, places()[0], 0.25)
     assert sound.strength() == pytest.approx(0.5, abs=0.01)
@@ -104,7 +104,7 @@ def test_magnitude_is_strength_and_silence_fades() -> None:
 
 
 @pytest.mark.parametrize("vector", [np.full(DIM, np.nan), np.ones(3), np.full(DIM, np.inf)])
-def test_nonsense_changes_nothing(vector: np.ndarray) -> None:
+def test_an_embedding_that_is_not_finite_changes_nothing(vector: np.ndarray) -> None:
     sound = sentences()
     follow(sound, places()[2])
     before = sound.sentence().clone()
@@ -113,7 +113,7 @@ def test_nonsense_changes_nothing(vector: np.ndarray) -> None:
     assert sound.heard() == "fire" and torch.allclose(sound.sentence(), before, atol=1e-3)
 
 
-def test_an_encoder_without_phrases_has_no_map() -> None:
+def test_an_encoder_without_phrases_has_no_conditioner() -> None:
     class Mute:
         phrases: tuple[str, ...] = ()
         vectors, scenes = np.zeros((0, DIM)), 0
@@ -127,7 +127,7 @@ class HearingMoods(Hearing):
     moods = (PHRASES[3],)
 
 
-def test_a_mood_is_no_scene_but_is_told_beside_one() -> None:
+def test_a_mood_is_no_scene_but_is_given_beside_one() -> None:
     sound = choose_audio_conditioner(HearingMoods(), encode_all, 4, trained_with_audio=False)
     assert isinstance(sound, PhraseConditioner)
     both = places()[2] + places()[3]

@@ -45,7 +45,7 @@ def test_blend_is_independent_of_order_and_near_slerp() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x" * 10_000, "🔥🌊", "夜の街", "مدينة", "a\x00b\n\t"])
-def test_any_text(text: str) -> None:
+def test_any_text_gives_its_own_embedding(text: str) -> None:
     prompts = bank()
     assert torch.equal(at(prompts, 0.0, look(prompt=text)), encode(text))
 

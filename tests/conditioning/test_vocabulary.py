@@ -75,7 +75,7 @@ def test_the_documentation_says_what_the_engine_offers_and_what_its_line_says(vo
     assert not [word for word in examples if vocabulary.match(word).missed or vocabulary.match(word).instead]
 
 
-def test_it_tells_family_and_style_and_what_it_cannot_draw(vocabulary: Vocabulary) -> None:
+def test_the_report_has_family_style_and_words_that_are_not_understood(vocabulary: Vocabulary) -> None:
     understood = vocabulary.match("neon samurai in a city at night")
     assert understood.families == ("city_at_night",) and understood.others == ("neon",)
     assert understood.missed == ("samurai",) and 0.5 < understood.near < 1
@@ -119,7 +119,7 @@ def test_a_new_word_lands_on_its_neighbour(vocabulary: Vocabulary) -> None:
         ("", ""),
     ],
 )
-def test_what_is_said_in_other_words_is_retold_in_known_ones(vocabulary: Vocabulary, prompt: str, retold: str) -> None:
+def test_a_prompt_in_other_words_is_rewritten_in_known_words(vocabulary: Vocabulary, prompt: str, retold: str) -> None:
     assert vocabulary.rewrite(prompt) == retold
 
 
@@ -272,7 +272,7 @@ def test_a_word_is_no_typing_error_of_a_name(vocabulary: Vocabulary, word: str) 
     assert vocabulary.match(word).instead
 
 
-def test_two_families_are_both_told(vocabulary: Vocabulary) -> None:
+def test_two_families_are_both_reported(vocabulary: Vocabulary) -> None:
     assert set(vocabulary.match("fire and ocean").families) == {"fire", "ocean"}
 
 
@@ -319,7 +319,7 @@ def test_emoji_are_read_as_their_names(vocabulary: Vocabulary, prompt: str, draw
 
 
 @pytest.mark.parametrize("prompt", ["", "   \n\t", "\x00"])
-def test_no_words_are_no_line(vocabulary: Vocabulary, prompt: str) -> None:
+def test_a_prompt_without_words_gives_no_line(vocabulary: Vocabulary, prompt: str) -> None:
     assert vocabulary.match(prompt).families == ()
 
 
@@ -341,7 +341,7 @@ def test_an_engine_without_a_sound_vocabulary_tells_nothing(tmp_path: Path, cont
     assert load_vocabulary(tmp_path, lambda texts: torch.ones(len(texts), 4)) is None
 
 
-def test_the_interpreter_reads_on_its_own_thread_and_keeps_to_the_newest(vocabulary: Vocabulary) -> None:
+def test_the_prompt_report_has_a_thread_and_takes_the_newest_prompt(vocabulary: Vocabulary) -> None:
     begins, waited = threading.Event(), list[bool]()
 
     def slow() -> Vocabulary:
@@ -357,13 +357,13 @@ def test_the_interpreter_reads_on_its_own_thread_and_keeps_to_the_newest(vocabul
         assert interpreter.line.startswith("nebula") and "samurai" in interpreter.line
 
 
-def test_reading_at_once_and_without_a_vocabulary() -> None:
+def test_the_prompt_report_may_be_synchronous_and_needs_no_vocabulary() -> None:
     with PromptReport(lambda: None, synchronous=True) as interpreter:
         interpreter.follow("fire")
         assert interpreter.line == ""
 
 
-def test_a_failing_vocabulary_costs_no_show() -> None:
+def test_an_error_of_the_vocabulary_does_not_end_the_show() -> None:
     def broken() -> Vocabulary:
         raise OSError("gone")
 
@@ -379,7 +379,7 @@ FAR = (
 
 
 @pytest.mark.parametrize("prompt", FAR)
-def test_what_is_said_is_what_is_drawn(vocabulary: Vocabulary, prompt: str) -> None:
+def test_the_report_names_the_families_that_are_drawn(vocabulary: Vocabulary, prompt: str) -> None:
     """Every content word is in the rewritten prompt, as its nearest phrase, or listed as not understood."""
     understood, drawn = vocabulary.match(prompt), vocabulary.rewrite(prompt)
     assert drawn == prompt or all(other.split()[0] in drawn for other in understood.others)
@@ -467,7 +467,7 @@ def test_below_the_sea_is_under_water_in_a_sentence_too(vocabulary: Vocabulary, 
     assert vocabulary.match(f"strange lights {where}").families[0] == "underwater"
 
 
-def test_it_is_told_that_something_else_is_drawn(vocabulary: Vocabulary) -> None:
+def test_the_report_says_that_something_else_is_drawn(vocabulary: Vocabulary) -> None:
     line = str(vocabulary.match("acid house smiley"))
     assert line.startswith("drawn instead: ") and "green" in line
     assert line.endswith("not understood: acid, house, smiley")

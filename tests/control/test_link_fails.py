@@ -13,7 +13,7 @@ from tpos_live.control.link import Link
 
 
 @pytest.mark.parametrize("where", ["made", "enabled", "num_peers"])
-def test_a_line_says_so_and_the_start_does_not_wait(
+def test_a_failing_link_gives_one_line_and_the_start_does_not_wait(
     monkeypatch: pytest.MonkeyPatch, messages: list[str], where: str
 ) -> None:
     class Broken:

@@ -305,7 +305,7 @@ def test_a_small_buffer_is_told_at_the_start(monkeypatch, messages):
         assert len(messages) == 1 and "208 KiB of 4096" in messages[0]
 
 
-def test_a_datagram_that_cannot_be_kept_does_not_end_the_door(monkeypatch, messages):
+def test_a_datagram_that_cannot_be_stored_does_not_end_the_receiver(monkeypatch, messages):
     from tpos_live.control.osc_senders import AllowList
 
     with collecting() as (receiver, got):

@@ -13,7 +13,7 @@ from tpos_live.core.envelope import share
 from tpos_live.features.tempo import FASTEST, LIMIT, SLOWEST, STEP, tempo_grid
 
 
-def test_times_between_frames_leave_nothing_behind() -> None:
+def test_durations_of_frames_are_not_cached() -> None:
     """Durations of frames never repeat, and prompt weights use them for hours."""
     for n in range(1000):
         share(0.4, 0.07 + n * 1e-6)

@@ -40,7 +40,7 @@ def test_a_load_that_fails_ends_the_block() -> None:
     assert gc.isenabled()
 
 
-def test_what_came_later_is_found() -> None:
+def test_objects_made_after_the_load_are_collected() -> None:
     leave_out_what_is_there()
     seen = weakref.ref(Node())
     gc.collect()

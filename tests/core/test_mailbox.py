@@ -18,7 +18,7 @@ def test_latest_wins_and_losses_are_counted() -> None:
     assert box.latest() == 2
 
 
-def test_wait() -> None:
+def test_waiting_ends_when_an_item_comes() -> None:
     box: Mailbox[int] = Mailbox()
     assert not box.wait(0.0)
     threading.Timer(0.02, box.put, [5]).start()

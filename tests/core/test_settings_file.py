@@ -139,7 +139,7 @@ def test_a_bad_file_is_one_line_that_names_it(tmp_path: Path, name: str) -> None
     assert all(word in line for word in words), line
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
+def test_a_path_that_is_no_settings_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"cannot be read \(Is a directory\)|cannot be read \(Permission denied\)"):
         load_settings({}, tmp_path, here=tmp_path)
     with pytest.raises(SettingsError, match=r"cannot be read .*name a TOML file"):
@@ -162,7 +162,7 @@ def test_a_pipe_on_the_disk_is_never_opened_and_one_of_a_shell_is_read(tmp_path:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read(tmp_path: Path) -> None:
+def test_a_settings_file_without_permission_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text("")
     path.chmod(0)
@@ -171,7 +171,7 @@ def test_what_may_not_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["byte-order mark", "3,000 nested arrays", "a size that is empty"])
-def test_the_command_line_says_it_without_a_traceback(tmp_path: Path, name: str) -> None:
+def test_a_bad_settings_file_ends_a_command_in_one_line(tmp_path: Path, name: str) -> None:
     path = tmp_path / "c.toml"
     data = READ_ALL_THE_SAME[name][0] + b"[osc]\nport = -1" if name in READ_ALL_THE_SAME else BAD[name][0]
     path.write_bytes(data)
@@ -201,7 +201,7 @@ def test_other_files_that_people_write(tmp_path: Path) -> None:
                 read_json(described)
 
 
-def test_replies_of_the_command_line(tmp_path: Path, monkeypatch) -> None:
+def test_reply_addresses_of_the_command_line_replace_those_of_the_file(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     for words, replies in (
         (["--osc-reply", "10.0.0.7:9001", "--osc-reply", "10.0.0.255:9002"], ["10.0.0.7:9001", "10.0.0.255:9002"]),

@@ -37,7 +37,7 @@ def inputs(engine: Engine) -> tuple[torch.Tensor, ...]:
 
 
 @pytest.mark.parametrize("scheduler", ["flow", "EulerDiscreteScheduler", "LCMScheduler", "DDIMScheduler"])
-def test_it_is_the_loops_latent(tmp_path: Path, scheduler: str) -> None:
+def test_a_captured_pipeline_gives_the_eager_loops_latent(tmp_path: Path, scheduler: str) -> None:
     kind = "flow" if scheduler == "flow" else "sd-turbo"
     changes: dict[str, object] = {} if scheduler == "flow" else {"_class_name": scheduler}
     engine = load_engine(make_tiny_engine(tmp_path / "engine", kind, scheduler=changes), "cpu")
@@ -92,7 +92,7 @@ def test_the_generator_draws_the_same_frames(request: pytest.FixtureRequest, nam
         assert np.abs(one.astype(int) - other).max() <= 3 and one.std() > 0
 
 
-def test_another_image_than_eagers_is_refused(turbo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backend_whose_frame_differs_from_eagers_is_refused(turbo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     real = networks(turbo)
     monkeypatch.setattr(cuda_graph, "networks", lambda engine: (real[0], lambda latent: real[1](latent) + 0.5))
     with pytest.raises(NotReady, match="another frame"):
@@ -100,7 +100,7 @@ def test_another_image_than_eagers_is_refused(turbo: Engine, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(("brief", "recorded"), [(False, {1, 2, 4}), (True, {1})])
-def test_what_draws_briefly_records_the_fewest_steps_alone(
+def test_an_interim_backend_captures_the_fewest_steps_only(
     turbo: Engine, monkeypatch: pytest.MonkeyPatch, brief: bool, recorded: set[int]
 ) -> None:
     drawn: list[tuple[int, int]] = []

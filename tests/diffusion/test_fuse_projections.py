@@ -35,7 +35,7 @@ def predict(engine: Engine, rows: int = 2) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", ["flow", "sd-turbo", "sdxl", "ember"])
-def test_it_predicts_the_same(tmp_path: Path, kind: str) -> None:
+def test_fused_projections_predict_the_same(tmp_path: Path, kind: str) -> None:
     engine = engine_of(kind, tmp_path)
     unet = getattr(engine.unet, "unet", engine.unet)
     before = predict(engine)
@@ -51,7 +51,7 @@ def test_it_predicts_the_same(tmp_path: Path, kind: str) -> None:
     assert all(torch.equal(names[name], value) for name, value in unet.named_parameters() if name in names)
 
 
-def test_who_writes_to_a_weight_is_heard(turbo: Engine, tmp_path: Path) -> None:
+def test_a_write_to_a_projection_reaches_the_fused_weight(turbo: Engine, tmp_path: Path) -> None:
     plain = load_engine(turbo.folder, "cpu")
     other = load_engine(turbo.folder, "cpu")
     layers = [dict(engine.unet.named_modules()) for engine in (plain, other)]
@@ -68,7 +68,7 @@ def test_who_writes_to_a_weight_is_heard(turbo: Engine, tmp_path: Path) -> None:
     assert float((there - predict(turbo)).norm() / expected.norm()) > 1e-2
 
 
-def test_what_has_other_parts_is_left_alone(turbo: Engine) -> None:
+def test_an_attention_of_another_kind_is_not_fused(turbo: Engine) -> None:
     engine = load_engine(turbo.folder, "cpu")
     attention = next(module for module in engine.unet.modules() if getattr(module, "is_cross_attention", False))
     attention.residual_connection = True
@@ -77,7 +77,7 @@ def test_what_has_other_parts_is_left_alone(turbo: Engine) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a card")
-def test_it_predicts_the_same_on_a_card(turbo: Engine) -> None:
+def test_fused_projections_predict_the_same_on_a_card(turbo: Engine) -> None:
     engine = load_engine(turbo.folder, "cuda")
     args = torch.randn(2, 4, 8, 8).half().cuda(), torch.tensor([20.0, 900.0]).cuda()
     tokens = torch.randn(2, 81, engine.token_dim).half().cuda()

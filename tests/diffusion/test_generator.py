@@ -119,7 +119,7 @@ def test_guidance_and_negative_prompt(turbo: Engine, flow: Engine) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strength", [0.1, 0.5])
-def test_feedback_never_rots(flow: Engine, strength: float) -> None:
+def test_latent_feedback_keeps_its_statistics_over_many_frames(flow: Engine, strength: float) -> None:
     generator = FrameGenerator(flow, (64, 64), "eager")
     tokens, snapshot = prompt(flow, generator), ParameterStore().snapshot()
     latents = []
@@ -163,7 +163,7 @@ def test_feedback_follows_the_camera(flow: Engine) -> None:
     assert torch.allclose(moved, latent.roll((-2, 3), (-2, -1)), atol=1e-3)
 
 
-def test_a_new_look_is_a_cut(flow: Engine) -> None:
+def test_a_new_cut_index_ends_the_latent_feedback(flow: Engine) -> None:
     tokens_of = ParameterStore().snapshot()
     generator = FrameGenerator(flow, (64, 64), "eager")
     tokens = prompt(flow, generator)

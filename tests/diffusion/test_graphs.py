@@ -62,7 +62,7 @@ class Graph:
         self._card.work("replay")
 
 
-def test_bodies_are_recorded_once_in_one_memory_on_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graphs_are_captured_once_in_one_memory_pool_on_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     card = Card()
     card.use(monkeypatch)
     made = GraphCache("cuda")
@@ -77,7 +77,7 @@ def test_bodies_are_recorded_once_in_one_memory_on_one_stream(monkeypatch: pytes
     assert all(stream == "shared" for name, stream, _memory in card.log if name in ("undo", "replay"))
 
 
-def test_what_is_forgotten_is_recorded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cleared_graph_is_captured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     card = Card()
     card.use(monkeypatch)
     made = GraphCache("cuda")
@@ -88,7 +88,7 @@ def test_what_is_forgotten_is_recorded_anew(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(card.log) == 2 * before
 
 
-def test_elsewhere_the_body_is_run_each_time_and_nothing_is_undone() -> None:
+def test_without_a_card_the_function_runs_each_time() -> None:
     made, runs = GraphCache("cpu"), []
     for _ in range(3):
         made.run("any", lambda: runs.append("body"), lambda: runs.append("undo"))

@@ -41,7 +41,7 @@ def prompt_of(generator: FrameGenerator, text: str) -> Conditioning:
 
 
 @pytest.mark.parametrize("likeness", [-0.5, 0.0, 0.5, 0.95])
-def test_a_way_has_its_ends_and_keeps_the_variance(likeness: float) -> None:
+def test_a_morph_has_its_ends_and_keeps_the_variance(likeness: float) -> None:
     one, other = latents(2)
     end = likeness * one + (1 - likeness**2) ** 0.5 * other
     morph = Morph(one, end)
@@ -51,7 +51,7 @@ def test_a_way_has_its_ends_and_keeps_the_variance(likeness: float) -> None:
     assert least >= 0.9 * min(float(one.std()), float(end.std()))
 
 
-def test_the_same_or_empty_latents_are_no_trouble() -> None:
+def test_a_morph_of_equal_opposite_or_empty_latents_is_finite() -> None:
     (one,) = latents(1)
     assert torch.allclose(Morph(one, one).at(0.5), one, atol=1e-5)
     assert torch.isfinite(Morph(one, -one).at(0.5)).all()
@@ -126,7 +126,7 @@ def test_a_push_of_the_sound_moves_the_image() -> None:
     assert min(pushed) > 2 * np.median(calm)
 
 
-def test_a_pause_slows_the_way_and_does_not_end_it() -> None:
+def test_a_pause_slows_the_morph_and_does_not_end_it() -> None:
     """The noise does not move, so keyframes hardly differ; a new prompt must still appear."""
     between = Inbetweens()
     one, other = latents(2)

@@ -46,7 +46,7 @@ def test_white_at_any_moment(size: tuple[int, int]) -> None:
     assert float((power - 1).abs().max()) < 6 * 0.036
 
 
-def test_walk_is_smooth_and_goes_far() -> None:
+def test_the_trajectory_is_smooth_and_goes_far() -> None:
     field = NoiseField(4, 32, 32)
     track = [field.at(5, 0, 0.03 * n, 0.0, 0.0).clone() for n in range(400)]
     steps = torch.tensor([float((b - a).norm()) for a, b in itertools.pairwise(track)])
@@ -87,7 +87,7 @@ def test_deterministic_and_free_of_history() -> None:
         assert abs(float(torch.corrcoef(torch.stack([base.flatten(), far.flatten()]))[0, 1])) < 0.08
 
 
-def test_cost() -> None:
+def test_a_field_takes_less_than_a_millisecond() -> None:
     field = NoiseField(4, 32, 32)
     field.at(0, 0, 0.0)
     times = []

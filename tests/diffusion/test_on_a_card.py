@@ -98,7 +98,7 @@ def test_captured_frames_are_those_of_eager(folder: Path, device: str) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_recording_sees_what_moved_since(folder: Path, device: str) -> None:
+def test_a_captured_graph_uses_weights_that_changed_after_the_capture(folder: Path, device: str) -> None:
     show = Set(folder, device, recorded=True)
     first = show.draw(moments())
     gone = show.draw(moments(loras=(0.0, 1.0, 1.0, 1.0)) * 3)[-4:]

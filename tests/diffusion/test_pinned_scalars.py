@@ -8,7 +8,7 @@ import torch
 from tpos_live.diffusion.cuda.pinned_scalars import IN_FLIGHT, PinnedScalars
 
 
-def test_it_stays_where_it_is_and_holds_the_newest() -> None:
+def test_scalars_keep_their_address_and_have_the_newest_values() -> None:
     numbers = PinnedScalars(2, 3, device="cpu")
     address, part = numbers.on_device.data_ptr(), numbers.on_device[1, 2:]
     for n in range(3 * IN_FLIGHT):
@@ -24,7 +24,7 @@ def test_rows_may_be_left_out() -> None:
     assert numbers.on_device[:2].real.tolist() == [5.0, 6.0]
 
 
-def test_a_put_writes_where_no_earlier_one_may_still_be_read() -> None:
+def test_uploads_in_flight_use_separate_memory() -> None:
     numbers = PinnedScalars(1, device="cpu")
     for n in range(IN_FLIGHT):
         numbers.upload([float(n)])

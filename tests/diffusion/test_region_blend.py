@@ -210,7 +210,7 @@ def test_frames_in_flight_are_one_mixture(engine: Engine) -> None:
     assert np.array_equal(show(generator, shared(generator, "red sun", "blue sea"), steps=2), mixed)
 
 
-def test_as_many_as_there_may_be(engine: Engine) -> None:
+def test_the_largest_number_of_regions_is_drawn(engine: Engine) -> None:
     generator = FrameGenerator(engine, (64, 64), "eager")
     scenes = shared(generator, *("abc"[:MAX_REGIONS]))
     first = show(generator, scenes)

@@ -30,7 +30,7 @@ def schedule(tmp_path: Path, kind: str, **changes: object) -> Schedule:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_is_off_and_a_scale_is_an_extrapolation(tmp_path: Path, kind: str) -> None:
+def test_scale_1_is_off_and_another_scale_extrapolates(tmp_path: Path, kind: str) -> None:
     plan = schedule(tmp_path, kind).plan(3)
     assert plan.with_rcfg(1.0) is plan
     x, model = (torch.randn(SHAPE, generator=torch.Generator().manual_seed(n)) for n in range(2))
@@ -54,7 +54,7 @@ def test_the_prior_is_the_mean_of_frames_of_unit_variance(tmp_path: Path) -> Non
         assert step.prior == pytest.approx(float((x * x0).mean() / (x * x).mean()), abs=0.01)
 
 
-def test_at_pure_noise_it_leads_away_from_nothing(tmp_path: Path) -> None:
+def test_at_pure_noise_the_prior_is_zero(tmp_path: Path) -> None:
     """There an uninformed model predicts the mean of all images: 0, like StreamDiffusion's residual."""
     assert schedule(tmp_path, "flow").plan(2).steps[0].prior == pytest.approx(0.0, abs=1e-5)
 

@@ -129,7 +129,7 @@ def test_frames_leave_nothing_behind(request: pytest.FixtureRequest, name: str, 
     assert turns.addresses() == addresses and len(turns.pixels) == 6
 
 
-def test_what_stays_is_noticed() -> None:
+def test_an_object_that_stays_each_frame_is_noticed() -> None:
     """The same count, of a loop that keeps one number a frame."""
     kept: list[float] = []
     assert grown(lambda n: kept.append(n / 7)) > 5 * MOST

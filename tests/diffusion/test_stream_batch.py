@@ -53,7 +53,7 @@ def inputs(engine: Engine) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("scheduler", ["flow", "EulerDiscreteScheduler", "LCMScheduler", "DDIMScheduler"])
-def test_a_still_scene_is_the_loops(tmp_path: Path, scheduler: str) -> None:
+def test_a_still_scene_equals_the_eager_loops(tmp_path: Path, scheduler: str) -> None:
     kind = "flow" if scheduler == "flow" else "sd-turbo"
     changes: dict[str, object] = {} if scheduler == "flow" else {"_class_name": scheduler}
     engine = load_engine(make_tiny_engine(tmp_path / "engine", kind, scheduler=changes), "cpu")
@@ -77,7 +77,7 @@ def test_a_still_scene_is_the_loops(tmp_path: Path, scheduler: str) -> None:
         assert error < 1e-4, (steps, guidance)
 
 
-def test_moving_frames_are_the_loops_of_their_own_noise(turbo: Engine) -> None:
+def test_moving_frames_equal_the_eager_loops_with_their_own_noise(turbo: Engine) -> None:
     """Each slot keeps its own noise: nothing of one picture gets into another."""
     unet, _ = networks(turbo)
     loop, stream, plan = SamplingLoop(SHAPE, turbo.device), flight(turbo, 3), turbo.schedule.plan(3)
@@ -106,7 +106,7 @@ def test_all_in_flight_follow_the_newest_tokens(turbo: Engine) -> None:
     assert torch.equal(seen[-1], other.expand(2, -1, -1)) and torch.equal(seen[-2], tokens.expand(2, -1, -1))
 
 
-def test_a_cut_empties_the_pipe_and_nothing_moves(turbo: Engine) -> None:
+def test_a_cut_discards_frames_in_flight_and_keeps_addresses(turbo: Engine) -> None:
     stream = flight(turbo, 2)
     noise, _, tokens, _ = inputs(turbo)
     plan, addresses = turbo.schedule.plan(2), (stream.latent.data_ptr(), stream.pixels.data_ptr())

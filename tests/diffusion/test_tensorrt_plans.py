@@ -140,7 +140,7 @@ def test_a_damaged_plan_is_built_again(
     assert [path.name for path in (cache / "tensorrt-rtx").iterdir()] == [place.name]
 
 
-def test_the_ladder_says_why(turbo: Engine) -> None:
+def test_the_fallback_says_why_tensorrt_is_not_used(turbo: Engine) -> None:
     for name in ("tensorrt", "tensorrt-rtx"):
         assert not is_available(name, turbo)[0]
         chosen = choose(name, BackendRequest(turbo, SIZE, 81))

@@ -160,7 +160,7 @@ def test_no_scene_comes_twice_within_five_minutes(kind: str) -> None:
     assert len(scenes) >= 5 and len(set(scenes)) == len(scenes)
 
 
-def test_all_of_it_is_off_by_one_switch() -> None:
+def test_one_switch_turns_the_director_off() -> None:
     assert set(follow(song(), snapshot(director=False))) == {NO_DIRECTION}
 
 

@@ -190,7 +190,7 @@ def test_no_black_corner_shows() -> None:
         assert compose(flat(180), (320, 180), **postfx).min() >= 179
 
 
-def test_fits() -> None:
+def test_each_way_to_fit_a_frame_fills_or_leaves_black() -> None:
     pixels = flat(200, (100, 100))
     contain = compose(pixels, (320, 180), fit="contain")
     assert contain[:, :69].max() == 0 and contain[:, 251:].max() == 0 and contain[:, 70:250].min() >= 199
@@ -203,7 +203,7 @@ def test_fits() -> None:
     assert mirror[155] < 60 and mirror[245] > 200 and mirror[290] > 200 and mirror[310] < 60 and mirror[90] > 200
 
 
-def test_a_rotated_film_is_consistent() -> None:
+def test_a_rotated_frame_turns_about_the_centre() -> None:
     spot = place_image(PostFxParams(rotate=30, zoom=1.3), (256, 256), (1280, 720))
     a, b, c, d = spot.matrix
     assert a * 640 + b * 360 + spot.shift[0] == pytest.approx(0.5)

@@ -30,7 +30,7 @@ def test_no_sound_and_sound_that_hangs_say_nothing() -> None:
     assert meter.delay == pytest.approx(0.03)
 
 
-def test_the_listener_draws_beats_ahead_by_the_delay_it_is_told() -> None:
+def test_the_audio_processor_moves_beats_ahead_by_the_delay() -> None:
     snapshot = ParameterStore({"tempo": 120.0, "map.beat.zoom": 0.1}).snapshot()
 
     def peak(delay: float) -> int:

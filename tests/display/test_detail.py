@@ -51,7 +51,7 @@ def test_a_soft_edge_becomes_a_ragged_one_in_its_place() -> None:
     assert fine.mean() == pytest.approx(plain.mean(), rel=0.03)
 
 
-def test_none_without_enlargement_and_more_the_larger_it_is() -> None:
+def test_detail_grows_with_the_enlargement_and_is_off_without() -> None:
     postfx = PostFxParams(detail=1.0)
     assert detail_of(postfx, (448, 256), (448, 256)) is None
     assert detail_of(PostFxParams(), (448, 256), (1920, 1080)) is None
@@ -62,7 +62,7 @@ def test_none_without_enlargement_and_more_the_larger_it_is() -> None:
     assert np.array_equal(*same)
 
 
-def test_it_turns_smoothly_and_comes_round() -> None:
+def test_detail_changes_smoothly_and_repeats_after_one_turn() -> None:
     at = {turn: composed(PostFxParams(detail=0.75, detail_turn=turn)) for turn in (0.0, 0.005, 0.25, 1.0, -3.0)}
     assert np.array_equal(at[0.0], at[1.0]) and np.array_equal(at[0.0], at[-3.0])
     little, much = (np.abs(at[turn] - at[0.0]).mean() for turn in (0.005, 0.25))
@@ -79,7 +79,7 @@ def test_it_lies_on_the_image_and_drifts_with_it() -> None:
     assert np.abs(composed(PostFxParams(detail=1.0), moved)[:, inner] - np.roll(here, 80, axis=1)[:, inner]).max() > 8
 
 
-def test_the_engine_says_whether_and_the_parameter_how_much() -> None:
+def test_the_engine_enables_detail_and_the_parameter_scales_it() -> None:
     params = FrameParams(noise_position=7.5, pan_x=3.0, pan_y=2.0, grain=0.0)
     soft, keen = replace(frame(BLOTCHES), detail=0.75), frame(BLOTCHES)
     assert postfx_params(params, snapshot(), None, keen, 1.0, 0.1).detail == 0.0

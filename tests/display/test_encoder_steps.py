@@ -37,7 +37,7 @@ def test_a_cheaper_preset_is_enough() -> None:
     assert len(said) == 1 and "50 ms a frame" in said[0] and "ultrafast" in said[0]
 
 
-def test_then_fewer_frames_per_second() -> None:
+def test_after_the_cheapest_preset_the_frame_rate_is_lowered() -> None:
     steps = EncoderController(30.0)
     said = run(steps, 60, lambda s: 0.06)
     assert steps.every == 2 and len(said) == 2 and "15 frames per second" in said[1]

@@ -29,7 +29,7 @@ def midpoint(old: np.ndarray, new: np.ndarray, **move: float) -> tuple[PostFxPar
     return postfx, compositor.compose(postfx, newest, previous), compositor.compose(PostFxParams(), newest)
 
 
-def test_events_are_taken_from_the_drive_as_they_are() -> None:
+def test_events_come_from_the_frame_params_unchanged() -> None:
     newest = frame(field(1) // 2, at=5.0)  # a brighter one gets less bloom
     before = postfx_params(QUIET, snapshot(), None, newest, 5.1, 0.1)
     after = postfx_params(
@@ -72,7 +72,7 @@ def test_without_the_warp_the_same_frames_would_ghost() -> None:
     assert np.abs(between[inner].astype(int) - newest[inner]).mean() > 10
 
 
-def test_relatives_are_blended_at_full_contrast_and_strangers_are_cut() -> None:
+def test_similar_frames_are_blended_at_full_contrast_and_others_are_cut() -> None:
     base = field(5).astype(float)
     seen = set()
     for share in (0.1, 0.3, 0.5, 0.7, 0.9, 1.0):
@@ -85,7 +85,7 @@ def test_relatives_are_blended_at_full_contrast_and_strangers_are_cut() -> None:
     assert seen == {0.5, 1.0}
 
 
-def test_other_looks_other_sizes_and_a_switch_are_cut() -> None:
+def test_another_cut_index_another_size_and_the_switch_are_cut() -> None:
     old, new = frame(field(1), 0, 10.0), frame(field(1), 1, 10.2)
     assert postfx_params(QUIET, snapshot(), old, replace(new, cut_index=1), 10.25, 0.2).mix == 1
     assert postfx_params(QUIET, snapshot(), frame(field(1, (64, 32))), new, 10.25, 0.2).mix == 1
@@ -102,7 +102,7 @@ def test_the_shown_field_follows_the_drift_and_rests_when_the_engine_is_stuck() 
     assert far.pan_new[0] <= REACH
 
 
-def test_level_falls_with_the_fader_even_if_the_drive_is_old() -> None:
+def test_the_level_falls_with_the_fader_even_if_the_frame_params_are_old() -> None:
     assert postfx_params(FrameParams(level=1.0), snapshot(out_level=0.2), None, None, 0, 0).level == pytest.approx(0.2)
     assert postfx_params(FrameParams(level=0.1), snapshot(), None, None, 0, 0).level == pytest.approx(0.1)
 

@@ -124,7 +124,7 @@ def test_a_real_window_shows_frames_and_takes_keys() -> None:
 
 
 @pytest.mark.display
-def test_starved_of_frames_it_goes_on() -> None:
+def test_the_window_refreshes_without_new_frames() -> None:
     need("Xvfb", "xdotool")
     with one_screen() as display, show_on(display) as show:
         first = show.tell()["shown"]

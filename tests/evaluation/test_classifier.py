@@ -54,7 +54,7 @@ def test_it_looks_at_the_parts_of_an_image() -> None:
     assert changed[4] > 4 * changed[0]
 
 
-def test_another_cut_of_every_image() -> None:
+def test_each_image_is_cropped_at_random() -> None:
     rng = torch.Generator().manual_seed(0)
     images = torch.rand(6, 3, SIDE, SIDE, generator=rng)
     cuts = augment(images, rng)

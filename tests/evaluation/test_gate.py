@@ -29,7 +29,7 @@ from tpos_live.training.text.families_file import write_families
 @pytest.mark.parametrize(
     ("named", "apart", "passed"), [(NAMED, APART, True), (NAMED - 0.01, 0.0, False), (1.0, APART + 0.01, False)]
 )
-def test_a_family_needs_both(named: float, apart: float, passed: bool) -> None:
+def test_a_family_passes_the_gate_by_name_and_by_difference(named: float, apart: float, passed: bool) -> None:
     verdict = Verdict("fire", named, apart, "lava")
     assert verdict.passed is passed and ("passes" in str(verdict)) is passed
     assert ("lava" in str(verdict)) is (named < NAMED)
@@ -65,7 +65,9 @@ def test_what_is_not_offered_is_not_in_the_vocabulary(engine_folder: Path, tmp_p
     assert chosen("", folder) == ["fire", "ocean", "galaxy"]
 
 
-def test_the_command_says_and_writes(engine_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gate_command_prints_and_writes_what_is_offered(
+    engine_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "engine"
     shutil.copytree(engine_folder, folder)
     torch.manual_seed(1)

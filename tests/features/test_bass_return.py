@@ -47,7 +47,7 @@ def test_the_bass_may_begin_in_an_excerpt() -> None:
         [(-70.0, 32), (-50.0, 32)],  # rumble
     ],
 )
-def test_all_else_is_none(parts: list[tuple[float, float]]) -> None:
+def test_other_changes_of_the_bass_are_no_return(parts: list[tuple[float, float]]) -> None:
     assert play(parts) == []
 
 

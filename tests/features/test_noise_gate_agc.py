@@ -95,7 +95,7 @@ def test_power_spectrum_keeps_the_power() -> None:
     assert band_db(powers[-1])[3] < -70
 
 
-def test_clean_takes_anything() -> None:
+def test_clean_replaces_invalid_samples_and_limits_loud_ones() -> None:
     odd = np.array([[np.nan, np.inf, -np.inf], [0.5, 1e9, -1e9]])
     assert clean(odd).tolist() == [0.0, 0.0, 0.0, 0.5, 4.0, -4.0]
     assert clean(np.zeros(0)).size == 0
@@ -135,19 +135,19 @@ def strokes(*decibels: float, gain: float = 0.0, listening: bool = True) -> list
     return found
 
 
-def test_a_stroke_is_told_by_its_strength_in_decibels() -> None:
+def test_onset_strength_follows_the_rise_in_decibels() -> None:
     found = strokes(0.5, 2.0, 3.0, 4.0, 6.0, 12.0)
     assert found[0] == 0.0 and found[-1] == 1.0  # noise, and as strong as they come
     assert np.diff(found[1:5]) == pytest.approx([0.15, 0.15, 0.31], abs=0.03)
     assert strokes(6.0, 2.0) == pytest.approx([found[4], found[1]])  # whatever came before
 
 
-def test_a_stroke_is_hardly_weaker_in_quieter_music() -> None:
+def test_onset_strength_hardly_depends_on_the_level() -> None:
     loud, quiet = strokes(3.0, 6.0), strokes(3.0, 6.0, gain=-12.0)
     assert all(0.7 < b / a < 1.0 for a, b in zip(loud, quiet, strict=True))
 
 
-def test_no_stroke_while_nothing_is_listened_to() -> None:
+def test_there_is_no_onset_while_the_gate_is_closed() -> None:
     assert strokes(12.0, listening=False) == [0.0]
     stroke, loud = OnsetStrength(), np.full(MELS, 1e-3, np.float32)
     assert [stroke.step(loud, 0.0, hop > 2) for hop in range(9)] == [0.0] * 9  # nor when it begins again

@@ -47,7 +47,7 @@ def test_another_tempo_is_believed_once_it_has_lasted() -> None:
     assert tempo_of(kept) == pytest.approx(100, rel=0.01)
 
 
-def test_it_grows_with_what_is_heard() -> None:
+def test_the_tempo_memory_grows_with_the_history() -> None:
     memory = TempoMemory()
     for hops in (200, 225, 1000, 1024, 1024):
         kept = memory.remember(clicks(120, hops), 0.0)

@@ -62,7 +62,7 @@ def test_speed_from_bass() -> None:
     assert conduct(music(3), seed__walk=0.0)[-1].noise_position == 0.0
 
 
-def test_an_onset_pushes_the_walk_for_a_moment() -> None:
+def test_an_onset_speeds_up_the_noise_position_for_a_moment() -> None:
     integrator = ModulationIntegrator()
     conduct(music(1), integrator)
     drives = conduct([*music(0.01, onset=1.0), *music(0.3)], integrator)
@@ -72,7 +72,7 @@ def test_an_onset_pushes_the_walk_for_a_moment() -> None:
     assert speeds[-1] == pytest.approx(0.15, abs=0.05)
 
 
-def test_dense_strokes_move_the_walk_no_faster_than_usual_ones_and_keep_their_pattern() -> None:
+def test_dense_onsets_move_the_noise_position_no_faster_and_keep_their_pattern() -> None:
     def walk(gap: int, level: float) -> tuple[float, list[float]]:
         """Mean speed after 20 s of onsets of two alternating strengths, `gap` hops apart, and the last two steps."""
         hops = [
@@ -109,7 +109,7 @@ def test_a_drop_doubles_the_speed_and_decays_over_four_bars() -> None:
     assert later[400].speed > 0.175 and later[799].speed < 0.161
 
 
-def test_looks_count_drops_at_most_once_in_sixteen_beats() -> None:
+def test_the_cut_index_counts_drops_at_most_once_in_sixteen_beats() -> None:
     integrator = ModulationIntegrator()
     beat = music(0.5)
     drop = [Features(time=0.0, drop=d, tempo=120.0, silence=0.0) for d in (1.0, 0.9, 0.8)]
@@ -141,7 +141,7 @@ def test_kick_zooms_at_once_and_is_gone_soon() -> None:
     assert drives[17].zoom == pytest.approx(0.065 * math.exp(-1.0), rel=0.02)
 
 
-def test_soft_kicks_zoom_nearly_as_far_and_strokes_of_a_fill_are_told_apart() -> None:
+def test_soft_kicks_zoom_nearly_as_far_and_kicks_of_a_fill_stay_separate() -> None:
     soft = replace(loud := Features(kick=1.0, silence=0.0), kick=0.64)
     fill = conduct([loud] + [Features(silence=0.0)] * 14 + [soft])
     assert fill[15].zoom == pytest.approx(0.8 * fill[0].zoom, rel=0.01)
@@ -191,7 +191,7 @@ def test_buildup_pushes_in_pales_and_pulses_faster() -> None:
     assert late[-1].zoom == pytest.approx(0.08, abs=0.01) and late[-1].saturation == pytest.approx(0.75, abs=0.02)
 
 
-def test_pause_stops_walk_and_drift_but_not_light_and_zoom() -> None:
+def test_pause_stops_noise_position_and_drift_but_not_light_and_zoom() -> None:
     integrator = ModulationIntegrator()
     before = conduct(music(2), integrator, motion__pan_x=0.2, motion__zoom=0.1)[-1]
     paused = conduct(music(2, kick=1.0), integrator, motion__pan_x=0.2, motion__zoom=0.1, pause=True)
@@ -241,7 +241,7 @@ def test_extreme_settings_stay_in_range() -> None:
         assert 0.0 <= d.intensity <= 1.0 and 0.1 <= d.strength <= 1.0 and d.bloom >= 0.0 and d.speed >= 0.0
 
 
-def test_deterministic() -> None:
+def test_the_same_features_give_the_same_motion() -> None:
     features = music(5, bass=0.7, kick=0.3, loudness=0.5)
     assert conduct(features) == conduct(features)
 

@@ -102,7 +102,7 @@ def test_the_steps_down_from_an_engine_that_hangs() -> None:
     assert choose_fallback(hung, RETRIES, True, "eager", True) is Fallback.HOLD
 
 
-def test_a_pulse_that_stands() -> None:
+def test_a_heartbeat_that_stops_is_reported_once() -> None:
     pulse = Pulse(HUNG)
     assert not any(pulse.stopped(float(now), 0) for now in range(100)), "a show that says nothing is left alone"
     assert not any(pulse.stopped(100.0 + now, now + 1) for now in range(100))
@@ -177,7 +177,7 @@ def test_a_show_goes_on_when_its_engine_hangs(session: LiveSession, messages: li
 
 
 @pytest.mark.parametrize("watchdog", [False, True])
-def test_where_nothing_is_left_the_watchdog_has_the_show(
+def test_without_a_fallback_the_show_is_left_to_the_watchdog(
     session: LiveSession, messages: list[str], monkeypatch: pytest.MonkeyPatch, watchdog: bool
 ) -> None:
     monkeypatch.setattr(Pipeline, "fail_over", lambda *_: None)

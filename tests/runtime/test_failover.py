@@ -197,7 +197,7 @@ def test_memory_of_the_processor_really_runs_out(
         assert "can't allocate memory: you tried to allocate 301989888 byte" in line
 
 
-def test_a_rescue_that_fails_keeps_trying(
+def test_a_failover_that_fails_is_tried_again(
     turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
     show = Show(turbo_folder, box, monkeypatch, messages)

@@ -12,7 +12,7 @@ LIMIT = 2.0
 """Seconds for one input."""
 
 
-def test_what_is_kept_is_no_fault(tmp_path: Path) -> None:
+def test_inputs_of_the_corpus_cause_no_fault(tmp_path: Path) -> None:
     """The corpus: inputs of past faults, and inputs that reach the most lines."""
     entered = 0
     for door in open_doors(tmp_path):

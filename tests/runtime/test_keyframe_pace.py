@@ -58,7 +58,7 @@ def test_an_unsure_beat_is_none() -> None:
     assert np.allclose(np.diff(ends(0.7, 0.0, True, confidence=0.2)), 0.7, atol=0.021)
 
 
-def test_its_rate_is_known() -> None:
+def test_the_rate_of_keyframes_is_measured() -> None:
     pace = KeyframePace()
     assert pace.rate == 0.0
     for n in range(8):

@@ -42,7 +42,7 @@ def test_goes_on_while_the_sound_is_late(flow: Engine, messages: list[str]) -> N
         assert messages == []
 
 
-def test_a_trail_leads_on_where_it_went() -> None:
+def test_the_extrapolator_continues_at_the_last_speed() -> None:
     extrapolator = FrameParamsExtrapolator()
     assert extrapolator.next(None, 10.0) is None
     first = FrameParams(time=1.0, heard_at=5.0, noise_position=2.0, pan_x=0.5)
@@ -57,7 +57,7 @@ def test_a_trail_leads_on_where_it_went() -> None:
     assert (later.noise_position, later.pan_x, later.exposure) == (pytest.approx(3.2), pytest.approx(-0.1), 0.7)
 
 
-def test_a_stroke_is_not_gone_on_with() -> None:
+def test_an_onset_is_not_extrapolated() -> None:
     """After a jump, and before new sound has come, the image never moves back."""
     extrapolator, walk, now, drawn = FrameParamsExtrapolator(), 0.0, 0.0, []
     for n in range(200):

@@ -243,7 +243,7 @@ def test_an_output_that_fails_while_it_is_closed_leaves_no_recording_open(
     assert not controls.recordings.running and not display.outputs
 
 
-def test_the_key_reaches_every_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_for_the_next_input_reaches_every_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also an input whose name is the beginning of another name."""
     names = ("Mic Pro", "Mic", "Line")
     rows = [Device(n, name, "ALSA", 2, 0, 48_000.0) for n, name in enumerate(names)]

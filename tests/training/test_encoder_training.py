@@ -42,7 +42,7 @@ def shaken(layout: Layout, seed: int = 0, paper: bool = False, even: bool = True
     "parts", [{}, {"lstm": False}, {"attention": False}, {"level": False}, {"paper": True}, {"even": False}]
 )
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_stage_says_what_the_net_says(parts: dict[str, bool], seed: int) -> None:
+def test_the_streaming_encoder_equals_the_trained_net(parts: dict[str, bool], seed: int) -> None:
     """Both readings of the stream, over a random prefix, within 1e-5 of the whole in one go."""
     paper, even = parts.get("paper", False), parts.get("even", True)
     layout = Layout(**{**TINY.__dict__, **{part: on for part, on in parts.items() if part in TINY.__dict__}})
@@ -64,7 +64,7 @@ def test_the_stage_says_what_the_net_says(parts: dict[str, bool], seed: int) -> 
         assert np.abs(np.array([m.density for m in mine]) - told.density[0].numpy()).max() < 1e-5
 
 
-def test_stretches_with_carried_state_are_one_stretch() -> None:
+def test_excerpts_with_carried_state_equal_one_excerpt() -> None:
     net = shaken(TINY)
     mel = torch.from_numpy(np.random.default_rng(0).uniform(-90, -10, (2, PREFIX_HOPS + 240, 80)).astype(np.float32))
     with torch.no_grad():
@@ -194,7 +194,7 @@ def test_a_failed_run_overwrites_nothing(trained: Path, tmp_path: Path) -> None:
     assert (trained / "run/fold-1/encoder.json").read_bytes() == before
 
 
-def test_so_many_steps_are_so_many(trained: Path, tmp_path: Path) -> None:
+def test_a_training_has_its_number_of_steps_and_repeats(trained: Path, tmp_path: Path) -> None:
     """And the same ones: without a clock in it, a training repeats."""
     said = []
     for name in ("a", "b"):

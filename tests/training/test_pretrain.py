@@ -93,7 +93,7 @@ def test_targets_are_kept(sounds: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert all(np.array_equal(a.teacher_embeddings, b.teacher_embeddings) for a, b in zip(again, targets, strict=True))
 
 
-def test_what_is_told_fits_what_is_heard() -> None:
+def test_targets_are_aligned_with_the_sound() -> None:
     """A sound whose level is its answer: the louder a step, the more of the first component it must carry."""
     rng = np.random.default_rng(0)
     targets = []
@@ -119,7 +119,7 @@ def test_what_is_told_fits_what_is_heard() -> None:
     assert abs(np.corrcoef(np.concatenate(heard), np.concatenate(labels))[0, 1]) > 0.5
 
 
-def test_a_backbone_is_taught_and_given(
+def test_a_backbone_is_pretrained_resumed_and_loaded(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
     monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)

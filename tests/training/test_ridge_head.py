@@ -114,7 +114,7 @@ def test_named_clips_come_to_lie_at_their_names_and_others_where_they_are_told(s
     ).norm() * 6**0.5
 
 
-def test_what_the_teacher_is_sure_of_is_meant() -> None:
+def test_labels_are_shared_by_the_teachers_scores() -> None:
     target = DistillationTarget(
         "x", np.zeros((1, 80)), np.zeros((1, 4)), {"bell": 0.64, "music": 0.16, "dog": 0.05, "silence": 0.9}
     )

@@ -69,7 +69,7 @@ def find(home: Path, engine: Engine, space: str = SPACE) -> tuple[AudioProjectio
     return find_projection(home, engine.folder, engine.text_tokens, engine.token_dim, space)
 
 
-def test_it_is_told_what_the_mapping_gives(trained: tuple[Path, list[str]], engine: Engine) -> None:
+def test_training_reports_the_errors_of_projection_and_bank(trained: tuple[Path, list[str]], engine: Engine) -> None:
     home, lines = trained
     assert any("concept bank" in line for line in lines) and "wrote" in lines[-1]
     projection, why = find(home, engine)
@@ -96,7 +96,7 @@ def follow(sound: AudioConditioner, vector: np.ndarray, begin: float = 0.0, seco
 
 
 @pytest.mark.parametrize("road", ["bank", "mapping"])
-def test_both_roads_tell_a_clip_shaped_engine_what_is_heard(
+def test_bank_and_projection_condition_an_engine_with_a_clip_encoder(
     road: str, trained: tuple[Path, list[str]], engine: Engine
 ) -> None:
     encoder, _ = open_encoder()

@@ -202,7 +202,7 @@ def test_keys_are_off_until_they_are_switched_on(stage, visit) -> None:
 
 
 @pytest.mark.parametrize("viewport", [BIG, PHONE], ids=["laptop", "phone"])
-def test_what_a_finger_and_a_reader_need(visit, viewport) -> None:
+def test_controls_are_large_enough_named_and_of_high_contrast(visit, viewport) -> None:
     """Nothing is wider than the screen; controls are 44 px high and have a name; text has a contrast of 4.5."""
     tab = visit(viewport)
     tab.get_by_role("button", name="Edit cues").click()

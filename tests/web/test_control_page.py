@@ -344,7 +344,7 @@ def test_a_port_of_a_show_that_starts_again_is_left_to_it(
     assert sum(f"port {number} is kept for another show" in line for line in messages) == 1
 
 
-def test_a_claim_is_of_one_kind_and_address_and_a_damaged_one_is_none(tmp_path: Path) -> None:
+def test_a_port_claim_holds_for_its_kind_and_address_and_a_damaged_one_for_none(tmp_path: Path) -> None:
     ours, others = PortClaims(tmp_path, os.getppid()), PortClaims(tmp_path, os.getpid())
     others.keep("osc", "127.0.0.1", 9000)
     assert others.kept() == [9000] and ours.kept() == []

@@ -90,7 +90,7 @@ def test_the_preview_leaves_the_cores_to_the_engine(display) -> None:
     assert (seen.take() or 0) >= NICE and os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
-def test_a_page_that_is_closed_looks_no_longer(previewed) -> None:
+def test_a_closed_page_ends_the_preview(previewed) -> None:
     with open_page(previewed) as one:
         one.send(preview=True)
         one.wait(lambda: bool(one.images))
