@@ -73,18 +73,7 @@ def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
         run_until_fastest_backend(session)
         watch = Watch(session)
         watch.run(5.0)
-        watch.clear()
-        watch.run(options.quiet_seconds)
-        shown, engine = watch.steps()
-        usual = {"shown": float(np.median(shown)), "engine": float(np.median(engine))}
-        row = {
-            "kind": "quiet",
-            **{f"{name}_ms": round(1000 * value, 1) for name, value in usual.items()},
-            "worst_shown_p95_ms": round(1000 * per_second(watch.shown, 95), 1),
-            "worst_engine_p95_ms": round(1000 * per_second(watch.engine, 95), 1),
-        }
-        print(json.dumps(row), flush=True)
-
+        usual = quiet(watch, options.quiet_seconds)
         sender = subprocess.Popen([sys.executable, "-c", STORM, "9555"], stdin=subprocess.PIPE, text=True)
 
         def storm(_i: int) -> None:
@@ -101,27 +90,48 @@ def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
             "device_loss": device,
         }
         for kind, happen in kinds.items():
-            worst_shown, worst_engine = [], []
-            for i in range(options.events):
-                watch.run(1.0)
-                watch.clear()
-                happen(i)
-                watch.run(1.2)
-                shown, engine = watch.steps()
-                worst_shown.append(max(shown, default=1.2))
-                worst_engine.append(max(engine, default=1.2))
-            row = {
-                "kind": kind,
-                "events": options.events,
-                "shown_p95_ms": round(1000 * float(np.percentile(worst_shown, 95)), 1),
-                "engine_p95_ms": round(1000 * float(np.percentile(worst_engine, 95)), 1),
-                "shown_ratio": round(float(np.percentile(worst_shown, 95)) / usual["shown"], 2),
-                "engine_ratio": round(float(np.percentile(worst_engine, 95)) / usual["engine"], 2),
-            }
-            print(json.dumps(row), flush=True)
+            repeat(watch, kind, happen, options.events, usual)
         sender.kill()
         sender.wait()
         print(json.dumps({"kind": "machine", **machine()}), flush=True)
+
+
+def quiet(watch: Watch, seconds: float) -> dict[str, float]:
+    """Measure without events, and print the figures; returns the median intervals in seconds."""
+    watch.clear()
+    watch.run(seconds)
+    shown, engine = watch.steps()
+    usual = {"shown": float(np.median(shown)), "engine": float(np.median(engine))}
+    row = {
+        "kind": "quiet",
+        **{f"{name}_ms": round(1000 * value, 1) for name, value in usual.items()},
+        "worst_shown_p95_ms": round(1000 * per_second(watch.shown, 95), 1),
+        "worst_engine_p95_ms": round(1000 * per_second(watch.engine, 95), 1),
+    }
+    print(json.dumps(row), flush=True)
+    return usual
+
+
+def repeat(watch: Watch, kind: str, happen: Callable[[int], object], times: int, usual: dict[str, float]) -> None:
+    """Let one kind of event happen so many times, and print the worst intervals around it. usual: from `quiet`."""
+    worst_shown, worst_engine = [], []
+    for i in range(times):
+        watch.run(1.0)
+        watch.clear()
+        happen(i)
+        watch.run(1.2)
+        shown, engine = watch.steps()
+        worst_shown.append(max(shown, default=1.2))
+        worst_engine.append(max(engine, default=1.2))
+    row = {
+        "kind": kind,
+        "events": times,
+        "shown_p95_ms": round(1000 * float(np.percentile(worst_shown, 95)), 1),
+        "engine_p95_ms": round(1000 * float(np.percentile(worst_engine, 95)), 1),
+        "shown_ratio": round(float(np.percentile(worst_shown, 95)) / usual["shown"], 2),
+        "engine_ratio": round(float(np.percentile(worst_engine, 95)) / usual["engine"], 2),
+    }
+    print(json.dumps(row), flush=True)
 
 
 def per_second(times: list[float], percentile: float) -> float:

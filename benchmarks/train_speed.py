@@ -47,13 +47,17 @@ def rate(work: Callable[[], int], seconds: float, device: torch.device) -> float
     return done / (time.perf_counter() - began)
 
 
-def main() -> None:
+def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--accelerator", choices=["cpu", "cuda", "mps"])
     parser.add_argument("--batch", type=int, help="of a step; default: as `train ember`")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each part")
     parser.add_argument("--append", type=Path, help="add the result to this file of JSON lines")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = options()
     from transformers import AutoTokenizer, BertModel
 
     acc = accelerator_for(given.accelerator)
@@ -108,16 +112,26 @@ def main() -> None:
         else:
             for name, part in (("all, early", 0.1), ("all, late", 0.99)):
                 found[name] = rate(lambda part=part: step(part, None), given.seconds, device)
-    wrong = [name for name, value in seen.items() if not bool(value.isfinite())]
+    check(seen)
+    report(found, batch, device, given.append)
+
+
+def check(errors: dict[str, torch.Tensor]) -> None:
+    """End with a line if an error of the training is not finite."""
+    wrong = [name for name, value in errors.items() if not bool(value.isfinite())]
     if wrong:
         raise SystemExit(f"not a number: the error of {', '.join(wrong)}; a training would learn nothing here")
+
+
+def report(found: dict[str, float], batch: int, device: torch.device, append: Path | None) -> None:
+    """Print the images per second of each part, and add them to the file `append`."""
     name = torch.cuda.get_device_name() if device.type == "cuda" else processor()
     for key, value in found.items():
         print(f"{key:32} {value:10.1f} images per second")
     print(f"batch {batch}, {torch.get_num_threads()} thread(s) beside the renderer, {name}")
-    if given.append is not None:
+    if append is not None:
         row = {"bench": "train_speed", "batch": batch, **{key: round(value, 1) for key, value in found.items()}}
-        append_results(given.append, [row], machine())
+        append_results(append, [row], machine())
 
 
 if __name__ == "__main__":
