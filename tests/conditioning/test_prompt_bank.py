@@ -27,7 +27,7 @@ def bank() -> PromptBank:
     return PromptBank(TextCache(encode, synchronous=True))
 
 
-def look(**values: object) -> Snapshot:
+def snapshot_of(**values: object) -> Snapshot:
     return ParameterStore({name.replace("_", "."): value for name, value in values.items()}).snapshot()  # type: ignore[misc]
 
 
@@ -47,14 +47,14 @@ def test_blend_is_independent_of_order_and_near_slerp() -> None:
 @pytest.mark.parametrize("text", ["", "x" * 10_000, "🔥🌊", "夜の街", "مدينة", "a\x00b\n\t"])
 def test_any_text_gives_its_own_embedding(text: str) -> None:
     prompts = bank()
-    assert torch.equal(at(prompts, 0.0, look(prompt=text)), encode(text))
+    assert torch.equal(at(prompts, 0.0, snapshot_of(prompt=text)), encode(text))
 
 
 def test_fade_is_continuous_monotonic_and_ends() -> None:
     prompts = bank()
-    at(prompts, 0.0, look(prompt="sea"))
+    at(prompts, 0.0, snapshot_of(prompt="sea"))
     goal = encode("fire")
-    track = [at(prompts, n / 100, look(prompt="fire")).clone() for n in range(1, 300)]
+    track = [at(prompts, n / 100, snapshot_of(prompt="fire")).clone() for n in range(1, 300)]
     distances = [float((state - goal).norm()) for state in track]
     assert all(b <= a + 1e-4 for a, b in itertools.pairwise(distances))
     steps = [float((b - a).norm()) for a, b in itertools.pairwise(track)]
@@ -64,20 +64,20 @@ def test_fade_is_continuous_monotonic_and_ends() -> None:
 
 def test_new_target_in_a_fade_starts_from_here() -> None:
     prompts = bank()
-    at(prompts, 0.0, look(prompt="sea"))
-    at(prompts, 0.01, look(prompt="fire"))
-    before = at(prompts, 1.0, look(prompt="fire")).clone()
-    after = at(prompts, 1.001, look(prompt="snow")).clone()
+    at(prompts, 0.0, snapshot_of(prompt="sea"))
+    at(prompts, 0.01, snapshot_of(prompt="fire"))
+    before = at(prompts, 1.0, snapshot_of(prompt="fire")).clone()
+    after = at(prompts, 1.001, snapshot_of(prompt="snow")).clone()
     assert float((after - before).norm()) < 0.01 * float(before.norm())
-    back = at(prompts, 1.002, look(prompt="sea"))
+    back = at(prompts, 1.002, snapshot_of(prompt="sea"))
     assert float((back - before).norm()) < 0.01 * float(before.norm())
-    assert torch.equal(at(prompts, 9.0, look(prompt="sea")), encode("sea"))
+    assert torch.equal(at(prompts, 9.0, snapshot_of(prompt="sea")), encode("sea"))
 
 
 def test_fade_of_zero_is_a_cut() -> None:
     prompts = bank()
-    at(prompts, 0.0, look(prompt="sea"))
-    assert torch.equal(at(prompts, 0.01, look(prompt="fire", prompt_fade=0)), encode("fire"))
+    at(prompts, 0.0, snapshot_of(prompt="sea"))
+    assert torch.equal(at(prompts, 0.01, snapshot_of(prompt="fire", prompt_fade=0)), encode("fire"))
 
 
 def test_bank_blends_by_weight_and_selects() -> None:
@@ -117,12 +117,14 @@ def test_never_blocks_and_keeps_the_old_prompt() -> None:
 
     with TextCache(slow) as texts:
         prompts = PromptBank(texts)
-        assert wait_until(lambda: prompts.tokens(0.0, look(prompt="sea")) is not None)
+        assert wait_until(lambda: prompts.tokens(0.0, snapshot_of(prompt="sea")) is not None)
         for n in range(100):
-            assert torch.equal(at(prompts, n / 100, look(prompt="fire", prompt_fade=0)), encode("sea"))
+            assert torch.equal(at(prompts, n / 100, snapshot_of(prompt="fire", prompt_fade=0)), encode("sea"))
         assert read == ["sea"], "it waited for the text"
         gate.set()
-        assert wait_until(lambda: torch.equal(at(prompts, 2.0, look(prompt="fire", prompt_fade=0)), encode("fire")))
+        assert wait_until(
+            lambda: torch.equal(at(prompts, 2.0, snapshot_of(prompt="fire", prompt_fade=0)), encode("fire"))
+        )
 
 
 def test_cache_is_bounded_and_encodes_once() -> None:
@@ -149,16 +151,18 @@ def test_a_failing_encoder_does_not_stop_the_show() -> None:
 
     texts = TextCache(broken, synchronous=True)
     prompts = PromptBank(texts)
-    at(prompts, 0.0, look(prompt="sea"))
-    assert torch.equal(at(prompts, 1.0, look(prompt="bad")), encode("sea"))
+    at(prompts, 0.0, snapshot_of(prompt="sea"))
+    assert torch.equal(at(prompts, 1.0, snapshot_of(prompt="bad")), encode("sea"))
     assert "bad" in texts.error
-    at(prompts, 2.0, look(prompt="bad"))
+    at(prompts, 2.0, snapshot_of(prompt="bad"))
     assert "bad" in texts.error, "as long as it is wanted"
-    at(prompts, 3.0, look(prompt="sea"))
+    at(prompts, 3.0, snapshot_of(prompt="sea"))
     assert texts.error == ""
     full[0] = False
-    at(prompts, 4.0, look(prompt="bad"))
-    assert torch.equal(at(prompts, 9.0, look(prompt="bad")), encode("bad")) and texts.error == "", "it is tried again"
+    at(prompts, 4.0, snapshot_of(prompt="bad"))
+    assert torch.equal(at(prompts, 9.0, snapshot_of(prompt="bad")), encode("bad")) and texts.error == "", (
+        "it is tried again"
+    )
 
 
 def weights(prompts: PromptBank, *texts: str) -> list[float]:
@@ -170,32 +174,32 @@ def weights(prompts: PromptBank, *texts: str) -> list[float]:
 
 def test_a_fade_is_made_of_its_two_prompts() -> None:
     prompts = bank()
-    at(prompts, 0.0, look(prompt="sea"))
+    at(prompts, 0.0, snapshot_of(prompt="sea"))
     assert weights(prompts, "sea") == [1.0]
-    at(prompts, 0.0, look(prompt="fire"))
+    at(prompts, 0.0, snapshot_of(prompt="fire"))
     for now, part in ((0.5, 0.25), (1.0, 0.5), (1.9, 0.95)):
-        at(prompts, now, look(prompt="fire"))
+        at(prompts, now, snapshot_of(prompt="fire"))
         share = fade_weight(part)
         assert weights(prompts, "sea", "fire") == pytest.approx([1 - share, share])
-    at(prompts, 2.1, look(prompt="fire"))
+    at(prompts, 2.1, snapshot_of(prompt="fire"))
     assert weights(prompts, "fire") == [1.0]
 
 
 def test_parts_do_not_jump_when_a_fade_is_interrupted() -> None:
     prompts = bank()
-    at(prompts, 0.0, look(prompt="sea"))
-    at(prompts, 0.0, look(prompt="fire"))
-    at(prompts, 1.2, look(prompt="fire"))
-    at(prompts, 1.2, look(prompt="snow"))
+    at(prompts, 0.0, snapshot_of(prompt="sea"))
+    at(prompts, 0.0, snapshot_of(prompt="fire"))
+    at(prompts, 1.2, snapshot_of(prompt="fire"))
+    at(prompts, 1.2, snapshot_of(prompt="snow"))
     assert weights(prompts, "sea", "fire", "snow") == pytest.approx([1 - fade_weight(0.6), fade_weight(0.6), 0.0])
-    at(prompts, 1.4, look(prompt="snow"))
+    at(prompts, 1.4, snapshot_of(prompt="snow"))
     new = fade_weight(0.1)
     old = [(1 - new) * (1 - fade_weight(0.6)), (1 - new) * fade_weight(0.6)]
     assert weights(prompts, "sea", "fire", "snow") == pytest.approx([*old, new])
-    at(prompts, 1.4, look(prompt="sea"))  # and back: what is left of it goes on from where it is
-    at(prompts, 2.0, look(prompt="sea"))
+    at(prompts, 1.4, snapshot_of(prompt="sea"))  # and back: what is left of it goes on from where it is
+    at(prompts, 2.0, snapshot_of(prompt="sea"))
     assert weights(prompts, "sea")[0] > 0.3
-    at(prompts, 3.5, look(prompt="sea"))
+    at(prompts, 3.5, snapshot_of(prompt="sea"))
     assert weights(prompts, "sea") == [1.0]
 
 
@@ -211,10 +215,10 @@ def test_the_new_prompts_area_grows_evenly_through_a_fade() -> None:
 def test_parts_keep_their_order_through_a_fade() -> None:
     """The engine draws the first and the last part in different areas: a swapped order would swap the areas."""
     prompts = bank()
-    at(prompts, 0.0, look(prompt="sea"))
-    at(prompts, 0.0, look(prompt="fire"))
+    at(prompts, 0.0, snapshot_of(prompt="sea"))
+    at(prompts, 0.0, snapshot_of(prompt="fire"))
     for now in (0.2, 0.9, 1.1, 1.8):
-        at(prompts, now, look(prompt="fire"))
+        at(prompts, now, snapshot_of(prompt="fire"))
         assert [torch.equal(states, encode("fire")) for states, _ in prompts.parts] == [False, True]
 
 
