@@ -13,10 +13,10 @@ from tpos_live.core.errors import first_line
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.optional_library import MissingLibraryError, optional_library
 from tpos_live.core.own_thread import OwnThread
+from tpos_live.features.downbeat import BEATS_PER_BAR
 
 log = logging.getLogger(__name__)
 
-BEATS_PER_BAR = 4
 START_TEMPO = 120.0
 """BPM of a session that we are the first of; it is not shown, for a session of one is no source of the beat."""
 _CHECK_SECONDS = 0.5

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tpos_live.core.envelope import follow, share
+from tpos_live.features.downbeat import BEATS_PER_BAR
 from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.mel import FLOOR, MELS, mel_db
 from tpos_live.features.stft import decibels
@@ -28,7 +29,6 @@ START_SECONDS = 2.0
 """Seconds of sound from which the first estimate of the usual level is made."""
 RANGE_DB = 40.0
 """Levels further below the loudest group of the last minute count as absent."""
-BAR = 4
 LONGEST_BEATS = 32
 """Most beats of the current section that are compared with the last bars."""
 SHORTEST_BARS = 4
@@ -92,7 +92,7 @@ class SectionDetector:
     _beats: int = 0
     _bar_phase: float = 0.0
     _since_bar: int = 0
-    _section: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=LONGEST_BEATS + 2 * BAR))
+    _section: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=LONGEST_BEATS + 2 * BEATS_PER_BAR))
     _length: int = 0
     _usual_change: float = 0.0
     _bars: int = 0
@@ -140,19 +140,19 @@ class SectionDetector:
             self._length += 1
         self._beat, self._hops = _EMPTY.copy(), 0
         self._since_bar += 1
-        new_bar = now.bar_phase < self._bar_phase - 0.25 if now.period else self._since_bar >= BAR
+        new_bar = now.bar_phase < self._bar_phase - 0.25 if now.period else self._since_bar >= BEATS_PER_BAR
         self._bar_phase = now.bar_phase
-        if new_bar or self._since_bar > BAR:
+        if new_bar or self._since_bar > BEATS_PER_BAR:
             self._since_bar = 0
             self._compare_bars()
 
     def _compare_bars(self) -> None:
         """Compare the last bar, and the last two, with the earlier bars of the section."""
-        bars, beats = self._length // BAR, np.array(self._section)
+        bars, beats = self._length // BEATS_PER_BAR, np.array(self._section)
         for new in (1, 2):
             if bars <= new:
                 return
-            offset = beats[-new * BAR :].mean(axis=0) - beats[: -new * BAR].mean(axis=0)
+            offset = beats[-new * BEATS_PER_BAR :].mean(axis=0) - beats[: -new * BEATS_PER_BAR].mean(axis=0)
             change = math.sqrt(float(WEIGHTS @ offset**2))
             threshold = min(max(UNLIKE * self._usual_change, CHANGE_DB), MOST_CHANGE_DB)
             threshold *= ON_PHRASE if (bars - new) % PHRASE_BARS == 0 else OFF_PHRASE
@@ -162,7 +162,7 @@ class SectionDetector:
             else:
                 threshold *= AT_ONCE
             if change >= threshold and bars - new >= SHORTEST_BARS:
-                self._begin_section(keep=new * BAR)
+                self._begin_section(keep=new * BEATS_PER_BAR)
                 return
 
     def _begin_section(self, keep: int = 0) -> None:

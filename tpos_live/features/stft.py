@@ -60,10 +60,6 @@ class ShortTimeSpectrum:
         self._mean = (window / window.sum()).astype(np.float32)
         self._scale = np.float32(2.0 / (FFT * np.sum(window**2)))
         self._frame = np.empty(FFT, np.float32)
-        self.reset()
-
-    def reset(self) -> None:
-        """Return to the initial state, as after silence."""
         self._buffer = np.zeros(FFT - HOP, np.float32)
 
     def push(self, mono: np.ndarray) -> Iterator[np.ndarray]:
