@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tpos_live.core.direction import NO_DIRECTION, Direction
 from tpos_live.core.parameters import LORAS
@@ -65,32 +65,3 @@ class FrameParams:
 
     direction: Direction = NO_DIRECTION
     """The director's decisions. The fields above already contain its zoom, roll and drift."""
-
-
-Velocity = tuple[float, ...]
-"""Change per second of the integrated fields (`_INTEGRATED`)."""
-_INTEGRATED = ("noise_position", "pan_x", "pan_y", "zoom_steady", "source_time", "source_rounds")
-ZERO_VELOCITY: Velocity = (0.0,) * len(_INTEGRATED)
-
-
-def velocity_of(params: FrameParams, before: FrameParams) -> Velocity:
-    """Velocity from `before` to `params`; ZERO_VELOCITY if no time has passed."""
-    passed = params.time - before.time
-    if passed <= 0:
-        return ZERO_VELOCITY
-    return tuple((getattr(params, name) - getattr(before, name)) / passed for name in _INTEGRATED)
-
-
-def slower(one: Velocity, other: Velocity) -> Velocity:
-    """The smaller absolute value of each pair; 0 where the signs differ."""
-    return tuple(min(a, b, key=abs) if a * b > 0 else 0.0 for a, b in zip(one, other, strict=True))
-
-
-def extrapolate(params: FrameParams, velocity: Velocity, seconds: float) -> FrameParams:
-    """`params`, `seconds` later at this velocity.
-
-    For frames before the next record: integrated fields advance, all others stay. The next record is nearly the same,
-    because late blocks and inserted silence cover the missing time.
-    """
-    moved = {name: getattr(params, name) + seconds * rate for name, rate in zip(_INTEGRATED, velocity, strict=True)}
-    return replace(params, time=params.time + seconds, heard_at=params.heard_at + seconds, **moved)
