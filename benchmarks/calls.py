@@ -30,7 +30,13 @@ PROMPT = ("PromptBank.tokens", "FrameConditioner.update")
 WAYS = {
     "a sample, to a pixel": FAST,
     "a sample, to the engine's frame": (*FAST, *PROMPT, "TposEncoder.push", "Tagger.follow", "RenderThread._turn"),
-    "a prompt, to the UNet": (*PROMPT, "AllowList.allows", "Backlog.put", "Router.apply", "TextCache._learn"),
+    "a prompt, to the UNet": (
+        *PROMPT,
+        "AllowList.allows",
+        "Backlog.put",
+        "Router.apply",
+        "TextCache._encode_into_cache",
+    ),
 }
 """Entry functions of each path; a path has these and all functions that they call."""
 BESIDE = {
@@ -101,6 +107,8 @@ def late(begin: float, seconds: float) -> bool:
 
 def main(listed: bool) -> None:
     found = record()
+    if missing := sorted({root for roots in WAYS.values() for root in roots} - found.keys()):
+        raise SystemExit(f"{', '.join(missing)}: never called; does WAYS have the names of today?")
     for way, roots in WAYS.items():
         functions = sorted(set().union(*(found[root] for root in roots)))
         files = [(path, [name for _, name in group]) for path, group in groupby(functions, lambda each: each[0])]
