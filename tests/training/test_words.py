@@ -6,7 +6,7 @@ import random
 
 import torch
 
-from tpos_live.diffusion.model.scalar_tokens import WIDTH
+from tpos_live.diffusion.model.metadata import SCALAR_WIDTH
 from tpos_live.scenes.families import FAMILIES
 from tpos_live.scenes.finishing import MOODS, STYLES
 from tpos_live.training.image_model.dataset import AUDIO_TOKENS, cyclic
@@ -48,7 +48,7 @@ def test_held_out_words_are_in_no_caption() -> None:
 
 
 def test_scalars_fit_the_tokens() -> None:
-    assert len(SCALARS) * WIDTH <= DIM
+    assert len(SCALARS) * SCALAR_WIDTH <= DIM
     assert cyclic(torch.device("cpu")).tolist() == [scalar.cyclic for scalar in SCALARS]
     assert LENGTH > AUDIO_TOKENS
 

@@ -18,7 +18,7 @@ import torch
 
 from tpos_live.core.errors import EngineError, first_line
 from tpos_live.diffusion.model.load_part import read_json
-from tpos_live.diffusion.model.metadata import METADATA_FILE, ONE, SECOND, EngineMetadata, read_metadata
+from tpos_live.diffusion.model.metadata import METADATA_FILE, ONE, SCALAR_WIDTH, SECOND, EngineMetadata, read_metadata
 from tpos_live.diffusion.model.networks import Networks
 from tpos_live.diffusion.model.part_files import check_files
 from tpos_live.diffusion.model.schedule import Schedule
@@ -277,7 +277,5 @@ def _check_fit(engine: Engine) -> None:
             f"{engine.folder}: the text encoders give {engine.texts.pooled} pooled numbers, the unet wants "
             f"{engine.networks.pooled}; the parts are of different engines, or it is a refiner"
         )
-    from tpos_live.diffusion.model.scalar_tokens import WIDTH
-
-    if len(engine.metadata.scalars) * WIDTH > engine.token_dim:
+    if len(engine.metadata.scalars) * SCALAR_WIDTH > engine.token_dim:
         raise EngineError(f"{engine.folder / METADATA_FILE}: too many scalars for tokens of {engine.token_dim}")

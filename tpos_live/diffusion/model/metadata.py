@@ -21,12 +21,15 @@ EMBEDDINGS = "embeddings"
 """Folder of an engine's textual inversions."""
 ONE, SECOND = ("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")
 """Folders of an engine's text encoders and their tokenizers; most engines have one pair."""
+SCALAR_HARMONICS = 4
+SCALAR_WIDTH = 2 * SCALAR_HARMONICS + 1
+"""Coordinates of the token that one scalar uses (see `scalar_tokens`)."""
 ALIKE = 0.13
 """Largest |log| of the ratio of two aspect ratios that count as equal: at most 1/8 of the image is cropped."""
 
 
 class Scalar(BaseModel):
-    """A global value of the image in [0, 1], given to the UNet as one token (see `scalar_tokens.py`).
+    """A global value of the image in [0, 1], given to the UNet as one token: the noise cannot give it.
 
     source: what drives it. "intensity" follows the sound's intensity. "seed" is drawn from the seed and drifts by
     `rate` per unit of the noise trajectory. "clock" grows by `rate` per unit. "share" is the area of a second prompt

@@ -18,8 +18,7 @@ import torch
 
 from tpos_live.core.envelope import ease
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.model.metadata import Scalar
-from tpos_live.diffusion.model.scalar_tokens import scalar_tokens
+from tpos_live.diffusion.model.metadata import SCALAR_HARMONICS, SCALAR_WIDTH, Scalar
 from tpos_live.diffusion.sampling.noise_field import few, kernel
 
 END = 0.3
@@ -27,6 +26,8 @@ END = 0.3
 MOVED, EMPTIED = 0.45, 0.3
 """Parts of the last END: at MOVED the first place holds the second prompt; from EMPTIED on the second place fades out.
 """
+GAIN = 3.0
+"""Scales a scalar's token to about the length of a layer-normalised text token."""
 
 
 class UnetTokens:
@@ -102,6 +103,27 @@ class SeedScalars:
     def _wander(seed: int, cut_index: int, n: int, position: float) -> float:
         first, weights = kernel(position)
         return sum(w * few(seed, cut_index, 128 + n, first + m, 1)[0] for m, w in enumerate(weights))
+
+
+def scalar_tokens(values: torch.Tensor, cyclic: torch.Tensor, dim: int) -> torch.Tensor:
+    """Scalars as tokens of fixed sines and cosines, without weights, in training as in a show.
+
+    values: float [batch, n], in [0, 1]. cyclic: bool [n]. Returns float [batch, n, dim].
+    Scalar j uses coordinates j*SCALAR_WIDTH to (j+1)*SCALAR_WIDTH: a 1 that identifies it, then sin(k*a) and cos(k*a)
+    for k = 1..SCALAR_HARMONICS, with a = 2*pi*v where it is cyclic, else pi*v.
+    Raises ValueError if dim is too small for n scalars.
+    """
+    batch, n = values.shape
+    if n * SCALAR_WIDTH > dim:
+        raise ValueError(f"{n} scalars need a token dimension of {n * SCALAR_WIDTH}, the engine has {dim}")
+    angle = values * torch.where(cyclic, 2 * math.pi, math.pi).to(values)
+    k = torch.arange(1, SCALAR_HARMONICS + 1, device=values.device, dtype=values.dtype)
+    waves = angle[..., None] * k
+    parts = torch.cat([torch.ones_like(values)[..., None], waves.sin(), waves.cos()], dim=-1)
+    tokens = values.new_zeros(batch, n, dim)
+    for j in range(n):
+        tokens[:, j, j * SCALAR_WIDTH : (j + 1) * SCALAR_WIDTH] = parts[:, j]
+    return tokens * GAIN
 
 
 def paired(first: torch.Tensor, second: torch.Tensor, weight: float) -> tuple[torch.Tensor, torch.Tensor, float]:

@@ -17,9 +17,8 @@ from typing import Any, Self
 import torch
 
 from tpos_live.core.child_process import end_with_parent
-from tpos_live.diffusion.model.scalar_tokens import scalar_tokens
 from tpos_live.diffusion.model.unet_inputs import Layout
-from tpos_live.diffusion.sampling.unet_tokens import paired
+from tpos_live.diffusion.sampling.unet_tokens import paired, scalar_tokens
 from tpos_live.scenes.base import FIELDS
 from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.image_model.recipe import SCALARS, Recipe, draw, render
