@@ -7,7 +7,8 @@ import random
 import pytest
 
 from tpos_live.conditioning.prompt_report import PromptReport
-from tpos_live.conditioning.prompt_syntax import PromptRewriter, plain
+from tpos_live.conditioning.vocabulary import rewritten
+from tpos_live.conditioning.words import without_syntax
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ from tpos_live.conditioning.prompt_syntax import PromptRewriter, plain
     ],
 )
 def test_the_words_are_left_and_the_rest_is_named(prompt: str, text: str, unused: tuple[str, ...]) -> None:
-    found = plain(prompt)
+    found = without_syntax(prompt)
     assert (found.text, found.unused) == (text, unused)
     assert found.line == (f"not used: {', '.join(unused)}" if unused else "")
 
@@ -36,13 +37,13 @@ def test_malformed_brackets_never_raise() -> None:
     dice = random.Random(1)
     for _ in range(3000):
         text = "".join(dice.choice("()[]:<>\\ 1.5aAND lora\n🔥") for _ in range(dice.randrange(40)))
-        found = plain(text)
+        found = without_syntax(text)
         assert len(found.text) <= len(text) + text.count("AND") and found.line.count("\n") == 0
-    assert plain("(" * 50_000 + "fire").text == "fire"
+    assert without_syntax("(" * 50_000 + "fire").text == "fire"
 
 
 def test_engines_hear_the_words_and_the_performer_the_rest() -> None:
-    assert PromptRewriter(lambda: None)("(fire:1.5) AND [ice]") == "fire, ice"
+    assert rewritten("(fire:1.5) AND [ice]", None) == "fire, ice"
     with PromptReport(lambda: None, synchronous=True) as interpreter:
         interpreter.follow("(fire:1.5)")
         assert interpreter.line == "not used: weights in brackets"

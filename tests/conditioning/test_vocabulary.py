@@ -17,8 +17,7 @@ from fakes.waiting import wait_until
 
 from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.prompt_report import PromptReport
-from tpos_live.conditioning.prompt_syntax import PromptRewriter
-from tpos_live.conditioning.vocabulary import MOST_WORDS, Vocabulary, load_vocabulary
+from tpos_live.conditioning.vocabulary import MOST_WORDS, Vocabulary, load_vocabulary, rewritten
 from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE
 from tpos_live.conditioning.words import SMALL_WORDS, plain_letters, whole_words
 from tpos_live.diffusion.model.engine import load_engine
@@ -127,9 +126,9 @@ def test_rewriting_gives_the_known_words_and_without_a_vocabulary_the_prompt(
     vocabulary: Vocabulary, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    assert PromptRewriter(lambda: vocabulary)("combustion") == "fire"
+    assert rewritten("combustion", vocabulary) == "fire"
     assert caplog.messages == ["prompt 'combustion' is rewritten as 'fire'"]
-    assert PromptRewriter(lambda: None)("combustion") == "combustion"
+    assert rewritten("combustion", None) == "combustion"
 
 
 def test_words_that_were_never_taught_are_found_as_they_are_written_and_rewritten(vocabulary: Vocabulary) -> None:

@@ -13,7 +13,7 @@ from fakes.messages import heard_messages
 from fakes.tiny_engine import POOLED
 from safetensors.torch import save_file
 
-from tpos_live.conditioning.prompt_syntax import PromptRewriter
+from tpos_live.conditioning.vocabulary import rewritten
 from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.model.textual_inversion import Expansion, read_inversions
@@ -142,7 +142,7 @@ def test_a_bad_file_is_one_line_and_the_engine_is_used_without_it(
 def test_the_syntax_of_other_programs_leaves_its_name(copy: Path) -> None:
     write(copy, "toy", **{"<cat-toy>": rows(1, 32)})
     engine = load_engine(copy, "cpu")
-    text = PromptRewriter(lambda: None)("(<cat-toy>:1.2) AND sea")
+    text = rewritten("(<cat-toy>:1.2) AND sea", None)
     assert torch.equal(engine.encode(text), engine.encode("<cat-toy>, sea"))
 
 

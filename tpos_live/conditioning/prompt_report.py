@@ -7,8 +7,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from tpos_live.conditioning.prompt_syntax import plain
 from tpos_live.conditioning.vocabulary import Vocabulary
+from tpos_live.conditioning.words import without_syntax
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.torch_threads import use_threads
 from tpos_live.scenes.palettes import HUES
@@ -73,7 +73,7 @@ class PromptReport:
 
     def _analyse(self, prompt: str) -> None:
         try:
-            vocabulary, words = self._vocabulary(), plain(prompt)
+            vocabulary, words = self._vocabulary(), without_syntax(prompt)
             match = vocabulary.match(words.text) if vocabulary else None
             self.families = match.families if match else ()
             self.colours = tuple(word for word in match.others if word in HUES) if match else ()

@@ -17,23 +17,29 @@ of 80 synonyms that are in no caption, 48 are above. The other 32 are drawn as t
 
 @dataclass(frozen=True)
 class SpanMatch:
-    """Words `start` to `end` (exclusive) of a prompt, the index of the nearest entry, and their cosine."""
+    """Words `start` to `end` (exclusive) of a prompt, kind and name of the nearest phrase, and its cosine."""
 
     start: int
     end: int
-    entry: int
+    kind: str
+    name: str
     near: float
 
 
-def without_overlap(spans: Sequence[tuple[int, int]], cosines: torch.Tensor) -> list[SpanMatch]:
+def without_overlap(
+    spans: Sequence[tuple[int, int]], cosines: torch.Tensor, entries: Sequence[tuple[str, str]]
+) -> list[SpanMatch]:
     """The matches with a cosine of NEAR or more, without overlaps: the best and longest have priority.
 
-    spans: start and end of each. cosines: of each with every entry, [spans, entries].
+    spans: start and end of each. cosines: of each with every phrase, [spans, phrases]. entries: kind and name of each
+    phrase.
     """
     if not spans:
         return []
     near, entry = cosines.max(1)
-    matches = [SpanMatch(*span, int(at), float(n)) for span, n, at in zip(spans, near, entry, strict=True)]
+    nearest = [entries[int(at)] for at in entry]
+    found = zip(spans, nearest, near.tolist(), strict=True)
+    matches = [SpanMatch(start, end, kind, name, cosine) for (start, end), (kind, name), cosine in found]
     matches.sort(key=lambda match: (-round(match.near, 2), match.start - match.end))
     taken: set[int] = set()
     kept = []
@@ -45,21 +51,21 @@ def without_overlap(spans: Sequence[tuple[int, int]], cosines: torch.Tensor) -> 
     return kept
 
 
-def subjects_of(written: Sequence[tuple[SpanMatch, str]], bare: Sequence[str]) -> list[str]:
+def subjects_of(written: Sequence[SpanMatch], bare: Sequence[str]) -> set[str]:
     """The families that the prompt names before the first preposition.
 
     Behind it a prompt says where or when its subject is: `a far galaxy in black space`. written: matches that write out
-    a family, with its name. bare: the prompt's words.
+    a family. bare: the prompt's words.
     """
     first = next((at for at, word in enumerate(bare) if word in PREPOSITIONS), 0)
-    return [name for match, name in written if match.end <= first]
+    return {match.name for match in written if match.end <= first}
 
 
-def joined_by_and(written: Sequence[tuple[SpanMatch, str]], bare: Sequence[str]) -> set[str]:
+def joined_by_and(written: Sequence[SpanMatch], bare: Sequence[str]) -> set[str]:
     """The families on both sides of an `and`, up to a preposition: `orcas and a volcano`. Arguments as above."""
     joints = [at for at, word in enumerate(bare) if word in JOINTS]
     joined: set[str] = set()
     for begin, end in pairwise((-1, *joints, len(bare))) if joints else ():
         stop = next((at for at in range(begin + 1, end) if bare[at] in PREPOSITIONS), end)
-        joined |= {name for match, name in written if begin < match.start and match.end <= stop}
+        joined |= {match.name for match in written if begin < match.start and match.end <= stop}
     return joined

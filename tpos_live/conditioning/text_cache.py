@@ -26,11 +26,9 @@ class TextCache:
     new list of wanted texts replaces the old one; there is no queue.
     """
 
-    def __init__(self, encode: Encode, synchronous: bool = False, rewrite: Callable[[str], str] = str) -> None:
-        """encode: the engine's text encoder. synchronous: encode inside `get`, for offline rendering. rewrite: gives
-        the text to encode for a prompt."""
-        self._encode, self._rewrite = encode, rewrite
-        self._synchronous = synchronous
+    def __init__(self, encode: Encode, synchronous: bool = False) -> None:
+        """encode: the engine's text encoder. synchronous: encode inside `get`, for offline rendering."""
+        self._encode, self._synchronous = encode, synchronous
         self._known: OrderedDict[str, torch.Tensor] = OrderedDict()
         self._wanted: list[str] = []
         self._change = threading.Condition()
@@ -84,7 +82,7 @@ class TextCache:
 
     def _encode_into_cache(self, text: str) -> torch.Tensor | None:
         try:
-            states = self._encode(self._rewrite(text))
+            states = self._encode(text)
             if states.is_cuda:  # frames are rendered on another stream, which does not wait for this one
                 torch.cuda.current_stream(states.device).synchronize()
         except Exception as error:  # a text must never stop the session

@@ -3,7 +3,7 @@
 An engine that was trained on a known set of subjects lists them in `vocabulary.json` beside its weights: phrases of
 every family, colour, style and mood. Other words are mapped to the nearest phrase in the space of the engine's own
 sentence vectors. The prompt report lists words without a near phrase, so that nobody waits for their effect.
-`rewrite` gives the prompt in words that the engine knows. A prompt that is far from all families is drawn as the
+`rewritten` gives the prompt in words that the engine knows. A prompt that is far from all families is drawn as the
 nearest bright and clear family, in the colours that it names or implies (`implied_colours.py`).
 """
 
@@ -14,14 +14,13 @@ import re
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 
 import torch
 
 from tpos_live.conditioning.implied_colours import implied_colour, is_of_one_thing
 from tpos_live.conditioning.prompt_match import PromptMatch
-from tpos_live.conditioning.scene_scores import SceneScores, Sentences, best, read_learned, unit_vectors
+from tpos_live.conditioning.scene_scores import SceneScore, SceneScores, Sentences, best, read_learned, unit_vectors
 from tpos_live.conditioning.span_matches import NEAR, SpanMatch, joined_by_and, subjects_of, without_overlap
 from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE, read_phrases
 from tpos_live.conditioning.words import (
@@ -31,6 +30,7 @@ from tpos_live.conditioning.words import (
     plain_words,
     spelled_out,
     whole_words,
+    without_syntax,
 )
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Vocabulary:
 
     def _match_anew(self, prompt: str) -> PromptMatch:
         prompt = spelled_out(prompt)
-        words = [match.group() for match in islice(re.finditer(r"\S+", prompt), MOST_WORDS + 1)]
+        words = prompt.split(maxsplit=MOST_WORDS)
         cut = len(words) > MOST_WORDS
         words = words[:MOST_WORDS]
         bare = [self._spelling(plain_letters(word).strip(".,;:!?\"'()[]{}")) for word in words]
@@ -128,41 +128,34 @@ class Vocabulary:
         for row, text in enumerate(texts):
             if (entry := self._listed(text)) is not None:
                 cosines[row, entry] = 1.0 + 1e-3  # an exact phrase wins over a similar one
-        matches = without_overlap(spans, cosines[1:])
-        if [self._entries[match.entry][0] for match in matches].count("family") > 1:
+        matches = without_overlap(spans, cosines[1:], self._entries)
+        if [match.kind for match in matches].count("family") > 1:
             matches = [at for at in matches if not is_of_one_thing(bare[at.start : at.end], SMALL_WORDS)]
-        found: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
-        for (kind, name), near in ((self._entries[match.entry], match.near) for match in matches):
-            found[kind][name] = max(near, found[kind].get(name, 0.0))
-        written = self._written(matches)
-        scores, likely = self._scores(whole, vectors[0], cosines[0])
-        listed = {name for _, name in written}
-        for name in listed:
-            scores[name] += LISTED
-        for name in (subjects := set(subjects_of(written, bare))):
-            scores[name] += SUBJECT
-        families = self._families(found["family"], cosines, scores)
-        certainty = 1.0 if families[0] in subjects else likely[families[0]]
+        named: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
+        for match in matches:
+            named[match.kind][match.name] = max(match.near, named[match.kind].get(match.name, 0.0))
         plain = plain_words(prompt)
-        instead = False
-        if not (taught := self._is_taught(plain)):
-            corrected = " ".join(map(self._spelling, plain.split()))
-            joined = joined_by_and(written, bare) | {name for name in self._plainest if self._is_named(name, corrected)}
-            families, instead = self._to_draw(families, found["family"], listed, joined, cosines, scores, certainty)
-            if not found["colour"] and (colour := implied_colour(bare, self._colours)):
-                found["colour"] = {colour: 1.0}
-            if _BRIGHT in self._moods and not found["mood"] and (instead or families[0] not in self._clear):
-                found["mood"] = {_BRIGHT: 1.0}
-        drawn = {("family", name) for name in families} | {(kind, name) for kind in KINDS[1:] for name in found[kind]}
-        covered = {at for m in matches if self._entries[m.entry] in drawn for at in range(m.start, m.end)}
+        taught = self._is_taught(plain)
+        fit = self._scores(whole, vectors[0], cosines[0])
+        families, instead = self._families(matches, named["family"], bare, "" if taught else plain, cosines[0], fit)
+        if not taught:
+            if not named["colour"] and (colour := implied_colour(bare, self._colours)):
+                named["colour"] = {colour: 1.0}
+            if _BRIGHT in self._moods and not named["mood"] and (instead or families[0] not in self._clear):
+                named["mood"] = {_BRIGHT: 1.0}
+        drawn = {("family", name) for name in families} | {(kind, name) for kind in KINDS[1:] for name in named[kind]}
+        covered = {at for match in matches if (match.kind, match.name) in drawn for at in range(match.start, match.end)}
         missed = [
             words[at].strip(".,;:!?\"'()[]{}") or words[at]
             for at in range(len(words))
             if at not in covered and bare[at] not in SMALL_WORDS and re.search(r"\w", bare[at])
         ]
-        others = [name.replace("_", " ") for kind in KINDS[1:] for name in found[kind]]
+        others = [name.replace("_", " ") for kind in KINDS[1:] for name in named[kind]]
         near = min(float(cosines[0, self._rows[families[0]]].max()), 1.0)
-        in_order = self._in_order(families, matches)
+        # A family that the whole prompt leads to, and no word alone, is the first.
+        backwards = sorted(matches, key=lambda match: -match.start)
+        places = {match.name: match.start for match in backwards if match.kind == "family"}
+        in_order = tuple(sorted(families, key=lambda name: places.get(name, -1)))
         return PromptMatch(families, tuple(others), near, tuple(dict.fromkeys(missed)), cut, instead, taught, in_order)
 
     def _match_unreadable(self, words: list[str], cut: bool) -> PromptMatch:
@@ -203,59 +196,66 @@ class Vocabulary:
                 plain = re.sub(rf"\b{re.escape(text)}\b", " ", plain)
         return all(word in SMALL_WORDS for word in plain.split())
 
-    def _families(self, named: dict[str, float], cosines: torch.Tensor, scores: Mapping[str, float]) -> tuple[str, ...]:
-        """The family that fits the whole prompt best, then other families that its words name. named: by family, the
-        highest cosine of a match. cosines: row 0 is the whole prompt's."""
-        whole, entry = cosines[0].max(0)
-        kind, name = self._entries[int(entry)]
-        first = name if kind == "family" and whole > 1.0 else best(scores, self._plainest)
-        second = [name for name, near in named.items() if near >= SURE and name != first]
-        return (first, *second)
-
-    def _to_draw(
+    def _families(
         self,
-        families: tuple[str, ...],
-        named: dict[str, float],
-        listed: Collection[str],
-        joined: Collection[str],
+        matches: Sequence[SpanMatch],
+        named: Mapping[str, float],
+        bare: Sequence[str],
+        plain: str,
         cosines: torch.Tensor,
-        scores: Mapping[str, float],
-        certainty: float,
+        fit: SceneScore,
     ) -> tuple[tuple[str, ...], bool]:
-        """The families of a rewritten prompt, and whether they are a substitute for a prompt far from all families.
+        """The families to draw, and whether they are a substitute for a prompt that is far from all families.
 
-        families: as `_families` returns them. listed: families that are written out. joined: families that may be a
-        second scene. certainty: probability of the first family, 1 for the subject.
+        First the family that fits the whole prompt best, then others that its words name. named: by family, the highest
+        cosine of a match. bare: the prompt's words. plain: the same as one text where the prompt is rewritten, else "".
+        cosines, fit: of the whole prompt.
         """
-        first = families[0]
-        near = float(cosines[0, self._rows[first]].max())
+        written = [match for match in matches if match.kind == "family" and match.near >= WRITTEN]
+        listed = {match.name for match in written}
+        subjects = subjects_of(written, bare)
+        scores = dict(fit.scores)
+        for name in listed:
+            scores[name] += LISTED
+        for name in subjects:
+            scores[name] += SUBJECT
+        nearest, entry = cosines.max(0)
+        kind, name = self._entries[int(entry)]
+        first = name if kind == "family" and nearest > 1.0 else best(scores, self._plainest)
+        families = (first, *(name for name, near in named.items() if near >= SURE and name != first))
+        if not plain:
+            return families, False
+        certainty = 1.0 if first in subjects else fit.likely[first]
+        near = float(cosines[self._rows[first]].max())
         by_near = sorted(named, key=named.__getitem__, reverse=True)
-        written = [name for name in by_near if name in listed]
         clear = [name for name in by_near if name in self._clear and named[name] >= NAMED]
-        if near < NEAR and not written and not clear and certainty < CONFIDENT:
+        if near < NEAR and not listed and not clear and certainty < CONFIDENT:
             return (first if certainty >= GUESS else best(scores, self._clear),), True
-        if first in written:  # only another family that is written out may replace one that is
-            clear = [name for name in clear if name in written]
+        if first in listed:  # only another family that is written out may replace one that is
+            clear = [name for name in clear if name in listed]
         if clear and first not in self._clear and certainty < GUESS:
             first = clear[0]
-        kept = [name for name in (*families, *written) if name != first and name in joined]
+        corrected = " ".join(map(self._spelling, plain.split()))
+        joined = joined_by_and(written, bare) | {name for name in self._plainest if self._is_named(name, corrected)}
+        kept = [name for name in (*families, *filter(listed.__contains__, by_near)) if name != first and name in joined]
         # Two scenes share the brightness of an image: with two dim scenes, the second is invisible.
         kept = [name for name in kept if first in self._clear or name in self._clear]
         return tuple(dict.fromkeys((first, *kept))), False
 
-    def _written(self, matches: Sequence[SpanMatch]) -> list[tuple[SpanMatch, str]]:
-        """The matches that write out a family, each with the family's name, in the order of the prompt."""
-        named = [(match, *self._entries[match.entry]) for match in matches if match.near >= WRITTEN]
-        return sorted(((m, name) for m, kind, name in named if kind == "family"), key=lambda each: each[0].end)
-
-    def _in_order(self, families: tuple[str, ...], matches: Sequence[SpanMatch]) -> tuple[str, ...]:
-        """Families in the order of the prompt. A family that the whole prompt leads to, and no word alone, is first."""
-        backwards = sorted(matches, key=lambda match: -match.start)
-        places = {self._entries[match.entry]: match.start for match in backwards}
-        return tuple(sorted(families, key=lambda name: places.get(("family", name), -1)))
-
     def _is_named(self, family: str, plain: str) -> bool:
         return any(re.search(rf"\b{re.escape(n)}\b", plain) for n in (self._plainest[family], family.replace("_", " ")))
+
+
+def rewritten(prompt: str, vocabulary: Vocabulary | None) -> str:
+    """The text to encode for a prompt: without other programs' syntax, and in words that the engine was trained with.
+
+    vocabulary: the engine's, None where it has none. Logs each change at level DEBUG."""
+    text = without_syntax(prompt).text
+    if vocabulary is not None:
+        text = vocabulary.rewrite(text)
+    if text != prompt:
+        log.debug("prompt %r is rewritten as %r", prompt, text)
+    return text
 
 
 def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:

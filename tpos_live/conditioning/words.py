@@ -1,4 +1,7 @@
-"""Normalises the words of a prompt before they are matched: emoji, accents, small words and typing errors.
+"""From a typed prompt to plain words: other programs' syntax, emoji, accents, small words and typing errors.
+
+`(fire:1.5)`, `((fire))`, `[ice]`, `a AND b`, `a BREAK b` and `<lora:x:1>` contain syntax of other programs. The engine
+gets only the words, and the prompt report lists the removed syntax. `\\(` and `\\)` are literal brackets.
 
 Emoji are replaced by their Unicode names, `🔥` by `fire` and `🌊` by `water wave`. Words are looked up in lower
 case, without accents, with one kind of apostrophe.
@@ -16,6 +19,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from string import ascii_lowercase
@@ -39,6 +43,12 @@ SHORTEST = 5
 SHORTEST_WRONG = 7
 """The same for a wrong letter: `flakes` must not become `flames`."""
 
+_LORA = re.compile(r"<(lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
+_AND_BREAK = re.compile(r"(?<!\S)(AND|BREAK)(?!\S)")
+_WEIGHT = re.compile(r"\s*:\s*[+-]?(\d+\.?\d*|\.\d+)\s*(?=[)\]])")
+_BRACKETS = re.compile(r"(?<!\\)[()\[\]]")
+_ESCAPED = re.compile(r"\\([()\[\]\\])")
+
 _JOINER = "\u200d"
 """Zero width joiner: makes one emoji of two."""
 _JOINERS = frozenset(_JOINER) | frozenset("\ufe0e\ufe0f\u20e3") | frozenset(map(chr, range(0xE0020, 0xE0080)))
@@ -61,6 +71,39 @@ _NEWER = {"\U0001fabc": "jellyfish"}
 _LETTERS = str.maketrans({"’": "'", "‘": "'", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th",
                          "ł": "l", "ı": "i"})  # fmt: skip
 """Letters that NFKD does not decompose."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A prompt without syntax. text: its words. unused: kinds of removed syntax, each once."""
+
+    text: str
+    unused: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """One line that lists the removed syntax; "" where there was none."""
+        return f"not used: {', '.join(self.unused)}" if self.unused else ""
+
+
+def without_syntax(prompt: str) -> Plain:
+    """`prompt`, any text, without syntax; brackets need not be balanced. A prompt without syntax stays unchanged."""
+    unused: list[str] = []
+    text, loras = _LORA.subn(" ", prompt)
+    text, joints = _AND_BREAK.subn(",", text)
+    text, weights = _WEIGHT.subn("", text)
+    text, brackets = _BRACKETS.subn(" ", text)
+    text, escaped = _ESCAPED.subn(r"\1", text)
+    if weights or brackets:
+        unused.append("weights in brackets")
+    if joints:
+        unused.extend(dict.fromkeys(found.group(1) for found in _AND_BREAK.finditer(prompt)))
+    if loras:
+        unused.append("<lora:…>, see docs/engines.md")
+    if not unused and not escaped:
+        return Plain(prompt)
+    text = re.sub(r"\s+([,.;!?])", r"\1", " ".join(text.split()))
+    return Plain(re.sub(r"(,\s*)+,", ",", text).strip(" ,"), tuple(unused))
 
 
 def spelled_out(prompt: str) -> str:

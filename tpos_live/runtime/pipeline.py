@@ -18,9 +18,8 @@ from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.palette_span import PaletteSpan
 from tpos_live.conditioning.prompt_bank import PromptBank
 from tpos_live.conditioning.prompt_report import PromptReport
-from tpos_live.conditioning.prompt_syntax import PromptRewriter
 from tpos_live.conditioning.text_cache import TextCache
-from tpos_live.conditioning.vocabulary import Vocabulary, load_vocabulary
+from tpos_live.conditioning.vocabulary import Vocabulary, load_vocabulary, rewritten
 from tpos_live.conditioning.vocabulary_file import offered_scenes, read_phrases
 from tpos_live.core.backend_table import INTERIM
 from tpos_live.core.cores import usable_cores
@@ -136,12 +135,15 @@ class Pipeline:
         size = affordable_size(engine, size, self._own_size(), self._live)
         self.generator = self._make_generator(size, backend)
         # Read once, by whichever of the threads comes first; cheap enough to be read twice if two come at once.
-        self._known = cache(lambda: load_vocabulary(path, engine.sentences))
-        rewriter = PromptRewriter(self._known)
-        texts = self._stack.enter_context(TextCache(engine.encode, synchronous=not self._live, rewrite=rewriter))
+        known = self._known = cache(lambda: load_vocabulary(path, engine.sentences))
+
+        def encode(prompt: str) -> torch.Tensor:
+            return engine.encode(rewritten(prompt, known()))
+
+        texts = self._stack.enter_context(TextCache(encode, synchronous=not self._live))
         scenes = self._stack.enter_context(TextCache(engine.encode, synchronous=not self._live))
         rows, own = self.generator.prompt_length, self.engine.metadata.audio_mode
-        self._prompt_report = self._stack.enter_context(PromptReport(self._known, synchronous=not self._live))
+        self._prompt_report = self._stack.enter_context(PromptReport(known, synchronous=not self._live))
         follow = self._prompt_report.follow
         phrases, report = read_phrases(path), self._prompt_report
         offered, pairs = phrases["family"] if phrases else None, engine.draws_pairs

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, Regions
-from tpos_live.conditioning.prompt_syntax import plain
+from tpos_live.conditioning.words import without_syntax
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
@@ -109,7 +109,7 @@ class FrameConditioner:
 
     def _avoid(self, snapshot: Snapshot) -> torch.Tensor:
         """Tokens of the negative prompt [1, rows, dim]; its text is encoded only when it has changed."""
-        text, length = plain(str(snapshot["prompt.negative"])).text, self._unet_tokens.prompt_length
+        text, length = without_syntax(str(snapshot["prompt.negative"])).text, self._unet_tokens.prompt_length
         if self._negative_text != text:
             states = self._engine.avoid(text)
             rows = len(states)

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tpos_live.conditioning.prompt_syntax import PromptRewriter
-from tpos_live.conditioning.vocabulary import load_vocabulary
+from tpos_live.conditioning.vocabulary import load_vocabulary, rewritten
 from tpos_live.evaluation.classifier.model import SceneClassifier
 from tpos_live.evaluation.harness.sampler import SamplerHarness, as_tensor
 from tpos_live.training.text.families_file import EngineFamilies, read_families
@@ -32,8 +31,7 @@ class EvaluationContext:
         self.harness, self.classifier, self.seed = harness, classifier, seed
         engine = harness.engine
         vocabulary = cache(lambda: load_vocabulary(engine.folder, engine.sentences))
-        rewrite = PromptRewriter(vocabulary)
-        self.states = lru_cache(maxsize=4096)(lambda prompt: engine.encode(rewrite(prompt)))
+        self.states = lru_cache(maxsize=4096)(lambda prompt: engine.encode(rewritten(prompt, vocabulary())))
         self.engine_states = lru_cache(maxsize=4096)(engine.encode)
         offered = engine_families(harness.engine.folder).offered
         self.families = tuple(name for name in classifier.families if not offered or name in offered)
