@@ -99,8 +99,7 @@ class PromptBank:
         """States [tokens, dim] at `now`, seconds of the session's clock; None only before the first text is encoded.
         The caller must not change the tensor."""
         self._follow(now, snapshot)
-        wish = self._wish(snapshot)
-        parts = self._wanted_parts(wish)
+        wish, parts = self._wanted(snapshot)
         texts = [text for text, _ in parts]
         bank = [str(snapshot[f"prompt.{n}"]) for n in SLOTS]
         self._texts.want(list(dict.fromkeys([*texts, str(snapshot["prompt"]), *filter(None, bank)])))
@@ -143,26 +142,22 @@ class PromptBank:
             value += (goal - value) * envelope.share(TABLE[name].smoothing, elapsed)
             self._weights[n] = goal if abs(goal - value) < VISIBLE else value
 
-    def _wish(self, snapshot: Snapshot) -> dict[int, str]:
-        """The wanted texts by slot: 0 is the prompt, 1 to 8 are slots with a weight, -1 is a slot shown alone."""
-        selected = int(snapshot["prompt.select"])
-        if selected:
-            return {-1: selected_text(snapshot)}
-        weighted = {n: str(snapshot[f"prompt.{n}"]) for n in SLOTS if self._weights[n] > VISIBLE}
-        return {0: str(snapshot["prompt"])} | weighted
-
-    def _wanted_parts(self, wish: dict[int, str]) -> list[tuple[str, float]]:
-        """The wanted texts and their weights, none zero."""
-        if -1 in wish:
-            return [(wish[-1], 1.0)]
+    def _wanted(self, snapshot: Snapshot) -> tuple[dict[int, str], list[tuple[str, float]]]:
+        """The wanted texts by slot, and each text's weight, none zero. Slot 0 is the prompt, 1 to 8 are slots with a
+        weight, -1 is a slot shown alone."""
+        if snapshot["prompt.select"]:
+            alone = selected_text(snapshot)
+            return {-1: alone}, [(alone, 1.0)]
+        prompt = str(snapshot["prompt"])
+        slots = {n: str(snapshot[f"prompt.{n}"]) for n in SLOTS if self._weights[n] > VISIBLE}
         weights: dict[str, float] = {}
-        for n, text in wish.items():
-            if n and text:
+        for n, text in slots.items():
+            if text:
                 weights[text] = weights.get(text, 0.0) + self._weights[n]
         rest = 1.0 - sum(weights.values())
         if rest > VISIBLE or not weights:
-            weights[wish[0]] = weights.get(wish[0], 0.0) + max(rest, 0.0 if weights else 1.0)
-        return list(weights.items())
+            weights[prompt] = weights.get(prompt, 0.0) + rest
+        return {0: prompt} | slots, list(weights.items())
 
     def _now(self, now: float) -> torch.Tensor | None:
         """The states at `now`, during a fade interpolated; sets `parts`."""
