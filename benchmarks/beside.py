@@ -66,9 +66,9 @@ def pairs(
     noises = [harness.noise(torch.Generator().manual_seed(200 + n)) for n in range(images)]
     moments = [MOMENTS[n % len(MOMENTS)] for n in range(images)]
     scenes = [scene.text for scene in SCENES if scene.text in families]
-    states = {text: harness.engine.encode(text) for text in scenes}
+    states = {text: harness.engine.texts.encode(text) for text in scenes}
     for family, texts in phrases["family"].items():
-        prompt = harness.engine.encode(texts[0])
+        prompt = harness.engine.texts.encode(texts[0])
         alone = [harness.draw(prompt, *moment) for moment in zip(moments, noises, strict=True)]
         for text in scenes:
             if families[text] != family and families[text] in suits.get(family, families.values()):

@@ -156,7 +156,7 @@ def compare(easel: Easel, classifier: SceneClassifier, seeds: int) -> list[Row]:
     """Every method, step count and strength over all cases and seeds."""
     found: dict[tuple[str, int, int, float], list[tuple[int, float, float, float, float, float]]] = {}
     for (prompt, own, sound, scene), seed in itertools.product(CASES, range(seeds)):
-        text, heard = easel.engine.encode(prompt), easel.engine.encode(sound)
+        text, heard = easel.engine.texts.encode(prompt), easel.engine.texts.encode(sound)
         for steps in STEPS:
             params = FrameParams(intensity=0.5)
             plain = easel.draw(text, params, settings(steps, seed))
@@ -209,7 +209,7 @@ def movement(easel: Easel, seeds: int) -> dict[str, float]:
     """Mean difference of neighbouring images of a noise walk, 0 to 255: without sound, and for each momentum."""
     found: dict[str, list[float]] = {}
     for (prompt, _, sound, _), seed in itertools.product(CASES[:3], range(seeds)):
-        text, heard = easel.engine.encode(prompt), easel.engine.encode(sound)
+        text, heard = easel.engine.texts.encode(prompt), easel.engine.texts.encode(sound)
         for name, scale, momentum in (("no sound", 0.0, 0.0), *((f"momentum {m:g}", 1.0, m) for m in (0.0, 0.3, 0.6))):
             easel.generator.reset()
             drives = [

@@ -44,7 +44,7 @@ def test_of_two_words_as_near_the_first_counts_and_without_a_list_of_words_none(
 
 
 def test_ember_reads_a_prompt_with_errors_as_it_was_meant() -> None:
-    vocabulary = load_vocabulary(EMBER, load_engine(EMBER, "cpu").sentences)
+    vocabulary = load_vocabulary(EMBER, load_engine(EMBER, "cpu").texts.sentences)
     assert vocabulary is not None
     assert vocabulary.rewrite("bonfrie and flamse") == "fire"
     assert vocabulary.rewrite("purpel nebulla, dreamy") == "violet nebula"

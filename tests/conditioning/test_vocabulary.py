@@ -30,7 +30,7 @@ EMBER = Path(__file__).parents[2] / "engines" / "ember"
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
-    made = load_vocabulary(EMBER, load_engine(EMBER, "cpu").sentences)
+    made = load_vocabulary(EMBER, load_engine(EMBER, "cpu").texts.sentences)
     assert made is not None
     return made
 
@@ -39,7 +39,7 @@ def vocabulary() -> Vocabulary:
 def vocabulary_of(*offered: str) -> Vocabulary:
     """The vocabulary of an engine that offers these families, with Ember's encoder."""
     phrases = phrases_of(offered)
-    sentences = load_engine(EMBER, "cpu").sentences
+    sentences = load_engine(EMBER, "cpu").texts.sentences
     return Vocabulary(phrases, sentences, phrases[CLEAR]["family"], phrases[ALSO], whole_words(EMBER))
 
 

@@ -94,7 +94,7 @@ def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
     assert facts["parity_db"] >= MIN_PSNR
     assert [path.name for path in (cache / "openvino").iterdir()] == [place.name]  # nothing half-made is left
 
-    states = flow.encode("blue sea")
+    states = flow.texts.encode("blue sea")
     tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
     store = ParameterStore({"steps": 2})
     images = []

@@ -41,7 +41,7 @@ def test_states_are_those_of_transformers(flow_folder: Path, shipped: bool, padd
 def test_an_engine_is_read_without_transformers(flow_folder: Path) -> None:
     code = (
         "import sys, pathlib; from tpos_live.diffusion.model.engine import load_engine;"
-        "load_engine(pathlib.Path(sys.argv[1]), 'cpu', lazy=True).encode('sea');"
+        "load_engine(pathlib.Path(sys.argv[1]), 'cpu', lazy=True).texts.encode('sea');"
         "print([name for name in ('transformers', 'diffusers', 'scipy') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code, str(flow_folder)], capture_output=True, text=True, check=True)
@@ -76,4 +76,4 @@ def test_damage_is_one_line(copy: Path) -> None:
     (copy / "tokenizer" / "tokenizer.json").write_text("{}")
     refused("tokenizer: cannot be loaded.*again")
     (copy / "tokenizer" / "tokenizer.json").unlink()
-    assert load_engine(copy, "cpu", lazy=True).encode("sea").shape == (24, 128)
+    assert load_engine(copy, "cpu", lazy=True).texts.encode("sea").shape == (24, 128)

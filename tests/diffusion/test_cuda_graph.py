@@ -78,7 +78,7 @@ def test_the_generator_draws_the_same_frames(request: pytest.FixtureRequest, nam
         generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
         if kind == "cuda-graph":
             generator.use(cuda_graph.load("cuda-graph", generator.request))
-        states = engine.encode("blue sea")
+        states = engine.texts.encode("blue sea")
         tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
         store = ParameterStore({"steps": 2})
         frame_params = [

@@ -95,7 +95,7 @@ def test_values_that_fail_only_at_the_first_frame_are_one_line(copy: Path, file:
     with pytest.raises(EngineError, match=r"copy.*; fetch or install") as found:
         engine = load_engine(copy, "cpu", lazy=True)
         generator = FrameGenerator(engine, (64, 64), "eager")
-        tokens = engine.encode("sea")
+        tokens = engine.texts.encode("sea")
         tokens = torch.cat([tokens, tokens[-(generator.prompt_length - len(tokens)) :]])
         generator.generate(FrameRequest(FrameParams(), Conditioning(tokens), ParameterStore().snapshot()))
     assert "\n" not in str(found.value)

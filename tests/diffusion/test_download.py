@@ -62,7 +62,7 @@ def test_fetch_makes_an_engine_that_loads(hub: FakeHub, tmp_path: Path) -> None:
     assert "README.md" not in names and not [name for name in names if name.endswith(".bin")]
     assert damaged(folder) == []
     engine = load_engine(folder, "cpu")
-    assert not engine.trained_with_audio and engine.encode("sea").shape == (77, 32)
+    assert not engine.trained_with_audio and engine.texts.encode("sea").shape == (77, 32)
     record = json.loads((folder / "fetched.json").read_text())
     assert {entry["repo"] for entry in record["files"]} == {"maker/turbo", "madebyollin/taesd"}
     assert all(entry["checksum"].startswith(("sha256:", "git:")) for entry in record["files"])
@@ -91,7 +91,7 @@ def test_an_engine_of_two_text_encoders_is_fetched_whole(tmp_path: Path, name: s
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "engines" / name.replace("/", "--")
     loaded = load_engine(folder, "cpu")
-    assert loaded.encode("sea").shape == (78, 40) and not loaded.trained_with_audio
+    assert loaded.texts.encode("sea").shape == (78, 40) and not loaded.trained_with_audio
     assert type(loaded.vae).__name__ == "AutoencoderTiny" and loaded.vae.config.scaling_factor == 1.0
     shutil.rmtree(folder / "text_encoder_2")
     assert "text_encoder_2/config.json" in damaged(folder)

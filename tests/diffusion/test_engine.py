@@ -36,7 +36,7 @@ def test_loads_any_stable_diffusion_folder(tmp_path: Path, kind: str, vae: str) 
     engine = load_engine(make_tiny_engine(tmp_path, kind, vae=vae), "cpu")  # type: ignore[arg-type]
     assert engine.factor == 8 and engine.latent_channels == 4
     rows = {"flow": 24, "sd-turbo": 77}[kind]
-    assert engine.encode("a blue sea").shape == (rows, engine.token_dim)
+    assert engine.texts.encode("a blue sea").shape == (rows, engine.token_dim)
     assert not any(p.requires_grad for p in engine.unet.parameters())
     assert len(engine.weights_hash) == 64
     assert engine.trained_with_audio == (kind == "flow")
@@ -55,13 +55,13 @@ def test_half_precision_files_load(copy: Path) -> None:
         path.unlink()
         save_file(half, copy / part / f"{name}.fp16.safetensors", metadata={"format": "pt"})
     engine = load_engine(copy, "cpu")
-    assert engine.dtype == torch.float32 and engine.encode("x").dtype == torch.float32
+    assert engine.dtype == torch.float32 and engine.texts.encode("x").dtype == torch.float32
 
 
 @pytest.mark.parametrize("text", ["", "sea " * 4000, "🔥🔥", "夜の街", "\x00\n\t"])
 def test_any_text_can_be_encoded(flow, turbo, text: str) -> None:
     for engine in (flow, turbo):
-        states = engine.encode(text)
+        states = engine.texts.encode(text)
         assert states.shape == (engine.text_tokens, engine.token_dim) and torch.isfinite(states).all()
 
 
@@ -150,7 +150,7 @@ def test_loading_asks_no_network(copy: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise AssertionError("the network was asked")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    load_engine(copy, "cpu").encode("sea")
+    load_engine(copy, "cpu").texts.encode("sea")
 
 
 def test_resolve(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,8 @@ def test_a_lazy_engine_is_the_same_engine(flow: Engine, flow_folder: Path) -> No
     shapes = ("latent_channels", "factor", "token_dim", "text_tokens")
     facts = ("name", "dtype", "trained_with_audio", "weights_hash", *shapes)
     assert all(getattr(engine, fact) == getattr(flow, fact) for fact in facts)
-    assert torch.equal(engine.encode("sea"), flow.encode("sea")) and engine.nearest_size((70, 90)) == (64, 96)
+    assert torch.equal(engine.texts.encode("sea"), flow.texts.encode("sea"))
+    assert engine.nearest_size((70, 90)) == (64, 96)
     assert not engine.networks.loaded, "nothing of this needs the networks"
     mine, theirs = engine.unet.state_dict(), flow.unet.state_dict()
     assert engine.networks.loaded and all(torch.equal(mine[key], theirs[key]) for key in theirs)
@@ -240,10 +241,10 @@ def test_the_smallest_size_of_the_output_s_shape_for_few_cores(output: tuple[int
 def test_many_texts_are_read_as_each_alone(request: pytest.FixtureRequest, kind: str) -> None:
     engine: Engine = request.getfixturevalue(kind)
     texts = ["a blue sea", "", "fire and rain " * 40, *(f"number {n}" for n in range(40))]
-    states = engine.encode_all(texts)
+    states = engine.texts.encode_all(texts)
     assert states.shape == (len(texts), engine.text_tokens, engine.token_dim) and states.dtype == engine.dtype
     for n in (0, 1, 2, 31, 32, 42):
-        assert torch.allclose(states[n], engine.encode(texts[n]), atol=1e-5)
+        assert torch.allclose(states[n], engine.texts.encode(texts[n]), atol=1e-5)
 
 
 def test_engines_load_at_the_same_time(tmp_path: Path) -> None:
@@ -254,7 +255,7 @@ def test_engines_load_at_the_same_time(tmp_path: Path) -> None:
     def load(number: int) -> Engine:
         begin.wait(30)
         engine = load_engine(folders[number % 2], "cpu")
-        assert engine.unet is not None and engine.encode("fire") is not None
+        assert engine.unet is not None and engine.texts.encode("fire") is not None
         return engine
 
     with ThreadPoolExecutor(6) as pool:

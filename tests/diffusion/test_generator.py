@@ -22,7 +22,7 @@ def moment(n: int, **changes: float) -> FrameParams:
 
 
 def prompt(engine: Engine, generator: FrameGenerator, text: str = "blue sea") -> torch.Tensor:
-    states = engine.encode(text)
+    states = engine.texts.encode(text)
     return torch.cat([states, states[-(generator.prompt_length - len(states)) :]])
 
 

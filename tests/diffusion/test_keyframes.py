@@ -35,7 +35,7 @@ def latents(count: int, shape: tuple[int, ...] = (1, 4, 12, 20), seed: int = 0) 
 
 
 def prompt_of(generator: FrameGenerator, text: str) -> Conditioning:
-    states = generator.engine.encode(text)
+    states = generator.engine.texts.encode(text)
     rows = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
     return Conditioning(rows, label=text)
 

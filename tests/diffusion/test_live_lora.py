@@ -233,11 +233,11 @@ def test_the_first_frame_and_those_made_offline_have_the_weights_at_once(engine:
 
 
 def test_texts_are_read_once_with_the_engines_own_weight(engine: Engine, folder: Path) -> None:
-    states = engine.encode("blue sea")
+    states = engine.texts.encode("blue sea")
     engine.networks.live.follow((0.0, 0.0), whole=True)
-    assert torch.equal(engine.encode("blue sea"), states)
-    assert torch.equal(merged(folder, 1.0, 0.8, -0.5).encode("blue sea"), states)
-    assert not torch.equal(merged(folder, 0.0, 0.0, 0.0).encode("blue sea"), states)
+    assert torch.equal(engine.texts.encode("blue sea"), states)
+    assert torch.equal(merged(folder, 1.0, 0.8, -0.5).texts.encode("blue sea"), states)
+    assert not torch.equal(merged(folder, 0.0, 0.0, 0.0).texts.encode("blue sea"), states)
 
 
 def test_a_captured_pipeline_sees_the_new_weights(engine: Engine) -> None:

@@ -71,7 +71,7 @@ def test_what_another_thread_makes_while_a_network_is_made_is_whole(
     torch.manual_seed(0)
     assert made.weight.device.type == "cpu" and made.weight.equal(torch.nn.Linear(8, 8).weight)
     assert number.dtype == torch.float32
-    assert loaded and loaded[0].encode("sea").isfinite().all()
+    assert loaded and loaded[0].texts.encode("sea").isfinite().all()
 
 
 def test_the_files_of_other_versions_are_read(copy: Path, tmp_path: Path) -> None:
@@ -86,11 +86,11 @@ def test_the_files_of_other_versions_are_read(copy: Path, tmp_path: Path) -> Non
     save_file({name: value * 0 for name, value in tensors.items()}, unet.with_name("other.non_ema.safetensors"))
     unet.unlink()
     after = load_engine(copy, "cpu")
-    assert after.encode("sea").equal(before.encode("sea"))
+    assert after.texts.encode("sea").equal(before.texts.encode("sea"))
     for one, other in zip(before.unet.parameters(), after.unet.parameters(), strict=True):
         assert one.equal(other)
     edit(text, lambda all_: {k.removeprefix("text_model."): v for k, v in all_.items()})
-    assert load_engine(copy, "cpu").encode("sea").equal(before.encode("sea"))
+    assert load_engine(copy, "cpu").texts.encode("sea").equal(before.texts.encode("sea"))
 
 
 def test_an_older_decoder_is_read(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_an_engine_is_read_and_not_mapped(copy: Path) -> None:
     engine = load_engine(copy, "cpu")
     assert str(copy) not in Path("/proc/self/maps").read_text()
     shutil.rmtree(copy)
-    assert engine.encode("sea").isfinite().all()
+    assert engine.texts.encode("sea").isfinite().all()
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])

@@ -49,7 +49,7 @@ class Set:
         if recorded:
             self.generator.use(cuda_graph.load("cuda-graph", self.generator.request))
         self.generator.settle()
-        rows = [self.engine.encode(text).float() for text in TEXTS]
+        rows = [self.engine.texts.encode(text).float() for text in TEXTS]
         self.tokens = torch.stack(
             [F.pad(states, (0, 0, 0, self.generator.prompt_length - len(states))) for states in rows]
         )

@@ -82,7 +82,7 @@ def stock_frame(folder: Path, config: dict[str, Any], steps: int, noise: torch.T
 
 @torch.inference_mode()
 def our_frame(engine: Engine, steps: int, noise: torch.Tensor) -> torch.Tensor:
-    tokens = engine.encode("blue sea")[None]
+    tokens = engine.texts.encode("blue sea")[None]
     fresh = torch.Generator().manual_seed(7)
     latent = SamplingLoop(tuple(noise.shape), engine.device).run(  # type: ignore[arg-type]
         engine.schedule.plan(steps),

@@ -74,7 +74,7 @@ def test_it_costs_no_pass(turbo: Engine) -> None:
 
 def test_the_generator_uses_it_for_any_engine(flow: Engine) -> None:
     """Ember's kind was made without guidance: full guidance leaves its picture alone, residual guidance does not."""
-    states = flow.encode("sea")
+    states = flow.texts.encode("sea")
     shown: dict[tuple[bool, float], np.ndarray] = {}
     for residual in (False, True):
         generator = FrameGenerator(flow, (64, 64), "eager", GeneratorOptions(threads=1, residual_guidance=residual))

@@ -90,7 +90,7 @@ def test_equals_stock_pipeline(tmp_path, kind: str, vae: str, steps: int) -> Non
         "blue sea", num_inference_steps=steps, guidance_scale=0.0, latents=noise.clone(), output_type="pt"
     ).images
     engine = load_engine(folder, "cpu")
-    tokens = engine.encode("blue sea")[None]
+    tokens = engine.texts.encode("blue sea")[None]
     loop = SamplingLoop((1, 4, 8, 8), engine.device)
     with torch.inference_mode():
         latent = loop.run(

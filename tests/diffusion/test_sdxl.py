@@ -59,18 +59,18 @@ def noise_of(seed: int = 3) -> torch.Tensor:
 @pytest.mark.parametrize("text", TEXTS)
 def test_text_is_that_of_the_stock_pipeline(xl: Engine, stock: Any, text: str) -> None:
     expected, _, pooled, _ = stock.encode_prompt(text, device="cpu", do_classifier_free_guidance=False)
-    states = xl.encode(text)
+    states = xl.texts.encode(text)
     assert states.shape == (xl.text_tokens, xl.token_dim) == (1 + WORDS, 40)
     assert torch.equal(states[1:], expected[0])
     assert torch.equal(states[0, :POOLED], pooled[0]) and not states[0, POOLED:].any()
-    assert torch.allclose(xl.sentences([text, "sea"])[0, :POOLED], pooled[0], atol=1e-5)
+    assert torch.allclose(xl.texts.sentences([text, "sea"])[0, :POOLED], pooled[0], atol=1e-5)
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("negative", ["", "a red fire"])
 def test_what_guidance_leads_away_from_is_that_of_the_stock_pipeline(xl: Engine, stock: Any, negative: str) -> None:
     _, expected, _, pooled = stock.encode_prompt("blue sea", device="cpu", negative_prompt=negative or None)
-    states = xl.avoid(negative)
+    states = xl.texts.avoid(negative)
     assert torch.equal(states[1:], expected[0]) and torch.equal(states[0, :POOLED], pooled[0])
     assert bool(states.any()) == bool(negative)
 
@@ -90,7 +90,7 @@ def test_frames_are_those_of_the_stock_pipeline(with_decoder: tuple[Any, Engine]
         "blue sea", num_inference_steps=steps, guidance_scale=guidance, latents=noise.clone(), output_type="pt",
         width=SIZE[0], height=SIZE[1],
     ).images  # fmt: skip
-    tokens = torch.stack([engine.encode("blue sea"), engine.avoid("")])
+    tokens = torch.stack([engine.texts.encode("blue sea"), engine.texts.avoid("")])
 
     def predict(_n: int, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         both = engine.unet(x.expand(2, -1, -1, -1), t, encoder_hidden_states=tokens, return_dict=False)[0]
@@ -105,7 +105,7 @@ def test_frames_are_those_of_the_stock_pipeline(with_decoder: tuple[Any, Engine]
 @torch.inference_mode()
 def test_all_that_is_added_reaches_the_unet(xl: Engine) -> None:
     """Each in turn: the pooled numbers, the words, height and width."""
-    tokens, timestep = xl.encode("blue sea")[None], torch.tensor([999.0])
+    tokens, timestep = xl.texts.encode("blue sea")[None], torch.tensor([999.0])
 
     def predict(noise: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = xl.unet(noise, timestep, encoder_hidden_states=tokens, return_dict=False)[0]
@@ -130,8 +130,8 @@ def mix(
     xl: Engine, generator: FrameGenerator, weight: float, mode: str = "append"
 ) -> tuple[torch.Tensor, Conditioning]:
     """What the builder gives after half a minute of "fire" beside the prompt "sea"."""
-    texts = TextCache(xl.encode, synchronous=True)
-    sound = PhraseBankConditioner(("fire", "rain"), xl.encode_all, xl.metadata.audio_tokens, xl.texts.first_word)
+    texts = TextCache(xl.texts.encode, synchronous=True)
+    sound = PhraseBankConditioner(("fire", "rain"), xl.texts.encode_all, xl.metadata.audio_tokens, xl.texts.first_word)
     rows = generator.prompt_length
     builder = ConditioningBuilder(PromptBank(texts), sound, DirectedScene(texts), rows, xl.trained_with_audio)
     snapshot = ParameterStore({"prompt": "sea", "audio.mode": mode}).snapshot()
@@ -146,7 +146,7 @@ def test_sound_goes_behind_the_words_and_never_over_the_pooled_row(xl_folder: Pa
     xl = load_engine(xl_folder, "cpu")
     xl.metadata = xl.metadata.model_copy(update={"trained_with_sound": False})
     generator = FrameGenerator(xl, SIZE, "eager", GeneratorOptions(threads=1))
-    sea, fire = xl.encode("sea"), xl.encode("fire")
+    sea, fire = xl.texts.encode("sea"), xl.texts.encode("fire")
     assert generator.prompt_length == 1 + WORDS + 4
     silent, _ = mix(xl, generator, 0.0)
     assert torch.equal(silent, torch.cat([sea, sea[-4:]])), "in silence the last words again, not the pooled row"
@@ -166,7 +166,9 @@ def test_sound_goes_behind_the_words_and_never_over_the_pooled_row(xl_folder: Pa
 
 def test_a_show_with_guidance_and_feedback_draws(xl: Engine) -> None:
     generator = FrameGenerator(xl, SIZE, "eager", GeneratorOptions(threads=1))
-    tokens = torch.cat([xl.encode("blue sea"), torch.zeros(generator.prompt_length - xl.text_tokens, xl.token_dim)])
+    tokens = torch.cat(
+        [xl.texts.encode("blue sea"), torch.zeros(generator.prompt_length - xl.text_tokens, xl.token_dim)]
+    )
     shown = {}
     for negative in ("", "a red fire"):
         snapshot = ParameterStore({"steps": 2, "prompt.negative": negative}).snapshot()
@@ -191,7 +193,7 @@ def test_a_captured_pipeline_gives_the_frame_of_eager(xl: Engine) -> None:
 
 def test_lazy_is_the_same_engine(xl: Engine, xl_folder: Path) -> None:
     lazy = load_engine(xl_folder, "cpu", lazy=True)
-    assert torch.equal(lazy.encode("sea"), xl.encode("sea")) and lazy.factor == 8
+    assert torch.equal(lazy.texts.encode("sea"), xl.texts.encode("sea")) and lazy.factor == 8
     assert not lazy.networks.loaded and lazy.networks.pooled == POOLED
     mine, theirs = lazy.unet.state_dict(), xl.unet.state_dict()
     assert lazy.networks.loaded and all(torch.equal(mine[key], theirs[key]) for key in theirs)
@@ -210,7 +212,7 @@ def test_openvino_draws_it(xl_folder: Path, tmp_path: Path) -> None:
     assert made.prepare_batch_size(2, wait=True) == ""  # as many texts at once: the six numbers must follow
     tokens = torch.zeros(2, rows, engine.token_dim)
     for n, text in enumerate(("blue sea", "a red fire")):
-        tokens[n, : engine.text_tokens] = engine.encode(text)
+        tokens[n, : engine.text_tokens] = engine.texts.encode(text)
     latent, timestep = noise_of().repeat(2, 1, 1, 1), torch.full((2,), 999.0)
     found = made.predict(latent, timestep, tokens).clone()
     single = [made.predict(latent[:1], timestep[:1], row[None]).clone() for row in tokens]
@@ -223,7 +225,11 @@ def test_compiling_takes_it_whole(xl: Engine) -> None:
     """What the compiler is given is one graph, for one row and for two."""
     unet = torch.compile(networks(xl)[0], fullgraph=True, dynamic=False, backend="aot_eager")
     for count in (1, 2):
-        inputs = noise_of().repeat(count, 1, 1, 1), torch.full((count,), 999.0), xl.encode("sea").repeat(count, 1, 1)
+        inputs = (
+            noise_of().repeat(count, 1, 1, 1),
+            torch.full((count,), 999.0),
+            xl.texts.encode("sea").repeat(count, 1, 1),
+        )
         with torch.no_grad():
             assert torch.allclose(unet(*inputs), networks(xl)[0](*inputs), atol=1e-5)
 
@@ -231,10 +237,10 @@ def test_compiling_takes_it_whole(xl: Engine) -> None:
 def test_the_plan_builder_traces_one_module(xl: Engine) -> None:
     """The module that is exported for TensorRT: half precision inside, and the same picture."""
     half = tensorrt_build.HalfUnet(deepcopy(xl.unet).half()).eval()
-    inputs = noise_of(), torch.tensor([999.0]), xl.encode("sea")[None]
+    inputs = noise_of(), torch.tensor([999.0]), xl.texts.encode("sea")[None]
     with torch.inference_mode():
         traced = torch.jit.trace(half, inputs, check_trace=False)
-        again = inputs[0].neg(), inputs[1], xl.encode("a red fire")[None]
+        again = inputs[0].neg(), inputs[1], xl.texts.encode("a red fire")[None]
         for given in (inputs, again):
             expected = xl.unet(given[0], given[1], encoder_hidden_states=given[2], return_dict=False)[0]
             assert (traced(*given) - expected).norm() / expected.norm() < 0.01

@@ -67,7 +67,7 @@ def test_every_generation_becomes_an_engine_with_the_same_weights(
         for fact in ("block_out_channels", "layers_per_block", "cross_attention_dim", "attention_head_dim"):
             assert fact not in module.config or _plain(ours[fact]) == _plain(module.config[fact]), fact
     assert engine.vae.config.scaling_factor == (0.13025 if kind == "xl" else 0.18215)
-    assert engine.encode("sea").isfinite().all()
+    assert engine.texts.encode("sea").isfinite().all()
 
 
 def _plain(value: object) -> object:

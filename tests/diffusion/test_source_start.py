@@ -49,7 +49,7 @@ def draw(
 ) -> np.ndarray:
     engine = generator.engine
     rows = torch.zeros(generator.prompt_length, engine.token_dim)
-    states = engine.encode(text)
+    states = engine.texts.encode(text)
     rows[: len(states)] = states
     params = FrameParams(time=1.0, noise_position=1.3, intensity=0.5, source_amount=amount)
     request = FrameRequest(params, Conditioning(rows), ParameterStore(values).snapshot(), source)

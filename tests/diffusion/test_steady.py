@@ -80,8 +80,8 @@ class Turns:
         self.generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
         if hollow:
             self.generator.use(NullBackend(1))
-        texts = TextCache(engine.encode, synchronous=True)
-        heard = PhraseBankConditioner(("fire", "rain"), engine.encode_all, engine.metadata.audio_tokens)
+        texts = TextCache(engine.texts.encode, synchronous=True)
+        heard = PhraseBankConditioner(("fire", "rain"), engine.texts.encode_all, engine.metadata.audio_tokens)
         self.frames: Mailbox[Frame] = Mailbox()
         self.embeddings: Mailbox[AudioEmbedding] = Mailbox()
         store = ParameterStore({"steps": steps})

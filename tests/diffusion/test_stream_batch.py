@@ -123,7 +123,7 @@ def test_the_generator_shows_the_same_still_scene(
     request: pytest.FixtureRequest, name: str, kind: str, messages: list[str]
 ) -> None:
     engine: Engine = request.getfixturevalue(name)
-    states = engine.encode("blue sea")
+    states = engine.texts.encode("blue sea")
     store = ParameterStore({"steps": 2, "prompt.negative": "grey"})
     images: list[np.ndarray] = []
     for in_flight in (False, True):
@@ -156,7 +156,7 @@ def test_the_generator_shows_the_same_still_scene(
 def test_a_backend_that_takes_one_row_says_so_and_the_eager_sampler_draws(turbo: Engine, messages: list[str]) -> None:
     generator = FrameGenerator(turbo, SIZE, "eager", GeneratorOptions(threads=1, stream_batch=True))
     generator.backend.prepare_batch_size = lambda count, wait=False: f"takes one row, not {count}"  # type: ignore
-    states = turbo.encode("sea")
+    states = turbo.texts.encode("sea")
     tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
     snapshot = ParameterStore({"steps": 4}).snapshot()
     assert [

@@ -186,7 +186,7 @@ class Work:
         monkeypatch.setattr(generator._timer, "_clock", lambda: self.now)
         owners: dict[str, tuple[Any, str]] = {
             "host": (generator.engine.networks.live, "follow"),
-            "conditioning": (generator.engine, "avoid"),
+            "conditioning": (generator.engine.texts, "avoid"),
             "noise": (generator._inputs.noise_field, "at"),
             "encode": (generator._source, "latent"),
             "unet": (generator.backend, "predict"),

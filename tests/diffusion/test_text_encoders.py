@@ -69,7 +69,7 @@ def test_a_lora_reaches_both_text_encoders(copy: Path, xl: Engine) -> None:
         found = dict(theirs.named_parameters())
         name, weight = next((n, w) for n, w in found.items() if n.endswith("layers.0.self_attn.q_proj.weight"))
         assert torch.allclose(dict(mine.named_parameters())[name], weight + 0.5)
-    assert not torch.allclose(merged.encode("sea"), xl.encode("sea"))
+    assert not torch.allclose(merged.texts.encode("sea"), xl.texts.encode("sea"))
 
 
 @pytest.mark.parametrize(
@@ -97,5 +97,5 @@ def test_a_mapping_belongs_to_both_text_encoders(copy: Path) -> None:
 
 def test_half_a_surrogate_pair_is_read_as_a_question_mark(flow: Engine, turbo: Engine) -> None:
     for engine in (flow, turbo):
-        assert engine.encode("sea \udcff").equal(engine.encode("sea ?"))
-        assert engine.sentences(["\ud800"]).isfinite().all()
+        assert engine.texts.encode("sea \udcff").equal(engine.texts.encode("sea ?"))
+        assert engine.texts.sentences(["\ud800"]).isfinite().all()

@@ -52,7 +52,7 @@ def test_a_text_is_read_as_by_the_stock_pipeline(copy: Path, text: str, number: 
     stock.load_textual_inversion({"<cat-toy>": learned if number > 1 else learned[0]})
     expected, _ = stock.encode_prompt(text, "cpu", 1, False)
     write(copy, "toy", **{"<cat-toy>": learned if number > 1 else learned[0]})
-    assert torch.equal(load_engine(copy, "cpu").encode(text), expected[0])
+    assert torch.equal(load_engine(copy, "cpu").texts.encode(text), expected[0])
 
 
 @torch.inference_mode()
@@ -71,10 +71,12 @@ def test_both_encoders_of_sdxl_get_theirs(xl_copy: Path, xl: Engine, end: str) -
         path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token_id": 2}))
     write(xl_copy, "style", clip_l=first, clip_g=second)
     engine = load_engine(xl_copy, "cpu")
-    states = engine.encode("a style sea")
+    states = engine.texts.encode("a style sea")
     assert torch.allclose(states[1:], expected[0], atol=1e-6)
     assert torch.allclose(states[0, :POOLED], pooled[0], atol=1e-6)
-    assert torch.equal(engine.encode("blue sea"), xl.encode("blue sea")), "texts without it stay as they were"
+    assert torch.equal(engine.texts.encode("blue sea"), xl.texts.encode("blue sea")), (
+        "texts without it stay as they were"
+    )
 
 
 @pytest.mark.parametrize("key", ["emb_params", "*", "string_to_param.*", "<anything>"])
@@ -84,19 +86,21 @@ def test_a_prompt_names_it_by_its_file_in_any_case(copy: Path, turbo: Engine, ke
         engine = load_engine(copy, "cpu")
     (line,) = heard
     assert line.startswith("embeddings that a prompt can name: ") and "easynegative" in line
-    named = engine.encode("easynegative sea")
-    assert torch.equal(named, engine.encode("EASYNEGATIVE  sea")) and not torch.equal(
-        named, turbo.encode("easynegative sea")
+    named = engine.texts.encode("easynegative sea")
+    assert torch.equal(named, engine.texts.encode("EASYNEGATIVE  sea")) and not torch.equal(
+        named, turbo.texts.encode("easynegative sea")
     )
-    assert torch.equal(engine.encode("easynegatives"), turbo.encode("easynegatives")), "a longer word is another one"
+    assert torch.equal(engine.texts.encode("easynegatives"), turbo.texts.encode("easynegatives")), (
+        "a longer word is another one"
+    )
 
 
 def test_one_file_may_hold_several_tokens(copy: Path, turbo: Engine) -> None:
     write(copy, "pair", **{"<one>": rows(1, 32)[0], "<two>": rows(2, 32, 1)})
     engine = load_engine(copy, "cpu")
-    texts = [engine.encode(text) for text in ("<one>", "<two>", "<one> <two>", "<three>")]
+    texts = [engine.texts.encode(text) for text in ("<one>", "<two>", "<one> <two>", "<three>")]
     assert all(not torch.equal(texts[0], other) for other in texts[1:])
-    assert torch.equal(engine.encode("pair"), turbo.encode("pair"))
+    assert torch.equal(engine.texts.encode("pair"), turbo.texts.encode("pair"))
 
 
 @pytest.mark.parametrize(
@@ -132,8 +136,8 @@ def test_a_bad_file_is_one_line_and_the_engine_is_used_without_it(
     with heard_messages() as heard:
         engine = load_engine(copy, "cpu")
     assert len(heard) == 2 and word in heard[0] and heard[0].endswith("the engine is used without it")
-    assert torch.equal(engine.encode("bad"), turbo.encode("bad"))
-    assert not torch.equal(engine.encode("good"), turbo.encode("good"))
+    assert torch.equal(engine.texts.encode("bad"), turbo.texts.encode("bad"))
+    assert not torch.equal(engine.texts.encode("good"), turbo.texts.encode("good"))
     with pytest.raises(EngineError, match=word) as caught:
         read_inversions(bad, [32])
     assert "\n" not in str(caught.value)
@@ -143,7 +147,7 @@ def test_the_syntax_of_other_programs_leaves_its_name(copy: Path) -> None:
     write(copy, "toy", **{"<cat-toy>": rows(1, 32)})
     engine = load_engine(copy, "cpu")
     text = rewritten("(<cat-toy>:1.2) AND sea", None)
-    assert torch.equal(engine.encode(text), engine.encode("<cat-toy>, sea"))
+    assert torch.equal(engine.texts.encode(text), engine.texts.encode("<cat-toy>, sea"))
 
 
 def test_two_files_with_one_name_are_told(copy: Path) -> None:

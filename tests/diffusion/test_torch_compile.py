@@ -155,7 +155,7 @@ def check_a_show(engine: Engine, better: CompiledBackend, size: tuple[int, int])
     from torch._dynamo.utils import counters
 
     generator = FrameGenerator(engine, size, "eager", GeneratorOptions(threads=1))
-    states = engine.encode("blue sea")
+    states = engine.texts.encode("blue sea")
     tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
     frames: dict[str, list[np.ndarray]] = {}
 

@@ -98,7 +98,7 @@ def _draw(engine: Engine, scenes: Regions | None, tokens: torch.Tensor) -> tuple
 
 
 def _tokens(engine: Engine, text: str) -> torch.Tensor:
-    states = engine.encode(text)
+    states = engine.texts.encode(text)
     return torch.cat([states, states.new_zeros(engine.metadata.audio_tokens, states.shape[1])])
 
 
@@ -152,7 +152,7 @@ def test_a_pair_is_continuous_in_its_weight() -> None:
 def test_measurements_draw_as_a_show_does(paired: Engine) -> None:
     harness = SamplerHarness(paired, "eager", threads=1)
     noise, scalars = harness.moment(4, 1.3, 0.5)
-    sea, fire = paired.encode("sea"), paired.encode("fire")
+    sea, fire = paired.texts.encode("sea"), paired.texts.encode("fire")
     grown = harness.blend([(sea, 0.3), (fire, 0.7)], scalars, noise)
     scenes = Regions(torch.stack([_tokens(paired, "sea"), _tokens(paired, "fire")]), (0.3, 0.7))
     generator = FrameGenerator(paired, backend="eager", options=GeneratorOptions(threads=1))

@@ -56,7 +56,7 @@ def test_what_is_not_offered_is_not_in_the_vocabulary(engine_folder: Path, tmp_p
     assert engine_families(folder) == (["fire", "ocean"], ["fire", "ocean", "galaxy"])
     assert offered_scenes(folder) == {*PHRASES["fire"], *PHRASES["ocean"]}
     engine = load_engine(folder, "cpu")
-    vocabulary = load_vocabulary(folder, engine.sentences)
+    vocabulary = load_vocabulary(folder, engine.texts.sentences)
     assert vocabulary is not None and set(vocabulary.match("galaxy").families) <= {"fire", "ocean"}
     with pytest.raises(ValueError, match="must offer a family"):
         write_families(folder, [], ["fire"])

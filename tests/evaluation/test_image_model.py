@@ -65,7 +65,7 @@ def test_readings_of_renders_are_made_again_after_a_change_of_a_scene(
 def test_the_harness_generates_what_a_session_does(engine_folder: Path) -> None:
     engine = load_engine(engine_folder, "cpu")
     harness, generator = SamplerHarness(engine, "eager"), FrameGenerator(engine, None, "eager")
-    states = engine.encode("a blue sea")
+    states = engine.texts.encode("a blue sea")
     tokens = torch.zeros(generator.prompt_length, engine.token_dim)
     tokens[: len(states)] = states
     shown = generator.generate(

@@ -46,7 +46,7 @@ def convolution(name: str) -> bool:
 
 
 def tokens_of(engine: Engine, rows: int) -> torch.Tensor:
-    states = engine.encode("blue sea")
+    states = engine.texts.encode("blue sea")
     return torch.cat([states, states[-(rows - len(states)) :]])
 
 

@@ -21,7 +21,7 @@ class Show:
 
     def __init__(self, engine: Engine, **options: object) -> None:
         self.generator = FrameGenerator(engine, (64, 64), "eager", GeneratorOptions(threads=1))
-        texts = TextCache(engine.encode, synchronous=True)
+        texts = TextCache(engine.texts.encode, synchronous=True)
         builder = ConditioningBuilder(
             PromptBank(texts), None, DirectedScene(texts), self.generator.prompt_length, engine.trained_with_audio
         )

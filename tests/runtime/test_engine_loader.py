@@ -143,7 +143,7 @@ def test_texts_that_cannot_be_read_end_a_render_in_one_line(
     def fail(*_: object) -> None:
         raise RuntimeError("mat1 and mat2 cannot be multiplied\nand a long story")
 
-    monkeypatch.setattr("tpos_live.diffusion.model.text_encoders.Texts.states", fail)
+    monkeypatch.setattr("tpos_live.diffusion.model.text_encoders.Texts.encode", fail)
     quick = Pipeline(settings_of(turbo_folder), live=False, encoder=RuleBasedEncoder())
     with pytest.raises(EngineError, match=r"mat1 .*; fetch or install") as found, quick as pipeline:
         pipeline.draw(FrameParams(), None, ParameterStore({"prompt": "sea"}).snapshot(), now=0.0)

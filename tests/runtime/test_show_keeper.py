@@ -34,7 +34,7 @@ def test_sixteen_looks_are_shipped_and_ember_draws_each_as_it_is_called() -> Non
     show = ShowKeeper("").show
     assert len(show.looks) == 16 and not show.cues
     engine = load_engine(shipped("engines") / "ember", lazy=True)
-    vocabulary = load_vocabulary(engine.folder, engine.sentences)
+    vocabulary = load_vocabulary(engine.folder, engine.texts.sentences)
     assert vocabulary is not None
     found = [vocabulary.match(str(look.values["prompt"])) for look in show.looks]
     assert all(match.near >= NEAR and not match.instead and not match.missed for match in found)

@@ -23,7 +23,7 @@ EMBER = Path(__file__).parents[2] / "engines" / "ember"
 
 @pytest.fixture(scope="module")
 def sentences() -> Sentences:
-    return load_engine(EMBER, "cpu", lazy=True).sentences
+    return load_engine(EMBER, "cpu", lazy=True).texts.sentences
 
 
 def found(vocabulary: Vocabulary, texts: list[tuple[str, str]]) -> float:

@@ -29,7 +29,7 @@ def harness() -> SamplerHarness:
 
 def draw(harness: SamplerHarness, prompt: str, seed: int = 1, steps: int = 1) -> np.ndarray:
     noise = harness.noise(torch.Generator().manual_seed(seed))
-    return harness.draw(harness.engine.encode(prompt), PLAIN, noise, steps)
+    return harness.draw(harness.engine.texts.encode(prompt), PLAIN, noise, steps)
 
 
 def test_the_folder_is_complete_and_small() -> None:
@@ -72,7 +72,7 @@ def test_any_prompt_gives_an_image(harness: SamplerHarness, prompt: str) -> None
 
 def test_two_prompts_share_an_image(harness: SamplerHarness) -> None:
     """Each covers a part of it: in the mean of six images a place is nearer to the one or to the other."""
-    fire, ocean = (harness.engine.encode(text) for text in ("fire", "calm ocean"))
+    fire, ocean = (harness.engine.texts.encode(text) for text in ("fire", "calm ocean"))
     covered = []
     for seed in range(6):
         noise = harness.noise(torch.Generator().manual_seed(seed))

@@ -106,13 +106,13 @@ def test_bank_and_projection_condition_an_engine_with_a_clip_encoder(
     assert projection is not None
     sound: PhraseConditioner
     if road == "bank":
-        made = choose_audio_conditioner(encoder, engine.encode_all, 4, engine.trained_with_audio)
+        made = choose_audio_conditioner(encoder, engine.texts.encode_all, 4, engine.trained_with_audio)
         assert isinstance(made, PhraseConditioner)
         sound = made
     else:
         sound = ProjectedConditioner(*sound_phrases(encoder), projection, 4)
     chosen = [n for n, text in enumerate(encoder.phrases) if text in ("rain", "fire", "bells", "siren", "ocean")]
-    own = torch.stack([engine.encode(encoder.phrases[n]) for n in chosen])
+    own = torch.stack([engine.texts.encode(encoder.phrases[n]) for n in chosen])
     right = 0
     for index, n in enumerate(chosen):
         follow(sound, encoder.vectors[n], begin=10.0 * index)

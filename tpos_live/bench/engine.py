@@ -113,7 +113,7 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
         if better is not None:
             generator.use(better)
     generator.settle()
-    states = engine.encode(PROMPT).float()
+    states = engine.texts.encode(PROMPT).float()
     tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
     snapshot = ParameterStore({"steps": steps}).snapshot()
     steps = min(engine.metadata.steps, key=lambda allowed: abs(allowed - steps))

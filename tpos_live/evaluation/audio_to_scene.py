@@ -105,7 +105,7 @@ def evaluate_picture(examples: Iterator[Example], seed: int, as_json: bool) -> l
         improve(pipeline)
         classifier, _ = load_classifier(pipeline.engine.folder)
         context = EvaluationContext(SamplerHarness(pipeline.engine), classifier, seed)
-        vocabulary = load_vocabulary(pipeline.engine.folder, pipeline.engine.sentences)
+        vocabulary = load_vocabulary(pipeline.engine.folder, pipeline.engine.texts.sentences)
         seen: dict[str, list[Answer]] = {}
         wanted: dict[str, str | None] = {}
         for index, (text, mono) in enumerate(examples):

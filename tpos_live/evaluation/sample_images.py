@@ -42,7 +42,7 @@ def families(harness: SamplerHarness, path: Path, names: Sequence[str], seed: in
     generator = torch.Generator().manual_seed(seed)
     rows = []
     for name in names:
-        states = harness.engine.encode(PHRASES[name][0])
+        states = harness.engine.texts.encode(PHRASES[name][0])
         scalars = [(intensity, *torch.rand(2, generator=generator).tolist()) for intensity in (0.1, 0.5, 0.95)]
         rows.append(as_tensor([harness.draw(states, given, harness.noise(generator)) for given in scalars]))
     save(path, two_columns(rows))
@@ -52,7 +52,7 @@ def prompts(harness: SamplerHarness, path: Path, texts: Sequence[str] = PROMPTS,
     """One image for each prompt in one step at intensity 0.7, four in a row."""
     generator = torch.Generator().manual_seed(seed)
     scalars = (0.7, PLAIN[1], 0.3)
-    images = [harness.draw(harness.engine.encode(text), scalars, harness.noise(generator)) for text in texts]
+    images = [harness.draw(harness.engine.texts.encode(text), scalars, harness.noise(generator)) for text in texts]
     save(path, [as_tensor(images[at : at + 4]) for at in range(0, len(images), 4)])
 
 
@@ -73,7 +73,7 @@ def blends(harness: SamplerHarness, path: Path, pairs: Sequence[tuple[str, str]]
     rows = []
     for first, last in pairs:
         noise, scalars = harness.noise(generator), (0.7, PLAIN[1], 0.3)
-        a, b = harness.engine.encode(first), harness.engine.encode(last)
+        a, b = harness.engine.texts.encode(first), harness.engine.texts.encode(last)
         way = [[(a, 1 - share), (b, share)] for share in torch.linspace(0, 1, 5).tolist()]
         rows.append(as_tensor([harness.blend(both, scalars, noise) for both in way]))
     save(path, rows)
@@ -82,7 +82,7 @@ def blends(harness: SamplerHarness, path: Path, pairs: Sequence[tuple[str, str]]
 def main(folder: Path, out: Path) -> None:
     """Write the three sheets of an engine folder: families at three intensities, prompts, blends."""
     harness = SamplerHarness(load_engine(folder, "cpu"), "eager")
-    vocabulary = load_vocabulary(folder, harness.engine.sentences)
+    vocabulary = load_vocabulary(folder, harness.engine.texts.sentences)
     rewritten = vocabulary.rewrite if vocabulary else str  # as in a show
     families(harness, out / "ember-families.png", read_families(folder).offered)
     prompts(harness, out / "ember-prompts.png", [rewritten(text) for text in PROMPTS])

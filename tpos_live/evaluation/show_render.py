@@ -126,7 +126,7 @@ def watch(path: Path, settings: Settings, fps: int) -> SeenShow:
 
 def _prompt_scene(pipeline: Pipeline, prompt: str, classifier: SceneClassifier) -> str:
     """The scene of the prompt; "" where the classifier does not know it."""
-    vocabulary = load_vocabulary(pipeline.engine.folder, pipeline.engine.sentences)
+    vocabulary = load_vocabulary(pipeline.engine.folder, pipeline.engine.texts.sentences)
     found = vocabulary.match(prompt).families if vocabulary is not None and prompt.strip() else ()
     return next((name for name in found if name in classifier.families), "")
 

@@ -32,11 +32,11 @@ def speed(harness: SamplerHarness, images: int) -> list[Figure]:
 
     def from_text(n: int) -> None:
         tokens = torch.zeros(generator.prompt_length, engine.token_dim, device=engine.device)
-        states = engine.encode(f"a galaxy {n}")
+        states = engine.texts.encode(f"a galaxy {n}")
         tokens[: len(states)] = states
         generator.generate(FrameRequest(FrameParams(noise_position=0.03 * n), Conditioning(tokens), snapshot))
 
-    halves = [(engine.encode(text), 0.5) for text in ("a galaxy", "an ocean")]
+    halves = [(engine.texts.encode(text), 0.5) for text in ("a galaxy", "an ocean")]
     noise, scalars = harness.moment(0, 0.0, 0.5)
     whole, both = _seconds(from_text, images), _seconds(lambda _: harness.blend(halves, scalars, noise), images)
     fast = getattr(harness.backend, "precision", "f32") == "bf16"

@@ -35,4 +35,4 @@ def engine_conditioner(
             scorer = encoder.csls_scorer(places)
             return ProjectedConditioner(called, places, projection.to(engine.device), rows, first, scorer), why
     trained = engine.trained_with_audio
-    return choose_audio_conditioner(encoder, engine.encode_all, rows, trained, first, offered), why
+    return choose_audio_conditioner(encoder, engine.texts.encode_all, rows, trained, first, offered), why

@@ -64,7 +64,7 @@ WIDE_CORES = 4
 def _ember_vocabulary() -> Vocabulary | None:
     """Ember's vocabulary, for `scene:prompt` with an engine that has none."""
     folder = shipped("engines") / BUILT_IN
-    return load_vocabulary(folder, load_engine(folder, device="cpu", lazy=True).sentences)
+    return load_vocabulary(folder, load_engine(folder, device="cpu", lazy=True).texts.sentences)
 
 
 class Pipeline:
@@ -135,13 +135,13 @@ class Pipeline:
         size = affordable_size(engine, size, self._own_size(), self._live)
         self.generator = self._make_generator(size, backend)
         # Read once, by whichever of the threads comes first; cheap enough to be read twice if two come at once.
-        known = self._known = cache(lambda: load_vocabulary(path, engine.sentences))
+        known = self._known = cache(lambda: load_vocabulary(path, engine.texts.sentences))
 
         def encode(prompt: str) -> torch.Tensor:
-            return engine.encode(rewritten(prompt, known()))
+            return engine.texts.encode(rewritten(prompt, known()))
 
         texts = self._stack.enter_context(TextCache(encode, synchronous=not self._live))
-        scenes = self._stack.enter_context(TextCache(engine.encode, synchronous=not self._live))
+        scenes = self._stack.enter_context(TextCache(engine.texts.encode, synchronous=not self._live))
         rows, own = self.generator.prompt_length, self.engine.metadata.audio_mode
         self._prompt_report = self._stack.enter_context(PromptReport(known, synchronous=not self._live))
         follow = self._prompt_report.follow

@@ -43,7 +43,7 @@ class Example:
         engine = request.engine
         noise = torch.randn(engine.latent_shape(request.size), generator=torch.Generator().manual_seed(1))
         tokens = torch.zeros(1, request.sequence_length, engine.token_dim, device=engine.device)
-        states = engine.encode("blue sea").float()[: request.sequence_length]
+        states = engine.texts.encode("blue sea").float()[: request.sequence_length]
         tokens[0, : len(states)] = states
         plan = engine.schedule.plan(1)
         timestep = torch.tensor([plan.steps[0].timestep], device=engine.device)

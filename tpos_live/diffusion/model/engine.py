@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,8 +26,6 @@ from tpos_live.diffusion.model.text_encoders import Texts, load_texts
 from tpos_live.diffusion.model.unet_inputs import Layout, extra_channels
 
 DECODERS = ("AutoencoderTiny", "AutoencoderKL", "AutoencoderPixelShuffle")
-_AT_ONCE = 32
-"""Batch size of the text encoder."""
 _MOST_FACTOR = 64
 """Upper limit of the pixels along one side of a latent pixel; engines have 8 or 16."""
 PARTS = ("unet", "vae", *ONE, "scheduler")
@@ -38,7 +35,7 @@ PARTS = ("unet", "vae", *ONE, "scheduler")
 class Engine:
     """The loaded parts of an engine.
 
-    Thread contract: `encode` may run on a worker thread while the render thread uses unet and vae; they share no state.
+    Thread contract: a worker thread may use `texts` while the render thread uses unet and vae; they share no state.
     Modules are in evaluation mode, float32 on a CPU and float16 on a GPU, without gradients. An engine loaded lazily
     reads unet and vae at their first use (see `networks`).
     """
@@ -110,30 +107,6 @@ class Engine:
     def text_tokens(self) -> int:
         """Rows of a text, including the pooled row where there is one (see `sdxl`); longer texts are cut."""
         return self.texts.rows
-
-    @torch.inference_mode()
-    def encode(self, text: str) -> torch.Tensor:
-        """The text encoder's states of `text`: [text_tokens, token_dim] on the engine's device.
-
-        Any text works: empty, of any length (cut), in any script.
-        """
-        return self.texts.states([text])[0].to(self.dtype).clone()
-
-    @torch.inference_mode()
-    def encode_all(self, texts: Sequence[str]) -> torch.Tensor:
-        """The states of many texts, [texts, text_tokens, token_dim], encoded in batches."""
-        parts = [self.texts.states(texts[at : at + _AT_ONCE]) for at in range(0, len(texts), _AT_ONCE)]
-        return torch.cat(parts).to(self.dtype)
-
-    def avoid(self, text: str) -> torch.Tensor:
-        """The states of a negative prompt, as `encode`; zeros for an empty one where the engine was trained so."""
-        states = self.encode(text)
-        return torch.zeros_like(states) if self.texts.blank and not text.strip() else states
-
-    @torch.inference_mode()
-    def sentences(self, texts: list[str]) -> torch.Tensor:
-        """Sentence vectors of texts, [texts, token_dim]: the encoder's state of the first token."""
-        return self.texts.sentences(texts).clone()
 
     @property
     def weight_files(self) -> list[Path]:

@@ -24,6 +24,8 @@ from tpos_live.diffusion.model.textual_inversion import add_inversions
 
 _ALONE = ("CLIPTextModel", "BertModel")
 _PAIR = (("CLIPTextModel",), ("CLIPTextModelWithProjection",))
+_AT_ONCE = 32
+"""Batch size."""
 _MOST = 20_000
 """Characters after which a text is cut before tokenizing."""
 
@@ -93,7 +95,32 @@ class Texts:
         for reader in self.readers:
             reader.encoder.to(device=self.device, dtype=dtype).eval().requires_grad_(False)
 
-    def states(self, texts: Sequence[str]) -> torch.Tensor:
+    @torch.inference_mode()
+    def encode(self, text: str) -> torch.Tensor:
+        """The states of a text, [rows, dim] on the device.
+
+        Any text works: empty, of any length (cut), in any script.
+        """
+        return self._states([text])[0].clone()
+
+    @torch.inference_mode()
+    def encode_all(self, texts: Sequence[str]) -> torch.Tensor:
+        """The states of many texts, [texts, rows, dim], encoded in batches."""
+        return torch.cat([self._states(texts[at : at + _AT_ONCE]) for at in range(0, len(texts), _AT_ONCE)])
+
+    def avoid(self, text: str) -> torch.Tensor:
+        """The states of a negative prompt, as `encode`; zeros for an empty one where the engine was trained so."""
+        states = self.encode(text)
+        return torch.zeros_like(states) if self.blank and not text.strip() else states
+
+    @torch.inference_mode()
+    def sentences(self, texts: Sequence[str]) -> torch.Tensor:
+        """One vector for each text, [texts, dim]: the first row, which is BERT's sentence vector or the pooled row."""
+        alone = len(self.readers) == 1
+        states: torch.Tensor = self._read(self.readers[0], texts, "longest")[0] if alone else self._states(texts)
+        return states[:, 0].clone()
+
+    def _states(self, texts: Sequence[str]) -> torch.Tensor:
         """States of texts, [texts, rows, dim]."""
         if len(self.readers) == 1:
             found: torch.Tensor = self._read(self.readers[0], texts, "max_length")[0]
@@ -102,13 +129,6 @@ class Texts:
         # The second last layer of each encoder, as in the training of SDXL.
         beside = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
         return pack(beside, outputs[1].text_embeds)
-
-    def sentences(self, texts: Sequence[str]) -> torch.Tensor:
-        """One vector for each text, [texts, dim]: the first row, which is BERT's sentence vector or the pooled row."""
-        if len(self.readers) == 1:
-            found: torch.Tensor = self._read(self.readers[0], texts, "longest")[0]
-            return found[:, 0]
-        return self.states(texts)[:, 0]
 
     def _read(self, reader: Reader | BertReader, texts: Sequence[str], padding: str, **options: bool) -> Any:
         # Tokenizers refuse half of a surrogate pair, which a command line or a damaged file may contain.

@@ -43,7 +43,7 @@ class FrameConditioner:
         self, engine: Engine, latent_shape: tuple[int, int, int, int], unet_tokens: UnetTokens, residual: bool
     ) -> None:
         """residual: guidance by `SamplingSchedule.with_rcfg`, which works with every engine."""
-        self._engine, self._unet_tokens = engine, unet_tokens
+        self._engine, self._unet_tokens, self._draws_pairs = engine, unet_tokens, engine.draws_pairs
         self.residual = residual
         """As the argument; may be changed between two frames."""
         self.tokens = torch.zeros(1, unet_tokens.sequence_length, engine.token_dim, device=engine.device)
@@ -60,7 +60,7 @@ class FrameConditioner:
     def update(self, request: FrameRequest, steps: int, share_frame: bool) -> FrameConditioning:
         """The conditioning of a frame with `steps` steps. share_frame: whether regions are allowed."""
         params, regions = request.params, request.conditioning.regions
-        in_one_pass = regions is not None and self._engine.draws_pairs and len(regions.weights) == 2
+        in_one_pass = regions is not None and self._draws_pairs and len(regions.weights) == 2
         if regions is not None and in_one_pass:
             first, second = regions.prompt_embeds
             self._write(self.tokens, request, *paired(first, second, regions.weights[1]))
@@ -72,7 +72,7 @@ class FrameConditioner:
         if not self.residual and self._engine.metadata.guidance and params.guidance > 1.0:
             found = replace(found, negative=self._avoid(request.snapshot), guidance=params.guidance)
         if regions is not None and share_frame and not in_one_pass:
-            prompts, weights = self._in_pairs(request, regions) if self._engine.draws_pairs else self._one_each(regions)
+            prompts, weights = self._in_pairs(request, regions) if self._draws_pairs else self._one_each(regions)
             found = replace(found, prompts=prompts, weights=weights)
         return found
 
@@ -111,7 +111,7 @@ class FrameConditioner:
         """Tokens of the negative prompt [1, rows, dim]; its text is encoded only when it has changed."""
         text, length = without_syntax(str(snapshot["prompt.negative"])).text, self._unet_tokens.prompt_length
         if self._negative_text != text:
-            states = self._engine.avoid(text)
+            states = self._engine.texts.avoid(text)
             rows = len(states)
             self._negative[0, :rows].copy_(states)
             if not self._engine.trained_with_audio:

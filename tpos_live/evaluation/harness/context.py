@@ -30,9 +30,9 @@ class EvaluationContext:
     def __init__(self, harness: SamplerHarness, classifier: SceneClassifier, seed: int) -> None:
         self.harness, self.classifier, self.seed = harness, classifier, seed
         engine = harness.engine
-        vocabulary = cache(lambda: load_vocabulary(engine.folder, engine.sentences))
-        self.states = lru_cache(maxsize=4096)(lambda prompt: engine.encode(rewritten(prompt, vocabulary())))
-        self.engine_states = lru_cache(maxsize=4096)(engine.encode)
+        vocabulary = cache(lambda: load_vocabulary(engine.folder, engine.texts.sentences))
+        self.states = lru_cache(maxsize=4096)(lambda prompt: engine.texts.encode(rewritten(prompt, vocabulary())))
+        self.engine_states = lru_cache(maxsize=4096)(engine.texts.encode)
         offered = engine_families(harness.engine.folder).offered
         self.families = tuple(name for name in classifier.families if not offered or name in offered)
 

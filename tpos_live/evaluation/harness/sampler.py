@@ -60,7 +60,7 @@ class SamplerHarness:
     def draw(self, states: torch.Tensor, scalars: Sequence[float], noise: torch.Tensor, steps: int = 1) -> np.ndarray:
         """The image uint8 [H, W, 3].
 
-        states: [text tokens, dim], of `engine.encode`. scalars: as many as the engine's metadata names, in [0, 1].
+        states: [text tokens, dim], of `Texts.encode`. scalars: as many as the engine's metadata names, in [0, 1].
         """
         return self.blend([(states, 1.0)], scalars, noise, steps)
 

@@ -80,7 +80,7 @@ def encode(engine: Engine, texts: Sequence[str], seconds: float, clock: Callable
     for at in range(0, len(texts), BATCH):
         if at >= LEAST_PHRASES and clock() - begin > seconds:
             break
-        parts.append(torch.stack([engine.encode(text).half().cpu() for text in texts[at : at + BATCH]]))
+        parts.append(torch.stack([engine.texts.encode(text).half().cpu() for text in texts[at : at + BATCH]]))
     return torch.cat(parts)
 
 
@@ -182,7 +182,7 @@ def train_projection(
     path, _ = resolve_engine(name)
     engine = load_engine(path, lazy=True)
     ember = shipped("engines") / "ember"
-    space = load_engine(ember, "cpu", lazy=True)
+    space = load_engine(ember, "cpu", lazy=True).texts
     bank = _encoder_phrases(ember)
     texts = phrases(bank, count, seed)
     log.info(f"{engine.name}: {len(texts)} phrases for its text encoder, at most {60 * minutes * plan.encoding:.0f} s")

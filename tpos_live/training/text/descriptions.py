@@ -82,7 +82,7 @@ def train_descriptions(folder: Path | None = None) -> Path:
     texts = texts_for(offered)
     if missing := set(offered) - {family for _, family in texts}:
         raise DataError(f"no descriptions of {', '.join(sorted(missing))}; without them the nearest phrases are used")
-    sentences = load_engine(folder, "cpu", lazy=True).sentences
+    sentences = load_engine(folder, "cpu", lazy=True).texts.sentences
     learned = learn(texts, sentences)
     with atomic_write(folder / FILE) as path:
         save_file(learned, path)
