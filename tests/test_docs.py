@@ -61,7 +61,7 @@ def names(path: Path) -> set[str]:
 
 @_page
 def test_modules_and_names_in_them_exist(page):
-    """`features/stft.py` is a file; `features/stft.py::ShortTimeSpectrum` is a class in it."""
+    """`features/spectrum.py` is a file; `features/spectrum.py::ShortTimeSpectrum` is a class in it."""
     for path, name in re.findall(r"`((?:[\w.]+/)+\w+\.py)(?:::([\w.]+))?", page.read_text(encoding="utf-8")):
         found = [root / path for root in (ROOT, ROOT / "tpos_live", page.parent) if (root / path).is_file()]
         assert found, path

@@ -8,10 +8,20 @@ import pytest
 from tpos_live.core.envelope import follow
 from tpos_live.features.agc import AutomaticGain
 from tpos_live.features.bands import band_db
-from tpos_live.features.mel import MELS, mel_centres, mel_db, mel_matrix, mel_power, mel_slice
 from tpos_live.features.noise_gate import NoiseGate
 from tpos_live.features.onset import OnsetStrength, PeakPicker
-from tpos_live.features.stft import BINS, ShortTimeSpectrum, clean, decibels
+from tpos_live.features.spectrum import (
+    BINS,
+    MELS,
+    ShortTimeSpectrum,
+    clean,
+    decibels,
+    mel_centres,
+    mel_db,
+    mel_matrix,
+    mel_power,
+    mel_slice,
+)
 from tpos_live.features.structure import StructureDetector, StructureInput
 
 RATE = 48_000

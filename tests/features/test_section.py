@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from tpos_live.features.mel import MELS
 from tpos_live.features.section import SectionDetector, SectionInput
+from tpos_live.features.spectrum import MELS
 
 FULL = np.repeat([-20.0, -26.0, -34.0, -40.0], MELS // 4)
 NO_BASS = FULL - np.repeat([30.0, 3.0, 0.0, 0.0], MELS // 4)

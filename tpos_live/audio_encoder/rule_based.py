@@ -16,10 +16,9 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.core.envelope import share
 from tpos_live.features.bands import band_db
 from tpos_live.features.features import HOP_SECONDS
-from tpos_live.features.mel import mel_centres, mel_power
 from tpos_live.features.noise_gate import NoiseGate
 from tpos_live.features.onset import Flux, PeakPicker
-from tpos_live.features.stft import ShortTimeSpectrum
+from tpos_live.features.spectrum import ShortTimeSpectrum, mel_centres, mel_power
 
 HOPS_PER_MEANING = 4
 """Hops between two embeddings."""

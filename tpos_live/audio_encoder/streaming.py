@@ -17,8 +17,7 @@ from tpos_live.audio_encoder.csls import CSLS_WEIGHT, CslsScorer
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.core.envelope import share
 from tpos_live.features.features import HOP_SECONDS
-from tpos_live.features.mel import MELS, mel_db, mel_power
-from tpos_live.features.stft import ShortTimeSpectrum
+from tpos_live.features.spectrum import MELS, ShortTimeSpectrum, mel_db, mel_power
 
 STEP_HOPS = 4
 """Hops between two steps of one instance."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tpos_live.features.features import HOP_SECONDS
-from tpos_live.features.stft import decibels
+from tpos_live.features.spectrum import decibels
 
 MEMORY_SECONDS = 45.0
 """Time constant of the programme level."""

@@ -14,7 +14,7 @@ import numpy as np
 from tpos_live.core.envelope import follow
 from tpos_live.features.agc import AutomaticGain
 from tpos_live.features.features import HOP_SECONDS
-from tpos_live.features.stft import LOWEST_BIN, decibels, frequency_bin
+from tpos_live.features.spectrum import LOWEST_BIN, decibels, frequency_bin
 
 EDGES = (20.0, 250.0, 2000.0, 6000.0, 16_000.0)
 """Hz: bass, mid, midhigh, high."""

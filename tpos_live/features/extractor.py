@@ -14,11 +14,10 @@ from tpos_live.features.beat import Beat, BeatEvidence, TempoControl
 from tpos_live.features.beat_tracker import BeatTracker
 from tpos_live.features.features import HOP_SECONDS, Features
 from tpos_live.features.hpss import HarmonicPercussiveSeparator
-from tpos_live.features.mel import mel_power
 from tpos_live.features.noise_gate import NoiseGate, SpectrumChange
 from tpos_live.features.onset import DrumDetector, Flux, OnsetStrength, PeakPicker
 from tpos_live.features.section import SectionDetector, SectionInput
-from tpos_live.features.stft import BINS, ShortTimeSpectrum, decibels
+from tpos_live.features.spectrum import BINS, ShortTimeSpectrum, decibels, mel_power
 from tpos_live.features.structure import StructureDetector, StructureInput
 
 _NO_POWER = np.zeros(BINS, np.float32)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tpos_live.features.mel import MELS, mel_slice
 from tpos_live.features.onset import COMPRESSION
+from tpos_live.features.spectrum import MELS, mel_slice
 
 PAST = 17
 """Hops of the median along time."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from tpos_live.core.envelope import share
 from tpos_live.features.features import HOP_SECONDS
-from tpos_live.features.mel import FLOOR, MELS
+from tpos_live.features.spectrum import FLOOR, MELS
 
 OPEN_DB = 12.0
 CLOSE_DB = 6.0

@@ -23,7 +23,7 @@ import numpy as np
 
 from tpos_live.core.envelope import share
 from tpos_live.features.features import HOP_SECONDS
-from tpos_live.features.mel import MELS, mel_slice
+from tpos_live.features.spectrum import MELS, mel_slice
 
 COMPRESSION = 300.0
 """Magnitude is log10(1 + COMPRESSION * amplitude): levels from 50 dB below full scale count."""

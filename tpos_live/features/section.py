@@ -18,8 +18,7 @@ import numpy as np
 from tpos_live.core.envelope import follow, share
 from tpos_live.features.downbeat import BEATS_PER_BAR
 from tpos_live.features.features import HOP_SECONDS
-from tpos_live.features.mel import FLOOR, MELS, mel_db
-from tpos_live.features.stft import decibels
+from tpos_live.features.spectrum import FLOOR, MELS, decibels, mel_db
 
 GROUPS = 16
 """Groups of five mel bands; the first one is the bass, 30 to 200 Hz."""

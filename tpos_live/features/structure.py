@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from tpos_live.core.envelope import follow, share
 from tpos_live.features.features import HOP_SECONDS
-from tpos_live.features.stft import decibels
+from tpos_live.features.spectrum import decibels
 
 BUILD_BEATS = 12.0
 """Beats in which a continuous build-up rises from 0 to 1."""

@@ -19,8 +19,7 @@ from tqdm import tqdm
 from tpos_live.audio.files import read_audio
 from tpos_live.audio.source import AudioError
 from tpos_live.core.atomic import atomic_write
-from tpos_live.features.mel import MELS, mel_db, mel_power
-from tpos_live.features.stft import ShortTimeSpectrum
+from tpos_live.features.spectrum import MELS, ShortTimeSpectrum, mel_db, mel_power
 from tpos_live.training.errors import DataError
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from tpos_live.audio_encoder.streaming import SILENT_DB, STEP_HOPS
-from tpos_live.features.mel import MELS
+from tpos_live.features.spectrum import MELS
 from tpos_live.training.audio_model.clips import Clip
 
 GAIN_DB = 20.0

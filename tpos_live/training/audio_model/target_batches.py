@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tpos_live.audio_encoder.streaming import SILENT_DB, STEP_HOPS, Layout
-from tpos_live.features.mel import MELS
+from tpos_live.features.spectrum import MELS
 from tpos_live.training.audio_model.clips import Clip
 from tpos_live.training.audio_model.net import prefix_hops
 from tpos_live.training.audio_model.stream_dataset import equalized, with_room
