@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from pyglet import gl
@@ -12,7 +13,7 @@ from tpos_live.display.gl_objects import FrameBuffer, Texture, Triangle, blit, m
 from tpos_live.display.glsl import PRESENT
 from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.patch import Patch
-from tpos_live.display.window_view import PLAIN, is_flat, place, turn
+from tpos_live.display.window_view import PLAIN, place, turn
 
 NOTHING = Patch(np.zeros((1, 1, 4), np.uint8))
 
@@ -39,7 +40,7 @@ class WindowPresenter:
         card = overlay.card((right - left, bottom - top)) if overlay is not None else None
         over = card or (overlay.logo(size) if overlay is not None else None)
         area = None
-        if is_flat(view):
+        if view == replace(PLAIN, crop=view.crop, mirror=view.mirror):  # it only crops and mirrors
             self._frame.attach(frame)
             blit(self._frame, part, window, view.mirror)
             if over is None:

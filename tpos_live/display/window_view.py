@@ -54,11 +54,6 @@ def _adjusted(view: OutputView, snapshot: Snapshot, name: str) -> OutputView:
     )
 
 
-def is_flat(view: OutputView) -> bool:
-    """Whether the view only crops and mirrors the frame."""
-    return view == replace(PLAIN, crop=view.crop, mirror=view.mirror)
-
-
 def place(view: OutputView, window: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
     """float [3, 3]: homography from a point of the window (0 to 1, to the right and down) to a point of the shown
     image, after mirror and rotation. The third coordinate is positive where the image can be.

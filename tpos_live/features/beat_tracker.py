@@ -21,6 +21,7 @@ from tpos_live.features.tempo import (
     Periodicity,
     TempoMemory,
     best_tempo,
+    comb_scores,
     peak_offset,
     periodicity,
     tempo_grid,
@@ -240,7 +241,7 @@ class BeatTracker:
         self._downbeat.forget()
 
     def _find_tempo(self, found: Periodicity, fixed: float) -> float:
-        scores = found.scores()
+        scores = comb_scores(found.onsets, found.fastest)
         if fixed > 0.0:
             return best_tempo(scores, fixed)[1]
         known = 60.0 / self.period if self.period else 0.0

@@ -105,10 +105,6 @@ class Periodicity:
 
     resolution = 1.0 / (_FRAMES * HOP_SECONDS)
 
-    def scores(self) -> np.ndarray:
-        """Score of each tempo of `tempo_grid`, about 0 to 1."""
-        return comb_scores(self.onsets, self.fastest)
-
     def octave(self, tempo: float, held: float = 0.0) -> float:
         """`tempo`, its half or its double, whichever people perceive as the beat. held: the current tempo in BPM, 0 for
         none."""
@@ -164,8 +160,8 @@ class TempoMemory:
     def remember(self, new: Periodicity, held: float) -> Periodicity:
         """The mean of `new` and earlier estimates, with the `power` of `new`. held: the current tempo in BPM, between
         SLOWEST and `new.fastest`, 0 for none."""
-        scores = new.scores()
-        scores = scores * _prior()[: scores.size]
+        scores = comb_scores(new.onsets, new.fastest)
+        scores *= _prior()[: scores.size]
         against = held > 0.0 and np.interp(held, tempo_grid(new.fastest), scores) < AGAINST * scores.max()
         self._against = self._against + 1 if against else 0
         if self._mean is None or self._against > PATIENCE_UPDATES:
