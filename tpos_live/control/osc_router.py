@@ -162,7 +162,7 @@ class Router:
                 fire(self._store, target.name)
                 self.applied[target.name], self.understood = now, target.address
         elif len(args) == 2 and (pad := _PAD_OF.get(target.name)):
-            self._move(target.address, pad, args, now)
+            self._set(target.address, _pad_values(pad, args), args, now)
         else:
             value = target.parse(_argument(target, args))
             if isinstance(value, str):
@@ -170,25 +170,19 @@ class Router:
             if len(args) > 1 and target.kind != "text":
                 which = "last" if target.kind == "bool" else "first"
                 self._log_once(address, sender.host, f"takes one value, not {len(args)}: the {which} is used")
-            self._set(target, value, args, now)
+            self._set(target.address, {target.name: value}, args, now)
 
-    def _set(self, parameter: Parameter, value: Value, args: tuple[Any, ...], now: float) -> None:
-        if not self._is_repeated(parameter.address, args, now):
-            self._pending.pop(parameter.name, None)  # so that the dict is ordered by the newest values
-            self._pending[parameter.name] = value
-            self.applied[parameter.name] = now
-            self.understood = f"{parameter.address} {value}".rstrip()
-            if parameter.name in ORDERS:  # each one is carried out, with the values at this moment
-                self._flush()
-
-    def _move(self, address: str, pad: tuple[str, str], args: tuple[Any, ...], now: float) -> None:
-        """Set both numbers of an XY pad, or none if one is invalid."""
-        values = [TABLE[name].parse(arg) for name, arg in zip(pad, args, strict=True)]
-        if not self._is_repeated(address, args, now):
-            for name, value in zip(pad, values, strict=True):
-                self._pending[name] = value
-                self.applied[name] = now
-            self.understood = f"{address} {values[0]} {values[1]}"
+    def _set(self, address: str, values: dict[str, Value], args: tuple[Any, ...], now: float) -> None:
+        """Keep the values of a message until `_flush`, unless it is repeated in every frame."""
+        if self._is_repeated(address, args, now):
+            return
+        for name, value in values.items():
+            self._pending.pop(name, None)  # so that the dict is ordered by the newest values
+            self._pending[name] = value
+            self.applied[name] = now
+        self.understood = f"{address} {' '.join(map(str, values.values()))}".rstrip()
+        if not values.keys().isdisjoint(ORDERS):  # each one is carried out, with the values at this moment
+            self._flush()
 
     def _flush(self) -> None:
         if self._pending:
@@ -210,7 +204,7 @@ class Router:
         elif name == "motion/pan":
             if len(args) != 2:
                 raise ParameterError(f"takes two numbers, x and y, not {len(args)}")
-            self._move(command.address, PADS["motion.pan"], args, sender.time)
+            self._set(command.address, _pad_values(PADS["motion.pan"], args), args, sender.time)
         elif name in ("subscribe", "unsubscribe"):
             if self._subscribe is None:
                 raise ParameterError("there is no feedback to subscribe to")
@@ -280,6 +274,11 @@ class Router:
             line += "; further errors are only counted"
         log.info(line)
         self._answer(host, "/tpos/status/error", line)
+
+
+def _pad_values(pad: tuple[str, str], args: tuple[Any, ...]) -> dict[str, Value]:
+    """Both numbers of an XY pad. Raises ParameterError if one is invalid."""
+    return {name: TABLE[name].parse(arg) for name, arg in zip(pad, args, strict=True)}
 
 
 def _argument(parameter: Parameter, args: tuple[Any, ...]) -> object:
