@@ -27,7 +27,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tpos_live.conditioning.conditioning import Conditioning, EditDirections, Regions
+from tpos_live.conditioning.conditioning import Conditioning, EditDirections, Regions, fill_rows
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.paths import shipped
@@ -93,9 +93,9 @@ class Easel:
 
     def rows(self, states: torch.Tensor) -> torch.Tensor:
         """A text's states, padded as the conditioning builder does it without a sound."""
-        more = self.generator.prompt_length - len(states)
-        rest = torch.zeros_like(states[:more]) if self.engine.trained_with_audio else states[len(states) - more :]
-        return torch.cat([states, rest])
+        rows = states.new_empty(self.generator.prompt_length, states.shape[1])
+        fill_rows(rows, states, self.engine.trained_with_audio)
+        return rows
 
     def draw(
         self, states: torch.Tensor, params: FrameParams, snapshot: Snapshot, sound: torch.Tensor | None = None

@@ -12,7 +12,7 @@ import torch
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import AudioConditioner
 from tpos_live.conditioning.beside import BesidePrompt
-from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, EditDirections, Regions, ShownText
+from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, EditDirections, Regions, ShownText, fill_rows
 from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.palette_span import PaletteSpan, Span
 from tpos_live.conditioning.prompt_bank import Part, PromptBank, blend, fold
@@ -187,7 +187,7 @@ class ConditioningBuilder:
         `blended`, and behind them the audio's, with the share `appended`."""
         if blended > 0 and self._audio is not None:
             text = slerp(text, blend(self._scene.parts(self._audio.sentence())).to(text), blended)
-        self._fill(rows, text)
+        fill_rows(rows, text, self._trained_with_audio)
         if len(rows) > len(text) and appended > 0 and self._audio is not None:
             rest = rows[len(text) :]
             heard = self._audio.tokens().to(text)
@@ -208,7 +208,8 @@ class ConditioningBuilder:
         heard = bool(weights) and shares.region > VISIBLE
         for states, weight in scenes if shares.region > VISIBLE else []:
             clearer = self._clearer_by(shares.region) if heard else 1.0
-            self._fill(self._region_embeds[len(weights)], states.to(prompt_embeds) * clearer)
+            states = states.to(prompt_embeds) * clearer
+            fill_rows(self._region_embeds[len(weights)], states, self._trained_with_audio)
             weights.append(weight * shares.region)
         self._add_mood(self._region_embeds[: len(weights)], shares.mood)
         if len(weights) == 1:
@@ -230,20 +231,13 @@ class ConditioningBuilder:
         if confidence > 0 and len(mood):
             regions[:, -len(mood) :] += mood.to(regions) * (share * confidence)
 
-    def _fill(self, rows: torch.Tensor, text: torch.Tensor) -> None:
-        """Write a text's embeddings into the first of `rows`, and the values that mean silence into the others."""
-        rows[: len(text)] = text
-        rest = rows[len(text) :]
-        if len(rest):
-            rest.zero_() if self._trained_with_audio else rest.copy_(text[len(text) - len(rest) :])
-
     def _edits(
         self, prompt_embeds: torch.Tensor, found: list[tuple[torch.Tensor, float]], share: float
     ) -> EditDirections:
         if self._edit_embeds is None or len(self._edit_embeds) != len(found):
             self._edit_embeds = prompt_embeds.new_empty(len(found), *prompt_embeds.shape)
         for rows, (states, _) in zip(self._edit_embeds, found, strict=True):
-            self._fill(rows, states.to(rows))
+            fill_rows(rows, states.to(rows), self._trained_with_audio)
         return EditDirections(self._edit_embeds, tuple(weight for _, weight in found), share)
 
     def _follow_span(self, goal: Span | None, step: float) -> None:

@@ -65,3 +65,11 @@ class Conditioning:
     label: str = ""
     texts: tuple[ShownText, ...] = ()
     span: Span | None = None
+
+
+def fill_rows(rows: torch.Tensor, text: torch.Tensor, trained_with_audio: bool) -> None:
+    """Write a text's embeddings [tokens, dim] into the first of `rows`, and the values that mean silence into the
+    others: zeros for an engine that was trained with audio, else a copy of the text's last rows."""
+    rows[: len(text)] = text
+    rest = rows[len(text) :]
+    rest.zero_() if trained_with_audio else rest.copy_(text[len(text) - len(rest) :])

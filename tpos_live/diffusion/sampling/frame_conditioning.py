@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, Regions
+from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, Regions, fill_rows
 from tpos_live.conditioning.words import without_syntax
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
@@ -112,10 +112,7 @@ class FrameConditioner:
         text, length = without_syntax(str(snapshot["prompt.negative"])).text, self._unet_tokens.prompt_length
         if self._negative_text != text:
             states = self._engine.texts.avoid(text)
-            rows = len(states)
-            self._negative[0, :rows].copy_(states)
-            if not self._engine.trained_with_audio:
-                self._negative[0, rows:length].copy_(states[rows - (length - rows) :])
+            fill_rows(self._negative[0, :length], states, self._engine.trained_with_audio)
             self._negative_text = text
         self._negative[:, length:].copy_(self.tokens[:, length:])
         return self._negative

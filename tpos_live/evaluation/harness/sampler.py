@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from tpos_live.conditioning.conditioning import fill_rows
 from tpos_live.conditioning.prompt_bank import Part
 from tpos_live.core.backend_table import INTERIM
 from tpos_live.core.errors import EngineError
@@ -96,17 +97,13 @@ class SamplerHarness:
         self, states: torch.Tensor, scalars: Sequence[float], second: torch.Tensor | None = None, share: float = 0.0
     ) -> torch.Tensor:
         """Tokens [1, rows, dim] of a prompt in silence, and of a second one."""
-        heard = self._rows.prompt_length - len(states)
-        rest = (
-            states.new_zeros(heard, states.shape[1])
-            if self.engine.trained_with_audio
-            else states[len(states) - heard :]
-        )
+        rows = states.new_empty(self._rows.prompt_length, states.shape[1])
+        fill_rows(rows, states, self.engine.trained_with_audio)
         values = list(scalars)[: len(self._rows.scalars.scalars)]
         if self.engine.draws_pairs:
             values[len(self._rows.scalars.scalars) - 1 :] = [share]
         tokens = torch.zeros_like(self._tokens)
-        self._rows.fill(tokens, torch.cat([states, rest]), values, second)
+        self._rows.fill(tokens, rows, values, second)
         return tokens
 
 
