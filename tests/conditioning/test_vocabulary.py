@@ -40,7 +40,7 @@ def vocabulary_of(*offered: str) -> Vocabulary:
     """The vocabulary of an engine that offers these families, with Ember's encoder."""
     phrases = phrases_of(offered)
     sentences = load_engine(EMBER, "cpu").texts.sentences
-    return Vocabulary(phrases, sentences, phrases[CLEAR]["family"], phrases[ALSO], whole_words(EMBER))
+    return Vocabulary(phrases, sentences, whole_words(EMBER))
 
 
 @pytest.fixture(scope="module")

@@ -64,19 +64,17 @@ class Vocabulary:
         self,
         phrases: Mapping[str, Mapping[str, Sequence[str]]],
         sentences: Sentences,
-        clear: Sequence[str] = (),
-        also: Mapping[str, Sequence[str]] | None = None,
         written: Collection[str] = (),
         learned: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         """Encodes all phrases: tens of milliseconds.
 
-        phrases: by kind and name, at least one family. clear: families with bright and clear images; empty means all.
-        also: more words of families. They match by their spelling alone, because the encoder places rare words badly.
-        The engine was not trained with them, so a prompt with them is rewritten. Typing errors are not corrected to
-        them, because they are too many. written: words that are never corrected, see `Spelling`. learned: see
-        `SceneScores`."""
-        self._clear = frozenset(clear) & phrases["family"].keys() or frozenset(phrases["family"])
+        phrases: the content of VOCABULARY_FILE. Without CLEAR, all families are bright and clear. Words of ALSO match
+        by their spelling alone, because the encoder places rare words badly. The engine was not trained with them, so a
+        prompt with them is rewritten. Typing errors are not corrected to them, because they are too many. written:
+        words that are never corrected, see `Spelling`. learned: see `SceneScores`."""
+        clear = phrases.get(CLEAR, {}).get("family", ())
+        self._clear = frozenset(name for name in phrases["family"] if name in clear) or frozenset(phrases["family"])
         self._colours = frozenset(phrases.get("colour", ()))
         self._moods = frozenset(phrases.get("mood", ()))
         self._sentences = sentences
@@ -91,7 +89,7 @@ class Vocabulary:
         self._scores = SceneScores(self._rows, learned or {}, self._vectors.shape[1])
         self._longest_first = sorted(filter(None, taught), key=len, reverse=True)
         self._plainest = {name: plain_letters(texts[0]) for name, texts in phrases["family"].items() if texts}
-        named = [(plain_letters(text), taught[self._plainest[name]]) for name, texts in (also or {}).items()
+        named = [(plain_letters(text), taught[self._plainest[name]]) for name, texts in phrases.get(ALSO, {}).items()
                  if name in self._plainest for text in texts]  # fmt: skip
         self._exact = dict(named) | taught
         self._longest = max(LONGEST, *(len(text.split()) for text, _ in named)) if named else LONGEST
@@ -269,5 +267,4 @@ def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:
             what = "damaged, so prompts are drawn as they are written, and nothing says what is understood"
             log.warning(f"{folder / VOCABULARY_FILE}: {what}; fetch or install the engine again")
         return None
-    clear = [name for name in phrases.get(CLEAR, {}).get("family", ()) if isinstance(name, str)]
-    return Vocabulary(phrases, sentences, clear, phrases.get(ALSO, {}), whole_words(folder), read_learned(folder))
+    return Vocabulary(phrases, sentences, whole_words(folder), read_learned(folder))
