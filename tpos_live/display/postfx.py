@@ -4,8 +4,8 @@ A bright image gets less of a drop's exposure, and less bloom. Half a stop more 
 to cream. So the image's own light limits the exposure of a drop, and saturation replaces the rest: it changes neither
 the luminance nor the white parts. Bloom, the glow around emitters, lowers the contrast where most of the image emits.
 If the bright images of an engine are pale, they get more saturation from VIVID on, and less exposure from BRIGHTEST on;
-images that are nearly white, such as paper, do not. Nothing here has state: the values of a frame depend on that frame
-alone, also at a cut, live and offline.
+images that are nearly white, such as paper, do not. Where an image of such an engine is nearly grey, its own colours
+are deepened. Nothing here has state: the values of a frame depend on that frame alone, also at a cut, live and offline.
 """
 
 from __future__ import annotations
@@ -52,6 +52,12 @@ MOST_DEEPER, MOST_DARKER = 0.6, 0.3
 """Limits of both."""
 PAPER = 0.6
 """Light from which both fall linearly, to 0 at a light of 1."""
+COLOURFUL = 0.6
+"""Saturation (`Frame.saturation`) below which the colours of an image are deepened. Ember's images have 0.5 to 0.9, an
+eclipse and a storm 0.36, and a galaxy 0.16."""
+MOST_COLOUR, MONOCHROME = 1.0, 0.1
+"""Saturation that such an image gets at most, relative to its own; and the saturation below which this falls to 0,
+because an image in black and white has no colours to deepen."""
 VEIL = 3.0
 """Exponent by which bloom falls for images brighter than BRIGHTEST: to 0.44 at a mean light of 0.5."""
 
@@ -130,7 +136,10 @@ def postfx_params(
     turn = _blended(lambda frame: frame.turn, previous, newest, mix) if params.direction.hue > 0.0 else 0.0
     steady = params.exposure - params.beat_light - params.drop_light
     replaced = replaced_exposure(params.drop_light, steady, light)
-    deeper, darker = depth(light, newest.vivid if newest is not None else 0.0)
+    vivid = newest.vivid if newest is not None else 0.0
+    deeper, darker = depth(light, vivid)
+    if vivid > 0.0:
+        deeper = max(deeper, vivid * colour_gain(_blended(lambda frame: frame.saturation, previous, newest, mix)))
     return PostFxParams(
         zoom=max(1.0 + params.zoom, 0.1),
         place=(params.direction.x, params.direction.y),
@@ -177,6 +186,12 @@ def depth(light: float, vivid: float) -> tuple[float, float]:
     whole = vivid * min((1.0 - light) / (1.0 - PAPER), 1.0)
     above_vivid, above_bright = (max(math.log2(max(light, 1e-3) / start), 0.0) for start in (VIVID, BRIGHTEST))
     return whole * min(DEEPER * above_vivid, MOST_DEEPER), whole * min(DARKER * above_bright, MOST_DARKER)
+
+
+def colour_gain(saturation: float) -> float:
+    """Part by which an image with this saturation (`Frame.saturation`) gets more of it, 0 to MOST_COLOUR."""
+    missing = COLOURFUL / max(saturation, 1e-3) - 1.0
+    return min(max(missing, 0.0), MOST_COLOUR) * min(saturation / MONOCHROME, 1.0)
 
 
 def bloom_share(light: float) -> float:

@@ -117,7 +117,7 @@ class EngineMetadata(BaseModel):
     detail: float = Field(default=0.0, ge=0.0, le=3.0)
     """Fine structure that the display adds to enlarged frames, in engine pixels: for engines with soft images."""
     vivid: float = Field(default=0.0, ge=0.0, le=1.0)
-    """How much the display deepens the colours of bright frames: for engines whose bright images are pale."""
+    """How much the display deepens the colours of bright and of grey frames: for engines that draw them pale."""
     audio_mode: AudioMode = "append"
     """The mode of the sound's conditioning where `audio.mode` is auto."""
     scalars: list[Scalar] = Field(default_factory=list)
