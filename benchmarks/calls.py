@@ -47,7 +47,8 @@ BESIDE = {
     "DisplayWindow._follow": "where the window is",
     "DisplayWindow._follow_visibility": "whether there is a window",
     "DisplayWindow._feed_outputs": "other outputs",
-    "DisplayWindow._write": "the HUD",
+    "WindowText.follow": "the HUD",
+    "WindowText.draw": "the HUD",
 }
 PORT = 9613
 
@@ -107,8 +108,8 @@ def late(begin: float, seconds: float) -> bool:
 
 def main(listed: bool) -> None:
     found = record()
-    if missing := sorted({root for roots in WAYS.values() for root in roots} - found.keys()):
-        raise SystemExit(f"{', '.join(missing)}: never called; does WAYS have the names of today?")
+    if missing := sorted({*BESIDE, *(root for roots in WAYS.values() for root in roots)} - found.keys()):
+        raise SystemExit(f"{', '.join(missing)}: never called; do WAYS and BESIDE have the names of today?")
     for way, roots in WAYS.items():
         functions = sorted(set().union(*(found[root] for root in roots)))
         files = [(path, [name for _, name in group]) for path, group in groupby(functions, lambda each: each[0])]

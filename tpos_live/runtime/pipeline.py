@@ -136,11 +136,9 @@ class Pipeline:
         self.generator = self._make_generator(size, backend)
         # Read once, by whichever of the threads comes first; cheap enough to be read twice if two come at once.
         known = self._known = cache(lambda: load_vocabulary(path, engine.texts.sentences))
-
-        def encode(prompt: str) -> torch.Tensor:
-            return engine.texts.encode(rewritten(prompt, known()))
-
-        texts = self._stack.enter_context(TextCache(encode, synchronous=not self._live))
+        texts = self._stack.enter_context(
+            TextCache(lambda prompt: engine.texts.encode(rewritten(prompt, known())), synchronous=not self._live)
+        )
         scenes = self._stack.enter_context(TextCache(engine.texts.encode, synchronous=not self._live))
         rows, own = self.generator.prompt_length, self.engine.metadata.audio_mode
         self._prompt_report = self._stack.enter_context(PromptReport(known, synchronous=not self._live))
