@@ -1,9 +1,8 @@
 """The beat tracker: a free-running oscillator, phase-locked to the audio.
 
-`tempo.py` estimates the tempo four times per second. The phase comes from folding six seconds of onset strength at that
-tempo (its first harmonics, a smooth comb). 30 % of the phase error is corrected evenly until the next update, so a
-trusted phase never jumps or runs backwards. `downbeat.py` finds the first beat of the bar. Beats continue through
-silence, because they are predicted.
+`tempo.py` estimates the tempo four times per second, and `beat_phase.py` the phase at that tempo. 30 % of the phase
+error is corrected evenly until the next update, so a trusted phase never jumps or runs backwards. `downbeat.py` finds
+the first beat of the bar. Beats continue through silence, because they are predicted.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tpos_live.features.beat import RAW_CONFIDENCE, RIGHT_BEATS, Beat, BeatEvidence, TempoControl
+from tpos_live.features.beat_phase import DELAY_SECONDS, PHASE_HOPS, find_phase
 from tpos_live.features.downbeat import BEATS_PER_BAR, DownbeatTracker, positions
 from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.hpss import CHORD_DELAY
@@ -22,15 +22,12 @@ from tpos_live.features.tempo import (
     TempoMemory,
     best_tempo,
     comb_scores,
-    peak_offset,
     periodicity,
     tempo_grid,
     to_octave,
 )
 from tpos_live.features.tempo_change import FIRST_HOPS, REPEATED, TempoChange, repeated
 
-DELAY_SECONDS = 0.005
-"""Time from an onset to its flux maximum, the mean over drums; measured with `benchmarks/rhythm.py`."""
 HISTORY = 1024
 """Hops of evidence that are kept."""
 UPDATE_HOPS = 25
@@ -38,15 +35,8 @@ UPDATE_HOPS = 25
 UPDATE_SECONDS = UPDATE_HOPS * HOP_SECONDS
 FIRST_UPDATE_HOPS = 200
 """Hops before the first update."""
-PHASE_HOPS = 600
-"""Hops that are folded to find the phase."""
-HARMONICS = 6
-PHASES = 128
-"""Candidate phases of a beat."""
 TRUST_SECONDS = 60.0
 """Seconds for which a tap or a resync overrides the audio."""
-RULE_WEIGHT = 20.0
-"""Weight of the bar rules against the comb when several comb peaks compete."""
 ASTRAY_UPDATES = 6
 """Updates in a row that must find another phase before the tracker follows it; a fill is shorter."""
 CHANGED_HOPS = 250
@@ -64,18 +54,6 @@ STEADY, FOLLOW = 0.005, 0.25
 """Estimates with a relative difference below STEADY are averaged: the new one has the weight FOLLOW, others 0.5."""
 SLOWEST_BEAT, FASTEST_BEAT = 30.0, 240.0
 """Range in BPM of tempi that a person sets by tapping, doubling or halving."""
-
-
-def _kernel() -> tuple[np.ndarray, np.ndarray]:
-    harmonics = np.arange(1, HARMONICS + 1)
-    weights = np.exp(-0.5 * (harmonics / 4.0) ** 2)
-    phases = np.arange(PHASES) / PHASES
-    return harmonics, weights[None, :] * np.exp(2j * np.pi * phases[:, None] * harmonics[None, :])
-
-
-_HARMONIC, _COMB = _kernel()
-_AGES = np.arange(PHASE_HOPS)[::-1].astype(np.float64)
-_RECENT = np.exp(-_AGES / 300.0)
 
 
 @dataclass
@@ -202,7 +180,7 @@ class BeatTracker:
         chord = np.append(chord[CHORD_DELAY:], np.zeros(CHORD_DELAY))
         bar = positions(np.stack([kick, snare, every, chord]), ages / (BEATS_PER_BAR * self.period))
         bar = self._downbeat.remember(bar, self._clock / BEATS_PER_BAR)
-        contrast = self._find_phase(_normalised(every) + drums, bar)
+        contrast = self._correct_phase(_normalised(every) + drums, bar)
         self._downbeat.keep_evidence(self.beats, self.phase, bar)
         clear = min(max((periodic - 0.08) / 0.12, 0.0), 1.0) * min(max((contrast - 0.1) / 0.2, 0.0), 1.0)
         self.confidence += (clear - self.confidence) * 0.2
@@ -273,28 +251,9 @@ class BeatTracker:
                 periodic = float(np.interp(known, tempo_grid(found.fastest), scores))
         return periodic
 
-    def _find_phase(self, heard: np.ndarray, bar: np.ndarray) -> float:
+    def _correct_phase(self, heard: np.ndarray, bar: np.ndarray) -> float:
         """Set the phase correction until the next update; returns the contrast of the beat, 0 to 1."""
-        count = min(heard.size, PHASE_HOPS)
-        weighed = heard[-count:] * _RECENT[-count:]
-        turns = _AGES[-count:] * (HOP_SECONDS / self.period)
-        wave = np.exp(-2j * np.pi * turns)
-        fold = np.empty(HARMONICS, np.complex128)
-        power = np.ones_like(wave)
-        for index in range(HARMONICS):
-            power = power * wave
-            fold[index] = np.dot(power, weighed)
-        comb = (_COMB @ fold).real / max(float(weighed.sum()), 1e-12)
-        # The bar rules choose among the peaks of the comb; the comb gives the exact phase.
-        rules = bar.reshape(BEATS_PER_BAR, -1).max(axis=0)
-        rules = np.interp(np.arange(PHASES) / PHASES * rules.size, np.arange(rules.size + 1), [*rules, rules[0]])
-        delay = DELAY_SECONDS / self.period * PHASES
-        rules = np.roll(rules, -round(delay))
-        best = int(np.argmax(comb / max(float(comb.max()), 1e-9) + RULE_WEIGHT * rules))
-        near = (best + np.arange(-4, 5)) % PHASES
-        best = int(near[np.argmax(comb[near])])
-        offset = peak_offset(comb[best - 1], comb[best], comb[(best + 1) % PHASES])
-        heard_phase = (best + offset) / PHASES + DELAY_SECONDS / self.period
+        heard_phase, contrast = find_phase(heard, self.period, bar)
         error = (heard_phase - self.phase + 0.5) % 1.0 - 0.5
         self._pull = 0.0
         self._astray_updates = self._astray_updates + 1 if abs(error) >= 0.2 else 0
@@ -302,7 +261,7 @@ class BeatTracker:
             self.phase = heard_phase % 1.0
         elif abs(error) < 0.2 or (self._astray_updates > ASTRAY_UPDATES and self._trusted <= 0.0):
             self._pull = 0.3 * min(max(error, -0.2), 0.2) / UPDATE_HOPS
-        return min(max(float(comb[best]) / float(np.abs(_COMB[0]).sum()), 0.0), 1.0)
+        return contrast
 
 
 def _normalised(flux: np.ndarray) -> np.ndarray:
