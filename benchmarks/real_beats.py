@@ -67,8 +67,8 @@ class OpenMpt:
         self._lib.openmpt_module_read_interleaved_float_stereo.restype = ctypes.c_size_t
 
     def play(self, path: Path, seconds: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sound, float32 [samples] at RATE; start times of the rows in seconds; row numbers and lengths of their
-        patterns, int [rows, 2]. Empty arrays for a file that is no module."""
+        """Sound, float32 [samples] at RATE; start times of the rows in seconds; row numbers, int [rows]. Empty arrays
+        for a file that is no module."""
         lib, content = self._lib, path.read_bytes()
         nothing = [ctypes.c_void_p()] * 7
         module = lib.openmpt_module_create_from_memory2(content, ctypes.c_size_t(len(content)), *nothing)
@@ -83,9 +83,8 @@ class OpenMpt:
                 break
             now = lib.openmpt_module_get_current_order(handle), lib.openmpt_module_get_current_row(handle)
             if now != last:
-                pattern = lib.openmpt_module_get_current_pattern(handle)
                 times.append((len(sound) - 1) * BLOCK / RATE)
-                rows.append((now[1], lib.openmpt_module_get_pattern_num_rows(handle, pattern)))
+                rows.append(now[1])
                 last = now
             sound.append(block[:read].mean(axis=1))
         if module:
@@ -94,16 +93,25 @@ class OpenMpt:
         return mono * (0.7 / max(float(np.abs(mono).max(initial=0.0)), 1e-6)), np.array(times), np.array(rows)
 
 
+def played_lengths(rows: np.ndarray) -> np.ndarray:
+    """Rows that are played of each pattern, int [patterns] without the last one. rows: row numbers. Many modules leave
+    a pattern of 64 rows after 48, so its own length does not tell the metre."""
+    starts = np.flatnonzero(np.diff(rows) <= 0) + 1
+    return np.diff(starts, prepend=0)
+
+
 def grid_of(times: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
     """Times of the beats; None where the rows do not determine them."""
     pairs = times[2:] - times[:-2]  # with swing, only pairs of rows have a constant length
     if len(pairs) < 64 or np.mean(np.abs(pairs / np.median(pairs) - 1.0) < 0.06) < 0.98:
         return None
-    if np.mean(rows[:, 1] % 16 == 0) < 0.98 or np.mean(rows[:, 1] % 48 == 0) > 0.3:
+    lengths = played_lengths(rows)
+    shares = lengths / max(int(lengths.sum()), 1)
+    if shares[lengths % 16 != 0].sum() > 0.02 or shares[lengths % 48 == 0].sum() > 0.3:
         return None
     row = float(np.median(np.diff(times)))
     counts = [count for count in (2, 4, 8, 16) if 80.0 <= 60.0 / (count * row) < 160.0]
-    return times[rows[:, 0] % counts[0] == 0] if counts else None
+    return times[rows % counts[0] == 0] if counts else None
 
 
 def tracks(folder: Path, seconds: float) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
