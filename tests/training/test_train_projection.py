@@ -215,10 +215,10 @@ def test_an_engine_that_is_not_there_is_one_line() -> None:
 def test_a_show_uses_the_mapping_where_there_is_one(home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings({"engine.name": str(folder), "engine.size": "64", "engine.accelerator": "eager"})
     encoder, _ = open_encoder()
-    monkeypatch.setattr("tpos_live.runtime.pipeline.projections_dir", lambda: home)
+    monkeypatch.setattr("tpos_live.runtime.engine_conditioner.projections_dir", lambda: home)
     with Pipeline(settings, live=False, encoder=encoder) as pipeline:
         assert isinstance(pipeline.builder._audio, ProjectedConditioner) and "mapping" not in pipeline.message
-    monkeypatch.setattr("tpos_live.runtime.pipeline.text_hash", lambda engine: "0" * 64)
+    monkeypatch.setattr("tpos_live.runtime.engine_conditioner.text_hash", lambda engine: "0" * 64)
     with Pipeline(settings, live=False, encoder=encoder) as pipeline:
         assert type(pipeline.builder._audio) is PhraseConditioner and "tpos-live train mapping" in pipeline.message
 
