@@ -132,6 +132,11 @@ def context() -> ForkServerContext:
     return made
 
 
+def reopen_streams() -> None:
+    """Make stdout and stderr anew after `os.dup2`: the old objects would seek in a pipe as in the file of before."""
+    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
+
+
 def _main(
     arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], code: str, out: Path, errors: Connection
 ) -> None:
@@ -143,6 +148,7 @@ def _main(
     os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
     os.dup2(errors.fileno(), 2)
     errors.close()
+    reopen_streams()
     sys.argv = ["tpos-live", *arguments]
     if code:
         exec(compile(code, "code", "exec"), {})

@@ -82,6 +82,8 @@ def _run(caller: socket.socket) -> int:
 
 
 def _main(request: Request, streams: list[Connection]) -> None:
+    from fakes.forked import reopen_streams
+
     arguments, folder, environment = request
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
@@ -89,6 +91,7 @@ def _main(request: Request, streams: list[Connection]) -> None:
     os.chdir(folder)
     for number, stream in enumerate(streams):
         os.dup2(stream.fileno(), number)
+    reopen_streams()
     if threads := environment.get("OMP_NUM_THREADS"):  # is read when PyTorch is imported
         import torch
 
