@@ -32,7 +32,7 @@ class Counts:
     many: int = 100
     slow: int = 1000
     seeds: int = 6
-    levels: int = 50
+    levels: int = 200
     prompts: int = 20
     frames: int = 300
     pairs: int = 200

@@ -46,7 +46,7 @@ class SceneClassifier(nn.Module):
         self.features = nn.Linear(_WIDTHS[-1], FEATURES)
         self.family = nn.Linear(FEATURES, len(families))
         self.intensity_body = _convolutions()
-        self.intensity = nn.Linear(_WIDTHS[-1], len(families))
+        self.intensity = nn.Linear(2 * _WIDTHS[-1], len(families))
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Features float [batch, FEATURES] of images [batch, 3, h, w] in [0, 1], of any size."""
@@ -76,9 +76,11 @@ class SceneClassifier(nn.Module):
     def intensities(self, images: torch.Tensor) -> torch.Tensor:
         """Predicted intensity [batch, families], about 0 to 1: one value for each family that the image may be of.
 
-        It holds for images without a mood, because a mood changes the exposure.
+        It holds for images without a mood, because a mood changes the exposure. The standard deviations over positions
+        tell waves of different heights apart, which have the same means.
         """
-        found: torch.Tensor = self.intensity(self.intensity_body(shrink(images) * 4 - 2).mean((2, 3)))
+        places = self.intensity_body(shrink(images) * 4 - 2)
+        found: torch.Tensor = self.intensity(torch.cat([places.mean((2, 3)), places.std((2, 3))], 1))
         return found
 
 
