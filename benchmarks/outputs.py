@@ -1,10 +1,11 @@
 """Frame rate and processor time of a show with outputs: python benchmarks/outputs.py [--size 640x360] [--seconds 8]
 [--rounds 3] [--threads N] [--cap N]
 
-Runs a show without a window: with no output, with a video file, and with a file and a second output (a UDP stream, and
-NDI where its extra is installed; a separate process receives it). The first output includes the cost of composing
-frames, which a show without window and outputs skips. Prints one JSON line: median engine frames per second, the ratio
-to no output (for the last two: to the file alone), and the processor time of show and receiver in percent of a core.
+Runs a show without a window: with no output, with a video file, and with a file and a second output: a UDP stream,
+and NDI where its extra is installed. A separate process receives it. The stream is received twice: by a relay, which
+reads packets and does not decode them, as a streaming server does, and by a player that decodes it on the same cores.
+The first output includes the cost of composing frames, which a show without window and outputs skips. Prints one JSON line: median engine frames per second, the ratio
+to no output (for all but the first: to the file alone), and the processor time of show and receiver in percent of a core.
 --cap limits the engine's frame rate; the differences of processor time are then the cost of the outputs, even on a
 machine with other load.
 """
@@ -35,6 +36,12 @@ FAKES = Path(__file__).parent.parent / "tests" / "fakes"
 SETTLE = 3.0
 """Seconds before the measurement, in which receivers connect and encoders choose their preset."""
 STREAM = "udp://127.0.0.1:9631"
+RELAY = f"""
+import av
+with av.open("{STREAM}", options={{"overrun_nonfatal": "1"}}) as stream:
+    for packet in stream.demux():
+        pass
+"""
 
 
 def engine_fps(
@@ -87,7 +94,8 @@ def main() -> None:
         kinds: dict[str, tuple[list[str], list[list[str]]]] = {
             "none": ([], []),
             "file": ([file], []),
-            "file and stream": ([file, STREAM], [[str(FAKES / "stream_receiver.py"), STREAM, "1000"]]),
+            "file and relayed stream": ([file, STREAM], [["-c", RELAY]]),
+            "file and played stream": ([file, STREAM], [[str(FAKES / "stream_receiver.py"), STREAM, "1000"]]),
         }
         if importlib.util.find_spec("cyndilib") is not None:
             kinds["file and ndi"] = ([file, "ndi:bench"], [[str(FAKES / "ndi_receiver.py"), "bench", "1000000"]])
