@@ -4,10 +4,11 @@
 Runs a show without a window: with no output, with a video file, and with a file and a second output: a UDP stream,
 and NDI where its extra is installed. A separate process receives it. The stream is received twice: by a relay, which
 reads packets and does not decode them, as a streaming server does, and by a player that decodes it on the same cores.
-The first output includes the cost of composing frames, which a show without window and outputs skips. Prints one JSON line: median engine frames per second, the ratio
-to no output (for all but the first: to the file alone), and the processor time of show and receiver in percent of a core.
---cap limits the engine's frame rate; the differences of processor time are then the cost of the outputs, even on a
-machine with other load.
+The first output includes the cost of composing frames, which a show without window and outputs skips.
+
+Prints one JSON line: median engine frames per second, the ratio to no output (for all but the first: to the file
+alone), and the processor time of show and receiver in percent of a core. --cap limits the engine's frame rate; the
+differences of processor time are then the cost of the outputs, even on a machine with other load.
 """
 
 from __future__ import annotations
