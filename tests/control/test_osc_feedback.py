@@ -105,7 +105,7 @@ def test_parameters_follow_keys_but_do_not_fight_a_finger(ear):
 def test_every_parameter_can_be_sent_and_is_taken_back(ear):
     for parameter in TABLE.values():
         if parameter.kind != "trigger":
-            from tpos_live.control.osc_router import osc_value
+            from tpos_live.control.osc_addresses import osc_value
 
             data = encode(parameter.address, osc_value(parameter, parameter.default))
             (one,), problems = read(data)

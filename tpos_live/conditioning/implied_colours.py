@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 _WORDS = {
@@ -36,12 +36,3 @@ def implied_colour(words: Sequence[str], known: Collection[str]) -> str:
     """The colour that `words` (lower case) imply, the first of those in `known`; "" where they imply none."""
     named = (*map(_PHRASES.get, pairwise(words)), *map(_COLOUR_OF.get, words))
     return next((name for name in named if name and name in known), "")
-
-
-def is_of_one_thing(words: Iterable[str], small: Collection[str]) -> bool:
-    """Whether `words` (lower case) are only "black", "white" or "grey".
-
-    In a prompt with two scenes, these words describe one of them. In a prompt with one scene, and where a style is
-    written out, the whole image becomes monochrome. small: words that are ignored.
-    """
-    return [word for word in words if word not in small] in (["black"], ["white"], ["grey"], ["gray"])

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import torch
 
-from tpos_live.conditioning.words import JOINTS, PREPOSITIONS
+from tpos_live.conditioning.words import JOINTS, PREPOSITIONS, SMALL_WORDS
 
 NEAR = 0.65
 """Cosine from which a word counts as understood. Of 30 animals, tools and trades that Ember cannot draw, 28 are below;
@@ -49,6 +49,15 @@ def without_overlap(
             taken |= here
             kept.append(match)
     return kept
+
+
+def is_of_one_thing(words: Sequence[str]) -> bool:
+    """Whether `words` (lower case) are only "black", "white" or "grey", besides small words.
+
+    In a prompt with two scenes, these words describe one of them. In a prompt with one scene, and where a style is
+    written out, the whole image becomes monochrome.
+    """
+    return [word for word in words if word not in SMALL_WORDS] in (["black"], ["white"], ["grey"], ["gray"])
 
 
 def subjects_of(written: Sequence[SpanMatch], bare: Sequence[str]) -> set[str]:

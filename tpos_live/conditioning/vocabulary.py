@@ -18,10 +18,17 @@ from pathlib import Path
 
 import torch
 
-from tpos_live.conditioning.implied_colours import implied_colour, is_of_one_thing
+from tpos_live.conditioning.implied_colours import implied_colour
 from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.scene_scores import SceneScore, SceneScores, Sentences, best, read_learned, unit_vectors
-from tpos_live.conditioning.span_matches import NEAR, SpanMatch, joined_by_and, subjects_of, without_overlap
+from tpos_live.conditioning.span_matches import (
+    NEAR,
+    SpanMatch,
+    is_of_one_thing,
+    joined_by_and,
+    subjects_of,
+    without_overlap,
+)
 from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE, read_phrases
 from tpos_live.conditioning.words import (
     SMALL_WORDS,
@@ -128,7 +135,7 @@ class Vocabulary:
                 cosines[row, entry] = 1.0 + 1e-3  # an exact phrase wins over a similar one
         matches = without_overlap(spans, cosines[1:], self._entries)
         if [match.kind for match in matches].count("family") > 1:
-            matches = [at for at in matches if not is_of_one_thing(bare[at.start : at.end], SMALL_WORDS)]
+            matches = [at for at in matches if not is_of_one_thing(bare[at.start : at.end])]
         named: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
         for match in matches:
             named[match.kind][match.name] = max(match.near, named[match.kind].get(match.name, 0.0))

@@ -1,4 +1,4 @@
-"""All OSC addresses of a show, generated from the parameter table, and look-ups of addresses and names."""
+"""All OSC addresses of a show, generated from the parameter table; look-ups of addresses and names; values as sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeVar
 
-from tpos_live.core.parameter import Parameter, ParameterError
+from tpos_live.core.parameter import Parameter, ParameterError, Value
 from tpos_live.core.parameters import TABLE
 
 BLEND_SLOTS = (7, 8)
@@ -163,6 +163,15 @@ def parameters_of(found: Parameter | Command) -> tuple[Parameter, ...]:
         return (found,)
     pad = found.address.removeprefix("/tpos/").replace("/", ".")
     return tuple(TABLE[name] for name in PADS.get(pad, ()))
+
+
+def osc_value(parameter: Parameter, value: Value) -> float | int | str:
+    """A value as it is sent: a number where possible, for TouchDesigner's OSC In CHOP."""
+    if parameter.kind == "choice":
+        return parameter.choices.index(str(value))
+    if parameter.kind == "bool":
+        return float(value)
+    return value
 
 
 class Lookups:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from tpos_live.control.osc_router import osc_value
+from tpos_live.control.osc_addresses import osc_value
 from tpos_live.control.osc_targets import LEASE, Target, Targets
 from tpos_live.core.direction import SECTIONS
 from tpos_live.core.guard import Guard

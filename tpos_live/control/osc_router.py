@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from tpos_live.control import osc_commands
-from tpos_live.control.osc_addresses import PADS, Command, Lookups, parameters_of, printable
+from tpos_live.control.osc_addresses import PADS, Command, Lookups, osc_value, parameters_of, printable
 from tpos_live.control.osc_packets import Message, read
 from tpos_live.control.osc_senders import AnswerLimit
 from tpos_live.control.triggers import fire
@@ -68,15 +68,6 @@ class Button:
         rises = on and (bare or not self.on or now - self.time >= SILENCE)
         self.on, self.time = on and not bare, now
         return rises
-
-
-def osc_value(parameter: Parameter, value: Value) -> float | int | str:
-    """A value as it is sent: a number where possible, for TouchDesigner's OSC In CHOP."""
-    if parameter.kind == "choice":
-        return parameter.choices.index(str(value))
-    if parameter.kind == "bool":
-        return float(value)
-    return value
 
 
 class Router:

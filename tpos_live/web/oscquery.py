@@ -17,9 +17,8 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
-from tpos_live.control.osc_addresses import ADDRESSES, LEAVES
+from tpos_live.control.osc_addresses import ADDRESSES, LEAVES, osc_value
 from tpos_live.control.osc_feedback import encode
-from tpos_live.control.osc_router import osc_value
 from tpos_live.core.parameter import Parameter, Value
 from tpos_live.core.parameter_store import Snapshot
 
