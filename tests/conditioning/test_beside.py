@@ -83,3 +83,9 @@ def test_a_sounds_own_scene_that_would_be_a_shadow_takes_less_of_the_image() -> 
     for own, factor in (("fire", 1.0), ("forest", 1.0), ("storm", UNSUITED_AREA)):
         assert regions(0.3, own).weights[-1] == pytest.approx(factor * region_area(0.3), abs=0.01), own
     assert regions(0.3, "storm", "deep sea").weights[-1] == pytest.approx(region_area(0.3), abs=0.01), "the director's"
+
+
+def test_scenes_that_suit_beside_a_scene_are_those_of_its_family() -> None:
+    beside = BesidePrompt(PHRASES, in_one_pass=True)
+    assert beside.scene("a campfire") == beside.scene("fire") == {"wormhole", "the sea", "a wood"}
+    assert not beside.scene("nothing of ours") and not BesidePrompt(PHRASES).scene("fire"), "it would cost a row"

@@ -14,7 +14,7 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
 from tpos_live.conditioning.builder import ConditioningBuilder, region_area
 from tpos_live.conditioning.conditioning import MAX_REGIONS
-from tpos_live.conditioning.directed_scene import DirectedScene
+from tpos_live.conditioning.directed_scene import SECOND, DirectedScene
 from tpos_live.conditioning.prompt_bank import PromptBank
 from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.direction import Direction
@@ -26,7 +26,7 @@ from tpos_live.diffusion.sampling.region_blend import shares
 SOUND = AudioEmbedding(0.0, np.eye(3, dtype=np.float32)[1], 1.0)
 
 
-def scene(name: str, fade: float = 2.0, **other: float) -> Direction:
+def scene(name: str, fade: float = 2.0, **other: object) -> Direction:
     return Direction(section="main", scene=name, fade=fade, **other)  # type: ignore[arg-type]
 
 
@@ -62,6 +62,20 @@ def test_without_a_prompt_one_scene_grows_out_of_the_other() -> None:
     ]
     assert areas[0] < 0.02 and areas[-1] == 1.0 and max(b - a for a, b in pairwise(areas)) < 0.02
     assert max(len(weights) for _, weights in faded) == 2
+
+
+def test_the_next_scene_stays_at_an_edge_until_it_fills_the_image() -> None:
+    built = builder()
+    run(built, (0, 3), scene("deep sea", 0.0))
+    coming = run(built, (3, 6), scene("deep sea", 2.0, second="lasers"))
+    rows, weights = coming[-1]
+    assert torch.equal(rows[0], encode("deep sea")) and torch.equal(rows[1], encode("lasers"))
+    assert weights[1] == pytest.approx(fade_weight(SECOND)) and 0.3 < shares(weights)[1] < 0.4
+    faded = [*coming, *run(built, (6, 9), scene("lasers", 2.0))]
+    assert max(len(weights) for _, weights in faded) == 2, "the image never shows a third scene"
+    areas = [shares(weights)[-1] for _, weights in faded if len(weights) == 2]
+    assert max(abs(b - a) for a, b in pairwise(areas)) < 0.02
+    assert torch.equal(faded[-1][0][0], encode("lasers")) and faded[-1][1] == (1.0,)
 
 
 def test_a_cut_is_at_once() -> None:

@@ -14,7 +14,8 @@ from tpos_live.conditioning.builder import region_area
 from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, NO_DIRECTION, PEAK, SILENCE, Direction
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.diffusion.sampling.region_blend import shares
-from tpos_live.director.director import AREAS, NAMED_SECONDS, SCENE_SECONDS, Director
+from tpos_live.director.abilities import Abilities
+from tpos_live.director.director import AREAS, NAMED_SECONDS, SCENE_SECONDS, SECOND_SECONDS, Director
 from tpos_live.director.framing import PLACES
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.director.scene_table import ALONE, KINDS, PACES, SCENES, TYPICAL, places_beside, suits_a_prompt
@@ -61,7 +62,7 @@ def snapshot(**values: object) -> Snapshot:
 def follow(
     features: Iterable[Features], shown: Snapshot, label: str = "techno music", **made: object
 ) -> list[Direction]:
-    director = Director(**made)  # type: ignore[arg-type]
+    director = Director(Abilities(**made))  # type: ignore[arg-type]
     return [director.step(one, label, shown) for one in features]
 
 
@@ -349,7 +350,7 @@ def test_beside_a_prompt_no_scene_is_a_shadow() -> None:
 
 def test_only_scenes_that_suit_the_prompt_are_beside_it_and_another_prompt_gets_others() -> None:
     suited = {"wormhole", "a neon tunnel", "northern lights"}
-    director, shown = Director(suited=lambda: suited), snapshot(prompt="fire", seed=1)
+    director, shown = Director(Abilities(suited=lambda: suited)), snapshot(prompt="fire", seed=1)
     first = {director.step(one, "techno music", shown).scene for one in music(120.0)} - {""}
     assert first == suited
     suited = {"cosmic clouds", "a stellar nursery"}
@@ -357,3 +358,45 @@ def test_only_scenes_that_suit_the_prompt_are_beside_it_and_another_prompt_gets_
     assert set(then[round(BAR / HOP_SECONDS) + 1 :]) == suited
     dark = [director.step(one, "techno music", snapshot(prompt="")).scene for one in music(300.0, 180.0)]
     assert len({*dark} - suited) >= 5, "without a prompt all scenes are"
+
+
+def test_without_a_prompt_the_next_scene_comes_to_an_edge_first_and_then_fills_the_image() -> None:
+    everywhere = {scene.text for scene in SCENES}
+    found = follow(music(200.0), snapshot(prompt="", seed=4), "music", beside=lambda text: everywhere - {text})
+    comes = [n for n, (a, b) in enumerate(pairwise(found), 1) if b.second and not a.second]
+    changes = [n for n, (a, b) in enumerate(pairwise(found), 1) if a.scene and a.scene != b.scene]
+    assert len(comes) >= 5 and all(found[n].fade >= BAR for n in comes)
+    for n in comes:
+        shown_for = next(n - before for before in range(n, -1, -1) if found[before].scene != found[n].scene)
+        assert shown_for * HOP_SECONDS > SECOND_SECONDS - BAR and abs(n * HOP_SECONDS / BAR % 1.0 - 0.5) > 0.48
+    assert all(found[n].scene == found[n - 1].second and not found[n].second for n in changes)
+    none = snapshot(prompt="", seed=4)
+    assert {one.second for one in follow(music(60.0), none, "music")} == {""}, "none suits"
+    loud = follow(music(60.0, energy=0.95), none, "music", beside=lambda text: everywhere)[3000:]
+    assert {(one.section, one.second) for one in loud} == {(PEAK, "")}
+    prompted = follow(music(60.0), snapshot(prompt="fire", seed=4), "music", beside=lambda text: everywhere)
+    assert {one.second for one in prompted} == {""}
+
+
+def test_a_drop_or_a_prompt_ends_what_was_to_come() -> None:
+    everywhere = {scene.text for scene in SCENES}
+    director = Director(Abilities(beside=lambda text: everywhere))
+    alone, prompted = snapshot(prompt="", seed=4), snapshot(prompt="fire", seed=4)
+    for features in music(24.0):
+        before = director.step(features, "music", alone)
+    assert before.second
+    beside = [director.step(features, "music", prompted) for features in music(0.5, 24.0)]
+    assert {one.second for one in beside} == {""}
+    dropped = replace(music(0.5, 24.5)[0], drop=1.0, energy=0.95)
+    after = director.step(dropped, "music", alone)
+    assert after.scene != before.scene and not after.second
+
+
+@pytest.mark.parametrize("energy", [0.3, 0.7])
+def test_without_a_prompt_the_image_never_stands_still_for_long(energy: float) -> None:
+    """In a calm part and in a loud one, with a beat: the frame moves every four bars."""
+    found = follow(music(100.0, energy=energy), snapshot(prompt="", seed=4), "ambient music")[1000:]
+    places = [(one.zoom, one.x, one.y) for one in found[::100]]
+    for after in range(10, len(places)):
+        moved = max(abs(a - b) for now in places[after - 10 : after] for a, b in zip(now, places[after], strict=True))
+        assert moved > 0.01, after

@@ -15,11 +15,12 @@ from tpos_live.display.postfx import postfx_params
 from tpos_live.display.tone_mapping import place_image
 
 
+@pytest.mark.parametrize("prompted", [True, False])
 @pytest.mark.parametrize("section", SECTIONS)
-def test_a_shot_stays_in_its_image(section: str) -> None:
+def test_a_shot_stays_in_its_image(section: str, prompted: bool) -> None:
     rng, shot = random.Random(1), Shot()
     for _ in range(200):
-        before, shot = shot, draw(section, shot, rng)
+        before, shot = shot, draw(section, shot, rng, prompted=prompted)
         reach = 0.5 * shot.zoom / (1 + shot.zoom)
         assert 0 <= shot.zoom <= LARGEST and abs(shot.x) <= reach + 1e-9 and abs(shot.y) <= reach + 1e-9
         assert shot.x * before.x <= 0, "from one side to the other"

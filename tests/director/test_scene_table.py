@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,13 @@ from tpos_live.director.scene_choice import REST_SECONDS, SceneChoice
 from tpos_live.director.scene_table import ALONE, KINDS, OPENING, SCENES, TYPICAL, suits_a_prompt
 from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.text.near_words import near_words
+
+
+def taken(choice: SceneChoice, kind: str, energy: float, light: float, now: float, *others: Any) -> str:
+    """The next scene, which is shown from `now` on."""
+    text = choice.pick(kind, energy, light, now, *others)
+    choice.take(text, now)
+    return text
 
 
 def test_every_kind_is_a_label_of_the_shipped_encoder() -> None:
@@ -62,7 +70,7 @@ def test_kinds_of_music_begin_with_different_looks(beside: bool) -> None:
     first = {}
     for kind, energy in energies.items():
         suits = suits_a_prompt if beside else None
-        found = [kins[SceneChoice().next(kind, energy, 0.5, 0.0, seed, offered, suits)] for seed in range(20)]
+        found = [kins[taken(SceneChoice(), kind, energy, 0.5, 0.0, seed, offered, suits)] for seed in range(20)]
         assert sum(kin in TYPICAL[kind] for kin in found) >= 18, kind
         first[kind] = Counter(found).most_common(1)[0][0]
     assert len(set(first.values())) >= 8 - beside, first
@@ -70,7 +78,7 @@ def test_kinds_of_music_begin_with_different_looks(beside: bool) -> None:
 
 @pytest.mark.parametrize("energy", [0.1, 0.9])
 def test_energy_chooses(energy: float) -> None:
-    found = [SceneChoice().next("music", energy, 0.5, 0.0, seed, None) for seed in range(40)]
+    found = [taken(SceneChoice(), "music", energy, 0.5, 0.0, seed, None) for seed in range(40)]
     energies = {scene.text: scene.energy for scene in SCENES}
     assert abs(sum(energies[text] for text in found) / len(found) - energy) < 0.3
     assert len(set(found)) >= 4, "another seed begins elsewhere"
@@ -78,21 +86,21 @@ def test_energy_chooses(energy: float) -> None:
 
 def test_a_scene_comes_back_when_there_is_nothing_else() -> None:
     choice = SceneChoice()
-    found = [choice.next("music", 0.5, 0.5, 30.0 * n, 0, {"the sea", "a campfire", "a neon grid"}) for n in range(12)]
+    found = [taken(choice, "music", 0.5, 0.5, 30.0 * n, 0, {"the sea", "a campfire", "a neon grid"}) for n in range(12)]
     assert all(a != b for a, b in pairwise(found))
 
 
 def test_a_look_rests_half_as_long_as_a_scene() -> None:
     choice, kins = SceneChoice(), {scene.text: scene.kin for scene in SCENES}
-    found = [kins[choice.next("techno music", 0.6, 0.5, 30.0 * n, 1, None)] for n in range(5)]
+    found = [kins[taken(choice, "techno music", 0.6, 0.5, 30.0 * n, 1, None)] for n in range(5)]
     assert len(set(found)) == 5 and REST_SECONDS / 2 >= 30.0 * 4
 
 
 def test_what_a_set_begins_with_does_not_come_back_at_once() -> None:
     choice, kins = SceneChoice(), {scene.text: scene.kin for scene in SCENES}
-    found = [kins[choice.next("house music", 0.7, 0.5, 5.0 + 30.0 * n, 0, None)] for n in range(5)]
+    found = [kins[taken(choice, "house music", 0.7, 0.5, 5.0 + 30.0 * n, 0, None)] for n in range(5)]
     assert OPENING not in found and OPENING in TYPICAL["house music"]
-    beside = {kins[SceneChoice().next("house music", 0.7, 0.5, 5.0, seed, None, bool)] for seed in range(20)}
+    beside = {kins[taken(SceneChoice(), "house music", 0.7, 0.5, 5.0, seed, None, bool)] for seed in range(20)}
     assert OPENING in beside, "beside a prompt it was not shown"
 
 
@@ -100,8 +108,8 @@ def test_where_few_scenes_of_the_kind_of_music_suit_the_prompt_others_come_befor
     """With 40 s per scene, six scenes last for four minutes; those of the kind come first."""
     suited, kins = {"a campfire", "blazing flames", "misty mountains", "northern lights", "wormhole", "flowers"}, set()
     choice = SceneChoice()
-    found = [choice.next("hip hop music", 0.5, 0.5, 40.0 * n, 2, None, suited.__contains__) for n in range(6)]
+    found = [taken(choice, "hip hop music", 0.5, 0.5, 40.0 * n, 2, None, suited.__contains__) for n in range(6)]
     kins = [next(scene.kin for scene in SCENES if scene.text == text) for text in found]
     assert set(found) == suited and set(kins[:2]) <= {*KINDS["hip hop music"]}
-    alone = [choice.next("hip hop music", 0.5, 0.5, 40.0 * n, 2, suited) for n in range(6)]
+    alone = [taken(choice, "hip hop music", 0.5, 0.5, 40.0 * n, 2, suited) for n in range(6)]
     assert {scene.kin for scene in SCENES if scene.text in alone} <= {*KINDS["hip hop music"]}

@@ -60,11 +60,18 @@ class BesidePrompt:
         that the engine draws for the current prompt, nearest first. in_one_pass: whether the engine draws prompt and
         scene in one pass."""
         self._phrases, self._families, self._in_one_pass = phrases, families, in_one_pass
+        self._family = {text: name for name, texts in (phrases or {}).items() for text in texts}
         self._texts = lru_cache(maxsize=64)(self._texts_beside)
 
     def __call__(self) -> frozenset[str] | None:
         """Phrases of the scenes that suit; None where the prompt's families or the engine's are not known."""
         return self._texts(tuple(self._families()))
+
+    def scene(self, text: str) -> frozenset[str]:
+        """Phrases of the scenes that suit beside the scene `text`; none where its family is not known, or where a
+        second scene costs a row of the UNet's batch."""
+        family = self._family.get(text, "")
+        return self._texts((family,)) or frozenset() if self._in_one_pass and family else frozenset()
 
     def clearer(self) -> float:
         """Factor on the states of a scene beside the prompt, at least 1."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from tpos_live.conditioning.conditioning import MAX_REGIONS
 from tpos_live.conditioning.prompt_bank import Part
 from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.direction import Direction
@@ -15,15 +16,17 @@ from tpos_live.core.shown import VISIBLE
 
 OWN = ""
 """In place of a text: the scene that the sound itself leads to."""
+SECOND = 0.38
+"""Area of the image that a second scene takes; its weight is `fade_weight` of that."""
 
 
 @dataclass
 class _Fade:
-    """A fade from several weighted texts to one. start: weights by text at `began`, sum 1. began: seconds of the
-    session's clock. seconds: duration."""
+    """A fade between texts. start, goal: areas by text at `began` and at the end, each with a sum of 1. began: seconds
+    of the session's clock. seconds: duration."""
 
     start: dict[str, float]
-    text: str
+    goal: dict[str, float]
     began: float
     seconds: float
 
@@ -37,26 +40,37 @@ class DirectedScene:
     def __init__(self, texts: TextCache) -> None:
         """texts: encodes the scenes. Not to be shared, because `want` replaces the list of wanted texts."""
         self._texts = texts
-        self._fade = _Fade({OWN: 1.0}, OWN, 0.0, 0.0)
+        self._fade = _Fade({OWN: 1.0}, {OWN: 1.0}, 0.0, 0.0)
+        self._areas = {OWN: 1.0}
         self._weights = {OWN: 1.0}
 
     def follow(self, direction: Direction, now: float) -> None:
         """Take the newest direction at `now`, seconds of the session's clock."""
-        text = direction.scene
-        if text != OWN:
-            self._texts.want([text])
-        if text != self._fade.text and (text == OWN or self._texts.get(text) is not None):
-            # A change during a fade may leave three scenes: the weakest is dropped. The order stays (see `fold`).
-            strongest = sorted(self._weights, key=self._weights.__getitem__)[-2:]
-            start = {name: weight for name, weight in self._weights.items() if name in strongest}
-            total = sum(start.values())
-            start = {name: weight / total for name, weight in start.items()}
-            self._fade = _Fade(start, text, now, direction.fade)
+        goal = {direction.scene: 1.0}
+        if direction.second:
+            goal = {direction.scene: 1.0 - SECOND, direction.second: SECOND}
+        texts = [text for text in goal if text != OWN]
+        if texts:
+            self._texts.want(texts)
+        if goal != self._fade.goal and all(self._texts.get(text) is not None for text in texts):
+            self._fade = _Fade(self._start(goal), goal, now, direction.fade)
         fade = self._fade
-        part = fade_weight(part_done(fade.began, fade.seconds, now))
-        weights = {name: weight * (1.0 - part) for name, weight in fade.start.items()}
-        weights[fade.text] = weights.get(fade.text, 0.0) + part
-        self._weights = {name: weight for name, weight in weights.items() if weight > VISIBLE}
+        part = part_done(fade.began, fade.seconds, now)
+        areas = {name: area * (1.0 - part) for name, area in fade.start.items()}
+        for name, area in fade.goal.items():
+            areas[name] = areas.get(name, 0.0) + area * part
+        self._areas = {name: area for name, area in areas.items() if fade_weight(area) > VISIBLE}
+        weights = {name: fade_weight(area) for name, area in self._areas.items()}
+        self._weights = {name: weight / sum(weights.values()) for name, weight in weights.items()}
+
+    def _start(self, goal: Mapping[str, float]) -> dict[str, float]:
+        """The areas now, without the weakest where a change during a fade would leave too many scenes. The order stays
+        (see `fold`)."""
+        most = MAX_REGIONS - sum(text not in self._areas for text in goal)
+        strongest = sorted(self._areas, key=lambda text: (text in goal, self._areas[text]))[-most:]
+        kept = {text: area for text, area in self._areas.items() if text in strongest}
+        total = sum(kept.values())
+        return {text: area / total for text, area in kept.items()}
 
     @property
     def directed(self) -> float:

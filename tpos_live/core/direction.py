@@ -23,8 +23,10 @@ class Direction:
 
     scene: str = ""
     """Text of the scene that shows the sound, "" for the sound's own scene."""
+    second: str = ""
+    """Text of the next scene, where it already lies at an edge of the image, "" for none. Only without a prompt."""
     fade: float = 2.0
-    """Seconds in which the newest scene is faded in."""
+    """Seconds in which the newest of both is faded in."""
     changes: int = 0
     """Scenes chosen so far."""
     area: float = 1.0

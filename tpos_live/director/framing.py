@@ -53,6 +53,8 @@ STYLES = {
     BUILD_UP: _Style((0.08, 0.14), 0.006, 0.03),
     PEAK: _Style((0.1, 0.22), 0.004, 0.05),
 }
+ALONE = {**STYLES, **dict.fromkeys((INTRO, BREAKDOWN), _Style((0.02, 0.16), 0.004, 0.04))}
+"""The same without a prompt: there the motion of the frame is most of what changes in a calm part."""
 PLACES = {"left": (-1.0, 0.0, 0.0), "right": (1.0, 0.0, 0.0), "above": (0.0, -1.0, 0.0), "below": (0.0, 1.0, 0.0),
           "sides": (0.0, 0.0, 1.0)}  # fmt: skip
 """Places of a scene beside a prompt, as (across, down, aside) of `Direction`."""
@@ -64,10 +66,12 @@ ROLL = 2.0
 """Largest roll, degrees."""
 
 
-def draw(section: str, before: Shot, rng: random.Random, places: Sequence[str] = tuple(PLACES)) -> Shot:
+def draw(
+    section: str, before: Shot, rng: random.Random, places: Sequence[str] = tuple(PLACES), prompted: bool = True
+) -> Shot:
     """A random shot for a section, on the other side and at another place than `before`. places: names of PLACES that
-    suit the scene."""
-    style = STYLES[section]
+    suit the scene. prompted: whether the image has a prompt."""
+    style = (STYLES if prompted else ALONE)[section]
     zoom = rng.uniform(*style.zoom)
     # At this distance from the centre the frame touches the edge of the image.
     reach = 0.5 * zoom / (1.0 + zoom)

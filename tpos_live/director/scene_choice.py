@@ -17,6 +17,8 @@ CHANCE = 0.35
 OTHER = 0.6
 """Cost of a scene that is not typical of the kind of music: it is shown after the typical ones, or at an energy that
 suits none of them. A scene of another kind of music costs twice as much."""
+APART = 0.6
+"""Cost of a scene that does not suit beside the scene that is shown: it cannot come to an edge of the image first."""
 FEWEST = 6
 """If fewer scenes of the kind of music suit the prompt, scenes of other kinds are used too, so that a set has
 variety."""
@@ -38,13 +40,20 @@ class SceneChoice:
             if each.text == scene:
                 self._shown[each.text] = self._shown[each.kin] = now
 
-    def next(
+    def take(self, text: str, now: float) -> None:
+        """A scene is shown from `now` on."""
+        self.count += 1
+        kin = next((scene.kin for scene in SCENES if scene.text == text), text)
+        self._shown[text] = self._shown[kin] = now
+
+    def pick(
         self, kind: str, energy: float, light: float, now: float, seed: int, offered: Container[str] | None,
-        suits: Callable[[str], bool] | None = None,
+        suits: Callable[[str], bool] | None = None, beside: Container[str] | None = None,
     ) -> str:  # fmt: skip
         """The next scene's text; "" if the engine offers none. kind: label of the sound, one of KINDS. energy, light:
         of the music, 0 to 1. now: seconds. offered: texts that the engine can draw, None for all. suits: whether a text
-        may be shown beside the prompt, None without a prompt."""
+        may be shown beside the prompt, None without a prompt. beside: texts that suit beside the scene that is shown,
+        None where that does not matter."""
         kins = KINDS[kind]
         scenes = [scene for scene in SCENES if offered is None or scene.text in offered]
         if suits is not None:
@@ -57,7 +66,6 @@ class SceneChoice:
         if not self.count and suits is None:
             self._shown[OPENING] = now
         rng = random.Random(f"{seed} scene {self.count}")
-        self.count += 1
         chance = {scene: CHANCE * rng.random() for scene in scenes}
         typical = TYPICAL.get(kind, kins)
 
@@ -67,11 +75,10 @@ class SceneChoice:
             own, kin = self._recent(scene.text, now, REST_SECONDS), self._recent(scene.kin, now, REST_SECONDS / 2)
             mismatch = abs(scene.energy - energy) + LIGHT * abs(scene.light - light)
             untypical = (scene.kin not in typical) + (scene.kin not in kins)
-            return own > 0, max(own, kin), mismatch + chance[scene] + OTHER * untypical
+            apart = APART * (beside is not None and scene.text not in beside)
+            return own > 0, max(own, kin), mismatch + chance[scene] + OTHER * untypical + apart
 
-        chosen = min(scenes, key=cost)
-        self._shown[chosen.text] = self._shown[chosen.kin] = now
-        return chosen.text
+        return min(scenes, key=cost).text
 
     def _recent(self, name: str, now: float, rest: float) -> float:
         """1 for a name shown just now, falling to 0 after `rest` seconds, in steps of 0.2: after small differences,

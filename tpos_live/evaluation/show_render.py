@@ -98,9 +98,7 @@ def watch(path: Path, settings: Settings, fps: int) -> SeenShow:
         improve(pipeline)
         classifier, _ = load_classifier(pipeline.engine.folder)
         wanted = _prompt_scene(pipeline, str(snapshot["prompt"]), classifier)
-        audio_processor = AudioProcessor(
-            pipeline.encoder, offered=pipeline.offered, suited=pipeline.suited, turns=pipeline.turns
-        )
+        audio_processor = AudioProcessor(pipeline.encoder, abilities=pipeline.abilities)
 
         def hear() -> None:
             heard.take(audio_processor.features)

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +23,7 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.timing import StageTimes
+from tpos_live.director.abilities import UNKNOWN, Abilities
 from tpos_live.director.director import Director
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.features.extractor import FeatureExtractor
@@ -41,22 +42,19 @@ class AudioProcessor:
     """Processes chunks of audio and publishes the results.
 
     Thread contract: one thread calls `process`; `params`, `frame_params`, `embedding` and `features` hold the newest
-    records and may be read from anywhere, and `tagger.name` too; another thread may replace `director.offered`,
-    `director.suited` and `director.turns`, and read `director.memory`. Nothing depends on the size of the chunks.
+    records and may be read from anywhere, and `tagger.name` too; another thread may replace
+    `director.abilities`, and read `director.memory`. Nothing depends on the size of the chunks.
     """
 
     def __init__(
         self,
         encoder: AudioEncoder,
         delay: Callable[[], float] = lambda: 0.0,
-        offered: Container[str] | None = None,
         beat_source: BeatSource | None = None,
-        suited: Callable[[], Container[str] | None] = lambda: None,
-        turns: Callable[[], bool] = lambda: False,
+        abilities: Abilities = UNKNOWN,
     ) -> None:
-        """delay: seconds from sound in the room to light on the screen; called for each chunk. offered: scenes that the
-        engine draws, None for all. beat_source: clocks of other programs, None for none. suited: returns the
-        scenes that suit the prompt as a second scene, None if unknown. turns: returns whether hues may turn."""
+        """delay: seconds from sound in the room to light on the screen; called for each chunk.
+        beat_source: clocks of other programs, None for none. abilities: of the engine."""
         self.encoder = encoder
         self.delay = delay
         self.frame_params: Mailbox[FrameParams] = Mailbox()
@@ -66,7 +64,7 @@ class AudioProcessor:
         self.features = Features()
         self.tagger = Tagger(encoder)
         self.beat_source = beat_source or BeatSource()
-        self.director = Director(offered, suited, turns)
+        self.director = Director(abilities)
         self._extractor = FeatureExtractor()
         self._integrator = ModulationIntegrator()
         self._labels: deque[tuple[float, str]] = deque()

@@ -138,8 +138,7 @@ class EngineLoader:
         from tpos_live.runtime.render_thread import RenderThread
 
         def direct() -> None:
-            director = self._audio_processor.director
-            director.offered, director.suited, director.turns = pipeline.offered, pipeline.suited, pipeline.turns
+            self._audio_processor.director.abilities = pipeline.abilities
 
         def fail_over(error: Exception, failures: int) -> FailoverResult | None:
             result = pipeline.fail_over(error, failures)

@@ -79,9 +79,7 @@ def render_frames(
     with Pipeline(settings, live=False, output=parse_size(settings.record.resolution)) as pipeline:
         log.info(pipeline.message)
         improve(pipeline)
-        audio_processor = AudioProcessor(
-            pipeline.encoder, offered=pipeline.offered, suited=pipeline.suited, turns=pipeline.turns
-        )
+        audio_processor = AudioProcessor(pipeline.encoder, abilities=pipeline.abilities)
         for params in analyze_frames(audio_processor, snapshot, sound, fps):
             now = snapshot if shown is None else shown(params.time)
             yield params, pipeline.draw(params, audio_processor.embedding.latest(), now, now=params.time)
@@ -208,9 +206,7 @@ def _in_silence(pipeline: Pipeline, snapshot: Snapshot) -> tuple[FrameParams, Fr
 
 def _after(pipeline: Pipeline, snapshot: Snapshot, sound: AudioClip) -> tuple[FrameParams, Frame | None]:
     """The last frame of `sound`, and its FrameParams; logs the label of the sound."""
-    audio_processor = AudioProcessor(
-        pipeline.encoder, offered=pipeline.offered, suited=pipeline.suited, turns=pipeline.turns
-    )
+    audio_processor = AudioProcessor(pipeline.encoder, abilities=pipeline.abilities)
     for params in analyze_frames(audio_processor, snapshot, sound, STILL_FPS):
         frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
     log.info(f"heard: {audio_processor.tagger.name or 'nothing'}")

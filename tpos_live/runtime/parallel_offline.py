@@ -151,9 +151,7 @@ def _work(job: _Job, rank: int, out: Any, ready: Any, parent: int) -> None:
         with Pipeline(settings, live=False, output=parse_size(settings.record.resolution)) as pipeline:
             _prepare(pipeline, first=rank == 0, ready=ready)
             snapshot = ParameterStore(job.values).snapshot()
-            audio_processor = AudioProcessor(
-                pipeline.encoder, offered=pipeline.offered, suited=pipeline.suited, turns=pipeline.turns
-            )
+            audio_processor = AudioProcessor(pipeline.encoder, abilities=pipeline.abilities)
             analysed = analyze_frames(audio_processor, snapshot, job.sound, job.fps)
             for k, params in enumerate(analysed):
                 built = pipeline.builder.build(params.time, snapshot, params, audio_processor.embedding.latest())

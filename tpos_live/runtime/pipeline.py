@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -40,6 +39,7 @@ from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.model.frame_size import affordable_size
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
+from tpos_live.director.abilities import UNKNOWN, Abilities
 from tpos_live.image_source.live_source import LiveSource
 from tpos_live.image_source.open import why_refused
 from tpos_live.image_source.player import OfflineSource
@@ -96,12 +96,8 @@ class Pipeline:
             else OfflineSource(SceneOpener(self.vocabulary))
         )
         """Images that frames start from, for the drawing thread."""
-        self.offered: frozenset[str] | None = None
-        """Scenes that the engine draws, for the director; None for all."""
-        self.suited: Callable[[], frozenset[str] | None] = lambda: None
-        """Returns those of them that suit the prompt as a second scene, for the director; None if unknown."""
-        self.turns: Callable[[], bool] = lambda: False
-        """Returns whether the hues of the image may turn, for the director."""
+        self.abilities = UNKNOWN
+        """What the engine draws, for the director."""
 
     def __enter__(self) -> Self:
         """Raises EngineError. A live show uses the built-in engine if the chosen one exists, but cannot be
@@ -130,7 +126,6 @@ class Pipeline:
     def _build(self, path: Path, size: tuple[int, int], backend: str, device: str | None = None) -> None:
         """Load an engine and everything that depends on it. size: (0, 0) = the engine's own."""
         self._path, self._device = path, device
-        self.offered = offered_scenes(path)
         self.engine = engine = load_engine(path, device=device, lazy=True)
         size = affordable_size(engine, size, self._own_size(), self._live)
         self.generator = self._make_generator(size, backend)
@@ -146,9 +141,9 @@ class Pipeline:
         phrases, report = read_phrases(path), self._prompt_report
         offered, pairs = phrases["family"] if phrases else None, engine.draws_pairs
         palette = any(scalar.cyclic and scalar.source == "seed" for scalar in engine.metadata.scalars)
-        self.turns = lambda: palette and not report.colours
-        self.suited = beside = BesidePrompt(offered, lambda: report.families, pairs)
-        audio, why = engine_conditioner(engine, self.encoder, self.offered)
+        beside = BesidePrompt(offered, lambda: report.families, pairs)
+        self.abilities = Abilities(offered_scenes(path), beside, beside.scene, lambda: palette and not report.colours)
+        audio, why = engine_conditioner(engine, self.encoder, self.abilities.offered)
         self.message = "\n".join(filter(None, (self.message, why)))
         self.builder = ConditioningBuilder(
             PromptBank(texts), audio, DirectedScene(scenes), rows, self.engine.trained_with_audio,
