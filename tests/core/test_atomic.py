@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tpos_live.core.atomic import atomic_folder, atomic_write, write_text
+from tpos_live.core.atomic import atomic_folder, atomic_write, check_writable, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -43,6 +43,14 @@ def test_a_link_and_the_rights_of_a_file_stay_and_a_protected_one_is_refused(tmp
     with pytest.raises(PermissionError, match="write-protected"):
         write_text(link, "newer")
     assert real.read_text() == "new" and names(real.parent) == ["a.txt"]
+
+
+def test_a_folder_that_takes_no_file_is_told_before_the_work(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "folder")
+    assert names(tmp_path) == []
+    write_text(tmp_path / "a.txt", "")
+    with pytest.raises(OSError, match=r"a\.txt"):
+        check_writable(tmp_path / "a.txt" / "folder")
 
 
 def synced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[str]]]:

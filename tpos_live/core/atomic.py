@@ -42,6 +42,13 @@ def atomic_write(path: Path, durable: bool = True) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def check_writable(folder: Path) -> None:
+    """Raise OSError before minutes of work, if nothing can be written into a folder, which need not exist yet."""
+    there = next(at for at in (folder, *folder.parents) if at.exists())
+    with tempfile.TemporaryFile(dir=there):
+        pass
+
+
 def _rights(path: Path) -> int | None:
     """Access rights of a file; None if it does not exist. Raises PermissionError for a write-protected one, also for
     root."""

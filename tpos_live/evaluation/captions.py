@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tpos_live.core.errors import reason
+
 SHIPPED = Path(__file__).with_name("captions.tsv")
 
 Caption = tuple[str, str]
@@ -24,7 +26,7 @@ def read_captions(path: Path, families: Sequence[str]) -> list[Caption]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise CaptionsError(f"{path}: cannot be read as text ({error})") from error
+        raise CaptionsError(f"{path}: cannot be read ({reason(error)}); save it as UTF-8 text") from error
     found: list[Caption] = []
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tpos_live.core.atomic import check_writable
 from tpos_live.core.paths import renamed, shipped
 from tpos_live.evaluation.classifier.model import FILE
 from tpos_live.evaluation.classifier.train import train_classifier
@@ -28,6 +29,7 @@ def run(
     families: names with commas between, "all", or "" for those that the engine was trained on.
     """
     folder = output or shipped("engines") / "ember"
+    check_writable(folder)
     facts = train_classifier(
         folder,
         minutes,

@@ -19,6 +19,7 @@ from tpos_live.audio_encoder.checkpoint import WEIGHTS, read_encoder, read_metad
 from tpos_live.audio_encoder.kinds import MEAN_SECONDS
 from tpos_live.audio_encoder.load import FOLDER
 from tpos_live.audio_encoder.streaming import TposEncoder
+from tpos_live.core.atomic import check_writable
 from tpos_live.core.envelope import share
 from tpos_live.core.paths import shipped
 from tpos_live.training.audio_model.clips import Clip
@@ -58,6 +59,7 @@ def train_kinds(soundfonts: Sequence[Path], songs: int, seed: int = 0, engine: P
     for soundfont in soundfonts:
         open_soundfont(soundfont)
     home = engine or shipped("engines") / "ember"
+    check_writable(home / FOLDER)
     encoder = read_encoder(home / FOLDER, home)
     styles = tuple(STYLES)
     plan = [

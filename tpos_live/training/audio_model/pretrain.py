@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from tpos_live.audio.source import AudioError
 from tpos_live.audio_encoder.streaming import Layout
-from tpos_live.core.atomic import atomic_write
+from tpos_live.core.atomic import atomic_write, check_writable
 from tpos_live.core.paths import renamed
 from tpos_live.training.audio_model.clips import (
     SOUND_SECONDS,
@@ -84,6 +84,7 @@ def pretrain_backbone(
     if threads is not None:
         torch.set_num_threads(threads)
     layout = layout or Layout()
+    check_writable(run)
     if soundfont is not None:
         open_soundfont(soundfont)  # so that a wrong file fails before minutes of work
     extra = chain(

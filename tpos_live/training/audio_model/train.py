@@ -14,6 +14,7 @@ import torch
 from tpos_live.audio_encoder.checkpoint import write_encoder
 from tpos_live.audio_encoder.load import FOLDER
 from tpos_live.audio_encoder.streaming import Layout
+from tpos_live.core.atomic import check_writable
 from tpos_live.core.paths import shipped
 from tpos_live.training.audio_model.clips import (
     SOUND_SECONDS,
@@ -75,6 +76,7 @@ def train_encoder(
     layout = layout or Layout()
     name = _name(layout, leave_out_fold, without, paper)
     output = output or (home / FOLDER if name == ALL else run / name)
+    check_writable(output)
     made = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
     sentences = Sentences(home)
     barred = similar_names(sorted({clip.text for clip in made}), without, sentences)

@@ -23,6 +23,7 @@ from tpos_live.audio_encoder.load import FOLDER
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.phrase_conditioner import PhraseConditioner
 from tpos_live.conditioning.projection import AudioProjection, ProjectionError, states_hash, write_projection
+from tpos_live.core.atomic import check_writable
 from tpos_live.core.paths import projections_dir, shipped
 from tpos_live.diffusion.hub.resolve import resolve_engine
 from tpos_live.diffusion.model.engine import Engine, load_engine
@@ -178,6 +179,7 @@ def train_projection(
     if threads is not None:
         torch.set_num_threads(threads)
     plan = plan or ProjectionPlan()
+    check_writable(home or projections_dir())
     begin = clock()
     path, _ = resolve_engine(name)
     engine = load_engine(path, lazy=True)

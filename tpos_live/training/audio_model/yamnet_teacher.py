@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from tpos_live.audio.source import RATE, AudioError
 from tpos_live.core.atomic import atomic_write
+from tpos_live.core.errors import first_line
 from tpos_live.training.audio_model.clips import SUFFIXES, Sound, log_mel, read_mono
 from tpos_live.training.errors import DataError
 from tpos_live.training.synth.genre_tags import FAINT, KINDS
@@ -74,7 +75,7 @@ class Yamnet:
             details = self._net.get_tensor_details()
             self._embedding = next(one["index"] for one in details if one["name"].endswith(_EMBEDDING))
         except (OSError, ValueError, RuntimeError, StopIteration) as error:
-            raise DataError(f"{path} is not YAMNet as a TFLite file ({error!r})") from error
+            raise DataError(f"{path} is not YAMNet as a TFLite file ({first_line(error)})") from error
         self.names = _read_names(path.with_name(NAMES))
         self._input = self._net.get_input_details()[0]
         self._output = self._net.get_output_details()[0]["index"]

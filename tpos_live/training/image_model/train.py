@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from tpos_live.core.atomic import check_writable
 from tpos_live.core.cores import usable_cores
 from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
 from tpos_live.training.image_model import autoencoder, contact_sheet, speedups
@@ -80,6 +81,7 @@ def train_ember(
     seed += acc.process_index
     torch.manual_seed(seed)
     run.mkdir(parents=True, exist_ok=True)
+    check_writable(out)
     if resume and not (run / "unet.safetensors").exists() and (out / "unet").exists():
         begin_from(out, run)
     state = read_state(run) if resume else State()

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tpos_live.audio.source import RATE
+from tpos_live.core.errors import first_line
 from tpos_live.training.errors import DataError
 from tpos_live.training.synth.score import CLAP, HAT, KICK, OPEN, SNARE, Score
 from tpos_live.training.synth.styles import DRUMS, STYLES, Part
@@ -45,7 +46,9 @@ def open_soundfont(soundfont: Path) -> Any:
     try:
         return synth, synth.sfload(str(soundfont))
     except Exception as error:
-        raise DataError(f"{soundfont} is not a soundfont ({error!r})") from error
+        raise DataError(
+            f"{soundfont} cannot be read as a soundfont ({first_line(error)}); give a .sf2 or .sf3 file"
+        ) from error
 
 
 def song(style: str, density: float, count: float, seed: int, soundfont: Path) -> Song:
