@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tpos_live.core.output_names import OutputSpec, parse_output
+from tpos_live.core.output_names import OutputSpec, check_outputs, parse_output
 from tpos_live.core.output_view import MIRRORS, MOST_TILES, TURNS, Mirror, OutputView, split_view
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.display.output_transform import OutputTransform
@@ -106,6 +106,15 @@ def test_tiles_are_on_the_screens_that_are_named() -> None:
 def test_as_many_screens_are_named_as_there_are_tiles(text: str) -> None:
     with pytest.raises(ValueError, match="screen:1,2 tile=2x1"):
         parse_output(text)
+
+
+def test_no_place_gets_two_outputs() -> None:
+    for texts in (["screen:1", "screen:1,2 tile=2x1"], ["ndi:a 2", "ndi:a tile=2x1"], 2 * ["rtmp://host/app/a_key"]):
+        with pytest.raises(ValueError, match="is named twice") as caught:
+            check_outputs(texts)
+        assert "a_key" not in str(caught.value)
+    fine = ["rtmp://host/app/1", "rtmp://host/app/2", "a.mp4", "a.mp4", "screen:0", "ndi:0"]
+    assert check_outputs(fine) == fine
 
 
 def test_only_ndi_has_names_for_tiles() -> None:

@@ -124,6 +124,10 @@ def test_sizes_and_addresses() -> None:
         ("sound.channels = [2, 2]", "channel 2 is named twice"),
         ('osc.allow = "all"', 'an address such as 192.168.1.20 or a network such as 192.168.1.0/24, not "all"'),
         ('output.to = "udp://host"', "udp://host names no port: udp://HOST:PORT"),
+        (
+            'output.to = ["rtmp://h/a/KEY", "rtmp://h/a/KEY"]',
+            "rtmp://h/a/*** is named twice; give each output a place of its own",
+        ),
         ('engine.size = "a"', "a size is written 256 or 512x288, not 'a'"),
     ],
 )

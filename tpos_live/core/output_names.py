@@ -60,6 +60,17 @@ def parse_output(text: str) -> list[OutputSpec]:
     return [OutputSpec(kind, f"{address} {n}", part) for n, part in enumerate(tiles.of(view), 1)]
 
 
+def check_outputs(texts: list[str]) -> list[str]:
+    """The texts of all outputs. Raises ValueError where two go to one place; a file that is named twice gets a
+    number."""
+    taken = set()
+    for spec in (spec for text in texts for spec in parse_output(text) if spec.kind != "file"):
+        if (place := (spec.kind, spec.address)) in taken:
+            raise ValueError(f"{spec.name} is named twice; give each output a place of its own")
+        taken.add(place)
+    return texts
+
+
 def _on_screens(names: str, view: OutputView, tiles: Tiles) -> list[OutputSpec]:
     screens = [name.strip() for name in names.split(",")]
     count = tiles.count

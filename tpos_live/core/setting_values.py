@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from tpos_live.core.backend_table import parse_accelerator
-from tpos_live.core.output_names import parse_output
+from tpos_live.core.output_names import check_outputs, parse_output
 from tpos_live.core.parameter import shorten, whole_number
 from tpos_live.core.parameters import TABLE
 
@@ -144,7 +144,12 @@ ScreenName = Annotated[str, _checked(parse_screen)]
 Host = Annotated[str, _checked(_listening)]
 Addresses = Annotated[list[Annotated[str, _checked(_reply)]], Field(max_length=16), BeforeValidator(_several)]
 Networks = Annotated[list[Annotated[str, _checked(parse_network)]], Field(max_length=64), BeforeValidator(_several)]
-Outputs = Annotated[list[Annotated[str, _checked(parse_output)]], Field(max_length=16), BeforeValidator(_several)]
+Outputs = Annotated[
+    list[Annotated[str, _checked(parse_output)]],
+    Field(max_length=16),
+    BeforeValidator(_several),
+    AfterValidator(check_outputs),
+]
 OpenVinoDevice = Annotated[str, AfterValidator(parse_openvino_device)]
 Accelerator = Annotated[str, AfterValidator(parse_accelerator)]
 Channels = Annotated[list[int], AfterValidator(check_channels)]

@@ -140,6 +140,8 @@ def _explain(error: Any, path: list[str]) -> str:
 
 def _shown(value: object) -> str:
     """A value as text for a message, without a stream key."""
+    if isinstance(value, list):
+        value = [masked(part) if isinstance(part, str) else part for part in value]
     return shorten(masked(value) if isinstance(value, str) else value)
 
 
@@ -148,7 +150,10 @@ def _names(line: str, value: object) -> bool:
     if isinstance(value, str):
         text = masked(value)
         return f'"{text}"' in line or (":" in text and text in line)
-    return isinstance(value, list) and any(re.search(rf"\b{part}\b", line) for part in value if isinstance(part, int))
+    if not isinstance(value, list):
+        return False
+    words = [re.escape(masked(part).partition(" ")[0]) if isinstance(part, str) else str(part) for part in value]
+    return any(re.search(rf"(?<!\w){word}(?!\w)", line) for word in words if word)
 
 
 _KINDS = {
