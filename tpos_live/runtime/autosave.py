@@ -117,7 +117,8 @@ class Autosave(OwnThread):
         except (OSError, ValueError) as error:
             if not self._failure_logged:
                 self._failure_logged = True
-                log.warning(f"{self._path}: cannot be written ({reason(error)}); after a crash --resume has nothing")
+                remedy = "without it --resume has nothing; set TPOS_LIVE_STATE to another folder"
+                log.warning(f"{self._path}: cannot be written ({reason(error)}); {remedy}")
             return False
         if self._ended:  # the show has ended while this waited for the disk
             _remove(self._path)
