@@ -46,9 +46,7 @@ def open_soundfont(soundfont: Path) -> Any:
     try:
         return synth, synth.sfload(str(soundfont))
     except Exception as error:
-        raise DataError(
-            f"{soundfont} cannot be read as a soundfont ({first_line(error)}); give a .sf2 or .sf3 file"
-        ) from error
+        raise DataError(f"{soundfont} is not a soundfont ({first_line(error)}); give a .sf2 or .sf3 file") from error
 
 
 def song(style: str, density: float, count: float, seed: int, soundfont: Path) -> Song:
