@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -113,25 +113,11 @@ def postfx_params(
     engine_interval: measured seconds between engine frames. Events (zoom, rotate, exposure, bloom) are taken from
     `params` unsmoothed, so they show at the next refresh; level follows the fader at once even if the audio thread
     stalls. A bright frame gets less bloom and less of a drop's exposure.
-
-    Interpolation: the previous frame fades into the newest during one engine interval. Both are moved to the current
-    drift, so that moving fields align; frames with different cut_index or low similarity are cut. The average of two
-    frames with correlation r keeps sqrt(a^2 + b^2 + 2abr) of the contrast (a + b = 1); the blend is divided by that.
     """
-    mix, contrast, mean = 1.0, 1.0, (0.0, 0.0, 0.0)
-    pan_old = pan_new = (0.0, 0.0)
+    between = _Interpolation()
     if newest is not None and snapshot["out.inbetween"]:
-        pan_new = (_soften(params.pan_x - newest.pan_x), _soften(newest.pan_y - params.pan_y))
-        if previous is not None and previous.cut_index == newest.cut_index and engine_interval > FASTEST_BLEND:
-            step = (newest.pan_x - previous.pan_x, previous.pan_y - newest.pan_y)
-            pan_old = (pan_new[0] + step[0], pan_new[1] + step[1])
-            mix = min(max((now - newest.drawn_at) / engine_interval, 0.0), 1.0)
-            if mix < 1.0:
-                similarity, mean = _similarity(previous.pixels, newest.pixels, step)
-                if similarity < MIN_SIMILARITY:
-                    mix = 1.0
-                else:
-                    contrast = 1.0 / math.sqrt(mix**2 + (1 - mix) ** 2 + 2 * mix * (1 - mix) * similarity)
+        between = _interpolation(params, previous, newest, now, engine_interval)
+    mix = between.mix
     light = _blended(lambda frame: frame.light, previous, newest, mix)
     turn = _blended(lambda frame: frame.turn, previous, newest, mix) if params.direction.hue > 0.0 else 0.0
     steady = params.exposure - params.beat_light - params.drop_light
@@ -144,11 +130,7 @@ def postfx_params(
         zoom=max(1.0 + params.zoom, 0.1),
         place=(params.direction.x, params.direction.y),
         rotate=params.rotate,
-        mix=mix,
-        contrast=contrast,
-        mean=mean,
-        pan_old=pan_old,
-        pan_new=pan_new,
+        **between._asdict(),
         bloom=max(params.bloom, 0.0) * bloom_share(light),
         exposure=params.exposure - replaced - darker,
         saturation=min(max(params.saturation, 0.0) * (1.0 + deeper) + COLOUR * replaced, MOST_SATURATION),
@@ -162,6 +144,40 @@ def postfx_params(
         fit=snapshot["out.fit"],
         blackout=snapshot["out.blackout"],
     )
+
+
+class _Interpolation(NamedTuple):
+    """The fields of PostFxParams of these names."""
+
+    mix: float = 1.0
+    contrast: float = 1.0
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    pan_old: tuple[float, float] = (0.0, 0.0)
+    pan_new: tuple[float, float] = (0.0, 0.0)
+
+
+def _interpolation(
+    params: FrameParams, previous: Frame | None, newest: Frame, now: float, engine_interval: float
+) -> _Interpolation:
+    """How two frames are shown between them; arguments as for `postfx_params`.
+
+    The previous frame fades into the newest during one engine interval. Both are moved to the current drift, so that
+    moving fields align; frames with different cut_index or low similarity are cut. The average of two frames with
+    correlation r keeps sqrt(a^2 + b^2 + 2abr) of the contrast (a + b = 1); the blend is divided by that.
+    """
+    pan_new = (_soften(params.pan_x - newest.pan_x), _soften(newest.pan_y - params.pan_y))
+    if previous is None or previous.cut_index != newest.cut_index or engine_interval <= FASTEST_BLEND:
+        return _Interpolation(pan_new=pan_new)
+    step = (newest.pan_x - previous.pan_x, previous.pan_y - newest.pan_y)
+    pan_old = (pan_new[0] + step[0], pan_new[1] + step[1])
+    mix = min(max((now - newest.drawn_at) / engine_interval, 0.0), 1.0)
+    if mix == 1.0:
+        return _Interpolation(pan_old=pan_old, pan_new=pan_new)
+    similarity, mean = _similarity(previous.pixels, newest.pixels, step)
+    if similarity < MIN_SIMILARITY:
+        return _Interpolation(mean=mean, pan_old=pan_old, pan_new=pan_new)
+    contrast = 1.0 / math.sqrt(mix**2 + (1 - mix) ** 2 + 2 * mix * (1 - mix) * similarity)
+    return _Interpolation(mix, contrast, mean, pan_old, pan_new)
 
 
 def _blended(value: Callable[[Frame], float], previous: Frame | None, newest: Frame | None, mix: float) -> float:
