@@ -82,7 +82,11 @@ def unmeasured(
         return ()
     asked = tuple(devices) if wanted == "auto" else (wanted,) if is_present(wanted, devices) else ()
     known = read_results(place, devices)
-    return tuple(each for each in asked if each not in known or (known[each].reason and now() - known[each].at > RETRY))
+
+    def is_old(result: Result) -> bool:  # or of the future: the clock was set back
+        return not 0.0 <= now() - result.at <= RETRY
+
+    return tuple(each for each in asked if each not in known or (known[each].reason and is_old(known[each])))
 
 
 def choose_device(wanted: str, devices: Mapping[str, str], place: Path) -> Choice:
