@@ -63,3 +63,19 @@ def test_the_tempo_memory_grows_with_the_history() -> None:
         kept = memory.remember(clicks(120, hops), 0.0)
         assert kept.onsets.size == kept.drums.size == clicks(120, hops).onsets.size
         assert tempo_of(kept) == pytest.approx(120, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("rhythm", "bpm"),
+    [("x..x..x..x..x.x.", 90.0), ("xooxooxooxooxoxo", 100.0), ("xooxooxooxooxoxo", 140.0), ("xooxooxooxooxoxo", 170.0)],
+)
+def test_groups_of_three_sixteenths_are_not_the_beat(rhythm: str, bpm: float) -> None:
+    """Their period is 3/4 of the beat; only the bar of 16 sixteenths tells which is which."""
+    strength, sixteenth = np.zeros(1024), 1500.0 / bpm
+    for index in range(int(1024 / sixteenth)):
+        strength[int(index * sixteenth)] = {"x": 1.0, "o": 0.4, ".": 0.0}[rhythm[index % 16]]
+    strength = np.convolve(strength, (0.25, 0.5, 0.25), mode="same")
+    found = periodicity(strength, strength, strength)
+    assert found is not None
+    octaves = np.log2(tempo_of(found) / bpm)
+    assert octaves == pytest.approx(round(octaves), abs=0.02)

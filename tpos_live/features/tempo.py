@@ -1,10 +1,11 @@
 """Tempo: the beat interval, from the last ten seconds of onset strength and the mean of earlier estimates.
 
 Three steps. The metre: a tempo's score is the mean autocorrelation at one to eight beat periods (a comb, as in
-Scheirer, "Tempo and beat analysis of acoustic musical signals", JASA 1998) times a log-normal prior (as in Ellis, "Beat
-tracking by dynamic programming", JNMR 2007). The octave: people perceive a tempo between about 80 and 160 BPM; at the
-edges of that octave the number of onsets per beat decides, and whether the drums repeat after one beat but not after
-half a beat. The exact value: the maximum of the periodogram's power at the harmonics of the beat.
+Scheirer, "Tempo and beat analysis of acoustic musical signals", JASA 1998), where a bar and two bars count more, times
+a log-normal prior (as in Ellis, "Beat tracking by dynamic programming", JNMR 2007). The octave: people perceive a tempo
+between about 80 and 160 BPM; at the edges of that octave the number of onsets per beat decides, and whether the drums
+repeat after one beat but not after half a beat. The exact value: the maximum of the periodogram's power at the
+harmonics of the beat.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from tpos_live.features.features import HOP_SECONDS
 SLOWEST, FASTEST, LIMIT = 60.0, 180.0, 240.0
 """BPM. The fastest tempo that is followed is a parameter: by default FASTEST, at most LIMIT."""
 PRIOR_BPM = 113.0
-PRIOR_OCTAVES = 0.9
+PRIOR_OCTAVES = 1.6
+"""Mean and deviation of the prior. With 0.9 octaves, some tempi near PRIOR_BPM won in the ratio of 4 to 3 or 2 to 3."""
 COMFORT_OCTAVES = 0.42
 """Tempi within this distance of PRIOR_BPM (84 to 151 BPM) are equally likely."""
 DISCOMFORT = 4.0
@@ -37,7 +39,9 @@ AGAINST = 0.6
 PATIENCE_UPDATES = 8
 """After this many contradicting updates in a row, earlier estimates are dropped."""
 STEP = 1.0025
-MULTIPLES = 8
+MULTIPLES = np.array([1.0, 1.0, 1.0, 3.0, 1.0, 1.0, 1.0, 3.0])
+"""Weights of one to eight beat periods. Music in 4/4 repeats after a bar and after two; at 4/3 or 2/3 of the true tempo
+four periods are no bar."""
 HARMONICS = np.array([0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0])
 """Multiples of the beat frequency."""
 FINE = np.linspace(-0.006, 0.006, 25)
@@ -60,8 +64,8 @@ def _whole_grid() -> np.ndarray:
 
 @cache
 def _lags() -> tuple[np.ndarray, np.ndarray]:
-    """Whole part and fraction of the lags in hops up to LIMIT, [n, MULTIPLES]."""
-    lags = (60.0 / tempo_grid(LIMIT) / HOP_SECONDS)[:, None] * np.arange(1, MULTIPLES + 1)
+    """Whole part and fraction of the lags in hops up to LIMIT, [n, multiples]."""
+    lags = (60.0 / tempo_grid(LIMIT) / HOP_SECONDS)[:, None] * np.arange(1, MULTIPLES.size + 1)
     whole = lags.astype(np.int64)
     return whole, lags - whole
 
@@ -85,10 +89,10 @@ def comb_scores(onsets: np.ndarray, fastest: float) -> np.ndarray:
     size = tempo_grid(fastest).size
     whole, part = (lags[:size] for lags in _lags())
     count = onsets.size - 1
-    valid = whole < 0.75 * count
+    weights = MULTIPLES * (whole < 0.75 * count)
     at = np.minimum(whole, count - 1)
     score = onsets[at] * (1.0 - part) + onsets[at + 1] * part
-    return np.asarray((score * valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1))
+    return np.asarray((score * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1.0))
 
 
 @dataclass(frozen=True)
