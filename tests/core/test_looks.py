@@ -56,6 +56,13 @@ def test_a_look_is_found_by_the_name_by_which_it_was_stored(name: str) -> None:
     assert looks.find(name) is look and looks.find(look.name) is look and len(look.name) <= LONGEST_NAME
 
 
+@pytest.mark.parametrize("name", ["👩\u200d🚀", "می\u200cخواهم"], ids=ascii)
+def test_a_name_keeps_the_joiners_that_shape_its_letters(name: str) -> None:
+    values = ParameterStore().snapshot().values
+    assert capture(f"\u200d{name} \u200c", values).name == name and capture("\u200c\u200d", values).name == ""
+    assert not capture(name * 40, values).name.endswith(("\u200c", "\u200d"))
+
+
 def test_cues_follow_a_look_that_is_stored_in_another_case() -> None:
     looks = Show(show("Sea", "b").looks, (Cue("Sea"), Cue("b"))).with_look(Look("SEA", {}))
     assert [look.name for look in looks.looks] == ["SEA", "b"] and [cue.look for cue in looks.cues] == ["SEA", "b"]

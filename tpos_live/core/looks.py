@@ -24,6 +24,8 @@ tempo)."""
 MOST_LOOKS, MOST_CUES = 500, 5000
 LONGEST_NAME = 60
 """Most characters of a look's name."""
+JOINERS = "\u200c\u200d"
+"""Invisible characters of a name: they shape Persian and Indian words, and make one emoji of several."""
 
 
 @dataclass(frozen=True)
@@ -132,13 +134,14 @@ def capture(name: str, values: Mapping[str, Value]) -> Look:
 
 def clean_name(name: str) -> str:
     """A valid name of a look: one line of at most LONGEST_NAME printable characters; "" if there are none."""
-    return whole_name(name)[:LONGEST_NAME].strip()
+    return whole_name(name)[:LONGEST_NAME].strip(" " + JOINERS)
 
 
 def whole_name(name: str) -> str:
     """The same without the limit of length, in Unicode's composed form: "ü" may be one character or two."""
     line = unicodedata.normalize("NFC", " ".join(name.split()))
-    return " ".join("".join(letter for letter in line if letter.isprintable()).split())
+    shown = "".join(letter for letter in line if letter.isprintable() or letter in JOINERS)
+    return " ".join(word for part in shown.split() if (word := part.strip(JOINERS)))
 
 
 def name_key(name: str) -> str:
