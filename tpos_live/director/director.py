@@ -24,13 +24,13 @@ from tpos_live.core.direction import (
 from tpos_live.core.envelope import follow
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.director.abilities import UNKNOWN, Abilities
+from tpos_live.director.controls import DirectorControls
 from tpos_live.director.framing import OPENING, Framing, Shot, draw
 from tpos_live.director.kind_tracker import KindTracker
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.director.scene_choice import SceneChoice
 from tpos_live.director.scene_table import KINDS, TYPICAL, pace_of, places_beside, suits_a_prompt
 from tpos_live.director.sections import BarClock, SectionTracker
-from tpos_live.director.wishes import Wishes
 from tpos_live.features.features import HOP_SECONDS, Features
 
 PHRASE_BARS = 8
@@ -102,7 +102,7 @@ class Director:
     _shot: Shot = OPENING
     _on: float = 0.0
     _decision: str = ""
-    _wishes: Wishes = field(default_factory=Wishes)
+    _controls: DirectorControls = field(default_factory=DirectorControls)
 
     def resume(self, memory: DirectorMemory, snapshot: Snapshot) -> None:
         """Continue from another director's state: its scene, palette and frame apply at once, and the scene's time
@@ -124,7 +124,7 @@ class Director:
         section = self._sections.step(features, self._clock.bar_seconds)
         dropped = self._sections.dropped
         self._music.step(label)
-        depth = self._wishes.step(snapshot)
+        depth = self._controls.step(snapshot)
         on = bool(snapshot["director"])
         if on:
             if dropped and self._music.kind:
@@ -159,7 +159,7 @@ class Director:
         """Decide at the start of a bar or a section what changes."""
         bars = int(self._sections.bars + 0.5)
         phrase = section or bars % PHRASE_BARS == 0
-        half = phrase or (bars % HALF_BARS == 0 and not self._wishes.has_prompt and self._sections.name in QUIETER)
+        half = phrase or (bars % HALF_BARS == 0 and not self._controls.has_prompt and self._sections.name in QUIETER)
         calm, changed = self._sections.name in CALM, False
         fade = (2.0 if self._scene and calm else 1.0) * SCENE_FADE_BARS * self._clock.bar_seconds
         if self._wants_scene(depth["scenes"], section, half):
@@ -169,7 +169,7 @@ class Director:
         if phrase:
             self._palette_goal += PALETTE["section"] * depth["palette"] if self._music.kind else 0.0
         if half or changed:
-            slow = 3.0 if calm and not self._wishes.has_prompt else 1.0
+            slow = 3.0 if calm and not self._controls.has_prompt else 1.0
             self._take_shot(seed, slow * SHOT_BARS * max(self._clock.bar_seconds, 1.5))
         turned = self._time - self._turned_at
         if (section and self._sections.name in CALM) or (phrase and turned >= TURN_BARS * self._clock.bar_seconds):
@@ -182,10 +182,10 @@ class Director:
 
     def _wants_scene(self, depth: float, section: bool, phrase: bool) -> bool:
         """Whether another scene is due."""
-        requested = self._wishes.take_next()
+        requested = self._controls.take_next()
         if (self._music.kind == "") != (self._scene == "") or requested:
             return depth > 0 or requested
-        if self._wishes.has_prompt and self._scene and not self._suits(self._scene):
+        if self._controls.has_prompt and self._scene and not self._suits(self._scene):
             return depth > 0  # it was chosen without a prompt, or for another one
         if depth <= 0 or not self._music.kind or self._sections.name == SILENCE:
             return False
@@ -197,7 +197,7 @@ class Director:
 
     def _wants_second(self, depth: float) -> bool:
         """Whether the next scene may come to an edge of the image."""
-        if self._wishes.has_prompt or self._second or not self._scene or self._sections.name not in QUIETER:
+        if self._controls.has_prompt or self._second or not self._scene or self._sections.name not in QUIETER:
             return False
         return depth > 0 and self._time - self._scene_at >= max(SECOND_SECONDS / depth, self._fade)
 
@@ -213,14 +213,14 @@ class Director:
     def _pick(self, features: Features, seed: int, energy: float, beside: Container[str] | None = None) -> str:
         """Text of a scene for the music of now. energy: 0 to 1. beside: see `SceneChoice.pick`."""
         light = features.high_presence / (features.high_presence + features.bass_presence + 1e-3)
-        suits = self._suits if self._wishes.has_prompt else None
+        suits = self._suits if self._controls.has_prompt else None
         offered = self.abilities.offered
         return self._choice.pick(self._music.kind, energy, light, self._time, seed, offered, suits, beside)
 
     def _choose(self, features: Features, seed: int, fade: float, energy: float) -> bool:
         """Take the next scene; returns whether it differs from the last one. fade: seconds. energy: 0 to 1."""
         text, kind = "", self._music.kind
-        if kind and self._second and not self._wishes.has_prompt:
+        if kind and self._second and not self._controls.has_prompt:
             text, kind = self._second, self._second_kind
         elif kind and (text := self._pick(features, seed, energy)):
             self._choice.take(text, self._time)
@@ -242,7 +242,7 @@ class Director:
         self._shots += 1
         rng = random.Random(f"{seed} shot {self._shots}")
         places = places_beside(self._second or self._scene)
-        drawn = draw(self._sections.name, self._shot, rng, places, self._wishes.has_prompt)
+        drawn = draw(self._sections.name, self._shot, rng, places, self._controls.has_prompt)
         self._shot = drawn if self._music.kind else OPENING
         self._framing.take(self._shot, seconds)
 
@@ -250,13 +250,13 @@ class Director:
         """Advance the eases and drifts by one hop."""
         self._on = follow(self._on, float(on), SWITCH_SECONDS / 3, SWITCH_SECONDS / 3, HOP_SECONDS)
         shot = self._framing.step()
-        unclear = self._wishes.has_prompt and (not self._music.label or self._music.label in KINDS)
+        unclear = self._controls.has_prompt and (not self._music.label or self._music.label in KINDS)
         area = AREAS[self._sections.name] if self._scene or unclear else 1.0
         if self._sections.name == BUILD_UP:
             area += 0.15 * features.tension
         previous = area if self._area is None else self._area
         self._area = follow(previous, area, AREA_SECONDS, AREA_SECONDS, HOP_SECONDS)
-        pace = 1.0 if self._wishes.has_prompt else pace_of(self._scene)
+        pace = 1.0 if self._controls.has_prompt else pace_of(self._scene)
         self._pace = follow(self._pace, pace, PACE_SECONDS, PACE_SECONDS, HOP_SECONDS)
         self._palette = follow(self._palette, self._palette_goal, PALETTE_SECONDS, PALETTE_SECONDS, HOP_SECONDS)
         self._hue = follow(self._hue, self._hue_share(depth), PALETTE_SECONDS, PALETTE_SECONDS, HOP_SECONDS)
@@ -268,7 +268,7 @@ class Director:
             energy=features.energy,
             tension=features.tension,
             scene=self._scene,
-            second="" if self._wishes.has_prompt else self._second,
+            second="" if self._controls.has_prompt else self._second,
             fade=self._fade,
             changes=self._changes,
             area=1.0 + (self._area - 1.0) * depth["area"],

@@ -1,4 +1,4 @@
-"""What a person asks of the director by parameters: the depths of its rules, a prompt, another scene."""
+"""The parameters that control the director: the depths of its rules, a prompt, the request for another scene."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEPTH_SECONDS = 0.3
 """Time constant with which a depth follows its parameter, so that a fader causes no jump."""
 
 
-class Wishes:
+class DirectorControls:
     """One step per hop. Belongs to the director's thread."""
 
     def __init__(self) -> None:
