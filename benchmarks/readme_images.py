@@ -46,6 +46,7 @@ def sheet(path: Path, images: list[Image.Image], columns: int) -> None:
     table = Image.new("RGB", (columns * width, -(-len(images) // columns) * height))
     for n, image in enumerate(images):
         table.paste(image, (n % columns * width, n // columns * height))
+    path.parent.mkdir(parents=True, exist_ok=True)
     table.save(path, quality=88, method=6)
     print(f"wrote {path}")
 
