@@ -68,9 +68,9 @@ class Frame:
 def mean_light(pixels: np.ndarray) -> float:
     """Mean linear light, 0 to 1, of each pixel's highest channel, which clips first (`display/tone_mapping.py`).
 
-    pixels: uint8 [h, w, 3]. Measured on about 48 pixels in each direction, which takes 10 microseconds.
+    pixels: uint8 [h, w, 3]. Measured on about 48 pixels in each direction, which takes 15 microseconds.
     """
-    return float(_extremes(pixels)[0].mean()) / 255**2
+    return float(_squared(_highest(*_channels(pixels))).mean()) / 255**2
 
 
 def mean_saturation(pixels: np.ndarray) -> float:
@@ -78,13 +78,21 @@ def mean_saturation(pixels: np.ndarray) -> float:
 
     pixels: uint8 [h, w, 3]. Measured as `mean_light`.
     """
-    highest, lowest = _extremes(pixels)
-    return 1.0 - float(lowest.sum()) / max(float(highest.sum()), 1.0)
+    red, green, blue = _channels(pixels)
+    lowest = _squared(np.minimum(np.minimum(red, green), blue))
+    return 1.0 - float(lowest.sum()) / max(float(_squared(_highest(red, green, blue)).sum()), 1.0)
 
 
-def _extremes(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The highest and the lowest channel, squared, of about 48 pixels in each direction; uint32."""
+def _channels(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Red, green and blue of about 48 pixels in each direction."""
     stride = max(1, min(pixels.shape[:2]) // _SAMPLES)
-    red, green, blue = np.moveaxis(pixels[::stride, ::stride], -1, 0)
-    highest, lowest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
-    return np.square(highest, dtype=np.uint32), np.square(lowest, dtype=np.uint32)
+    few = pixels[::stride, ::stride]
+    return few[..., 0], few[..., 1], few[..., 2]
+
+
+def _highest(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.ndarray:
+    return np.maximum(np.maximum(red, green), blue)
+
+
+def _squared(values: np.ndarray) -> np.ndarray:
+    return np.square(values, dtype=np.uint32)
