@@ -9,10 +9,10 @@ import random
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from fakes.waiting import wait_until
-from test_video import frames_of, sound_of
 
 from tpos_live.display.encoded_output import DELAY
 from tpos_live.display.recorder import Recorder
@@ -38,6 +38,19 @@ def record(path: Path, given: Synchronized[float]) -> None:
             break
 
 
+def seconds_that_play(part: Path, kind: str) -> float:
+    """The end of the last picture or sound that decodes, as in a player: the kill may cut the last packet off."""
+    end = 0.0
+    with av.open(str(part)) as file:
+        for packet in file.demux(**{kind: 0}):
+            try:
+                decoded = packet.decode()
+            except av.InvalidDataError:
+                break
+            end = max([end, *(float(frame.time or 0) for frame in decoded)])
+    return end
+
+
 @pytest.mark.slow
 @pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="no SIGKILL on this system")
 def test_all_but_the_last_second_of_a_killed_recording_plays(tmp_path: Path) -> None:
@@ -60,6 +73,6 @@ def test_all_but_the_last_second_of_a_killed_recording_plays(tmp_path: Path) -> 
             part = path.with_suffix(".part.mp4")
             if given.value < 1.0 and not part.exists():
                 continue  # no second has passed
-            frames, sound = frames_of(part), sound_of(part)
-            assert frames[-1][0] >= given.value - 1.0, (moment, frames[-1][0], given.value)
-            assert len(sound) / 48000 >= given.value - 1.0, (moment, len(sound) / 48000, given.value)
+            for kind in ("video", "audio"):
+                plays = seconds_that_play(part, kind)
+                assert plays >= given.value - 1.0, (moment, kind, plays, given.value)
