@@ -9,8 +9,8 @@ import pytest
 
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
-from tpos_live.display.hud import BAD, DIM, WARN, fitting, held_back, lines
-from tpos_live.display.label_text import EAST_ASIAN, FONTS, columns, fonts_for, shorten, wrapped
+from tpos_live.display.hud import BAD, DIM, WARN, continued, fitting, forgotten, lines
+from tpos_live.display.label_text import EAST_ASIAN, FONTS, columns, fonts_for, shorten, text_scale, wrapped
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,43 @@ def test_a_message_keeps_its_end_in_a_narrow_window() -> None:
     assert len(wrapped("word " * 500, 71).splitlines()) == 3 and len(wrapped("x" * 500, 20)) <= 3 * 21
 
 
+def test_a_line_of_wide_letters_has_half_as_many() -> None:
+    said = wrapped("海の底で光るくらげ" * 4, 20)
+    assert [len(line) for line in said.splitlines()] == [10, 10, 10] and said.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("window", "scale"),
+    [((800, 480), 1.0), ((1280, 720), 1.0), ((1600, 900), 1.25), ((1920, 1080), 1.5), ((1080, 1920), 1.5),
+     ((2560, 1080), 1.5), ((3840, 2160), 3.0), ((220, 160), 0.5)],
+)  # fmt: skip
+def test_the_size_of_texts_follows_the_window(window: tuple[int, int], scale: float) -> None:
+    assert text_scale(window) == scale
+
+
+def test_it_says_what_the_arrow_keys_and_the_controls_do_instead() -> None:
+    store = ParameterStore({"out.window.pin": "top_left", "out.window.corner.top_left.x": 0.012, "midi.learn": "+"})
+    rows = {row.name: row for row in lines(Status(), 60.0, forgotten(store.snapshot()))}
+    assert rows["corner"].value == "top left of window · +1.2 %, +0.0 %" and rows["corner"].colour == WARN
+    assert rows["learn"].value == "change a parameter, move a control" and rows["learn"].colour == WARN
+    store.update({"out.wall.pin": 2, "out.wall.2.corner.top_left.y": -0.3, "midi.learn": "finish.bloom"})
+    values = [row.value for row in forgotten(store.snapshot())]
+    assert values == ["top left of wall 2 · +0.0 %, -30.0 %", "move a control for finish.bloom"]
+
+
+def test_a_long_prompt_has_two_rows_where_there_is_room() -> None:
+    prompt = "a glowing jellyfish drifting through a deep sea of neon light and far beyond it, cinematic, detailed"
+    rows = lines(Status(prompt=prompt, section="main", decision="main: blend to " + prompt), 60.0)
+    shown = continued(rows, len(rows) + 5)
+    at = next(n for n, row in enumerate(shown) if row.name == "prompt")
+    assert [row.name for row in shown[at : at + 2]] == ["prompt", ""] and len(shown) == len(rows) + 1
+    assert shown[at].value == "a glowing jellyfish drifting through a deep" and shown[at + 1].value.endswith("…")
+    assert [row.name for row in continued(rows, len(rows))] == [row.name for row in rows]
+
+
 def test_a_larger_font_has_fewer_letters_in_a_line() -> None:
     """Else the window breaks the broken lines again, in the middle."""
-    assert columns(640, 13) == 70 and columns(640, 15) == 60 and columns(64, 15) == 20
+    assert columns(640, 13) == 61 and columns(640, 15) == 53 and columns(64, 15) == 20
 
 
 def test_a_decision_that_only_repeats_the_section_is_not_said_and_moves_no_row() -> None:
@@ -103,9 +137,9 @@ def test_what_is_drawn_instead_fits_into_its_row() -> None:
 
 def test_it_says_why_the_image_is_black_or_still() -> None:
     store = ParameterStore()
-    assert held_back(store.snapshot()) == ""
+    assert forgotten(store.snapshot()) == []
     store.update({"out.level": 0.4, "out.blackout": True, "out.freeze": True, "pause": True, "audio.mute": True})
-    rows = lines(Status(), 60.0, held_back(store.snapshot()))
+    rows = lines(Status(), 60.0, forgotten(store.snapshot()))
     assert (rows[0].name, rows[0].colour) == ("output", WARN)
     assert rows[0].value == "level 40% · blackout · frozen · paused · sound ignored"
 
@@ -131,7 +165,7 @@ def test_it_says_what_the_sound_is_taken_for() -> None:
 def test_a_recording_has_its_length_its_encoder_and_the_disk() -> None:
     status = Status(recording="/a/long/way/to/tonight.mp4", record_seconds=754.0, record_fps=28.42, record_lag_ms=240.0)
     rows = {row.name: row.value for row in lines(status, 60.0)}
-    assert rows["record"] == "tonight.mp4 · 12:34" and rows["encoder"] == "28.4 fps · 0.2 s late" and "disk" not in rows
+    assert rows["record"] == "12:34 · tonight.mp4" and rows["encoder"] == "28.4 fps · 0.2 s late" and "disk" not in rows
     status = replace(status, record_minutes_left=53.4, record_dropped=12)
     rows = {row.name: row.value for row in lines(status, 60.0)}
     assert rows["disk"] == "53 min left" and rows["encoder"] == "28.4 fps · 0.2 s late · 12 lost"
@@ -155,7 +189,7 @@ def test_it_says_where_in_the_song_it_is_and_what_the_director_decided() -> None
 def test_a_value_is_cut_by_the_width_of_its_letters() -> None:
     assert shorten("a  b\n c", 36) == "a b c" and shorten("", 36) == ""
     assert shorten("x" * 36, 36) == "x" * 36 and shorten("x" * 37, 36) == "x" * 35 + "…"
-    assert shorten("NEON JELLYFISH IN THE DEEP BLUE SEA", 36) == "NEON JELLYFISH IN THE DEEP B…"
+    assert shorten("NEON JELLYFISH IN THE DEEP BLUE SEA", 36) == "NEON JELLYFISH IN THE DEEP BLUE …"
     assert shorten("東" * 18, 36) == "東" * 18 and shorten("東" * 19, 36) == "東" * 17 + "…"
 
 

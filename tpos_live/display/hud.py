@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pyglet
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.status import Status
 from tpos_live.core.timing import hms
-from tpos_live.display.label_text import FONTS, columns, ordered, place, shorten, wrapped
+from tpos_live.display.label_text import FONTS, place, text_scale, wrapped
 
 TEXT_RATE = 6
 """Text layouts per second at most, because layout is expensive."""
@@ -21,11 +22,13 @@ WARN = (255, 186, 92, 255)
 BAD = (255, 110, 96, 255)
 BAND_COLOURS = ((255, 122, 89), (255, 196, 92), (104, 214, 164), (112, 176, 255))
 BAND_NAMES = ("bass", "mid", "m-high", "high")
-_WIDTH, _PAD, _LINE, _METERS, _NAMES = 380, 18, 23, 74, 76
-_MESSAGE = 50
-"""Height in pixels of a message of two lines at the bottom."""
+_WIDTH, _MARGIN, _PAD, _LINE, _METERS, _NAMES = 400, 20, 18, 23, 74, 76
+"""In pixels where `text_scale` is 1, as all sizes here."""
 _MOST = 36
-"""Most letters of average width in a value: 260 pixels."""
+"""Most letters of average width in a value: 288 pixels."""
+_LONG = ("prompt", "look", "seen as", "instead", "unknown", "source", "sound", "midi", "record")
+"""Rows whose values are continued in a second row where the window has room for it. Others would move the rows below
+them while the music plays."""
 HELD = {
     "out.blackout": "blackout",
     "out.freeze": "frozen",
@@ -50,11 +53,11 @@ class Line:
 
 
 def lines(
-    status: Status, shown_fps: float, held: str = "", autopilot: bool = False, losing: bool = False
+    status: Status, shown_fps: float, first: Sequence[Line] = (), autopilot: bool = False, losing: bool = False
 ) -> list[Line]:
     """The rows of the HUD. Rows that appear and disappear by themselves are last, so that the others keep their places.
 
-    held: text of `held_back`. losing: sound was lost a moment ago."""
+    first: rows of `forgotten`. losing: sound was lost a moment ago."""
     sound = status.sound_state + (f" · {status.sound_name}" if status.sound_name else "")
     well = status.sound_state in ("", "running")
     source = f" · {status.tempo_source}" if status.tempo_source not in ("", "audio") else ""
@@ -63,7 +66,7 @@ def lines(
     drawn = (f"{status.size[0]}x{status.size[1]}", status.backend) if status.backend else ()  # not while it is loaded
     heard = f"{status.heard} · {status.density:.0%}" if status.heard else "-"
     rows = [
-        *([Line("output", held, WARN)] if held else []),
+        *first,
         Line("fps", f"{status.engine_fps:.1f} engine · {shown_fps:.1f} shown"),
         Line(
             "latency",
@@ -96,11 +99,26 @@ def _look(status: Status, autopilot: bool) -> list[Line]:
     return [Line("look", text)] if text else []
 
 
-def held_back(snapshot: Snapshot) -> str:
-    """The parameters that make the image dark or still, or cut it off from the sound; "" if none is set."""
+def forgotten(snapshot: Snapshot) -> list[Line]:
+    """What a performer may have forgotten: parameters that make the image dark or still, or cut it off from the sound;
+    the corner that Ctrl and the arrow keys move; MIDI learn, in which controls move nothing."""
     dimmed = f"level {snapshot['out.level']:.0%}" if snapshot["out.level"] < 0.995 else ""
     words = [dimmed, *(word for name, word in HELD.items() if snapshot[name])]
-    return " · ".join(filter(None, words))
+    learn = snapshot["midi.learn"].strip()
+    wanted = f"move a control for {learn}" if learn not in ("", "+") else "change a parameter, move a control"
+    rows = (" · ".join(filter(None, words)), _corner(snapshot), wanted if learn else "")
+    return [Line(name, text, WARN) for name, text in zip(("output", "corner", "learn"), rows, strict=True) if text]
+
+
+def _corner(snapshot: Snapshot) -> str:
+    """The chosen corner, and how far it was moved; "" if none is chosen."""
+    corner, wall = snapshot["out.window.pin"], snapshot["out.wall.pin"]
+    if corner == "off":
+        return ""
+    name = f"out.wall.{wall}" if wall else "out.window"
+    x, y = (100 * snapshot[f"{name}.corner.{corner}.{axis}"] for axis in "xy")
+    whose = f"wall {wall}" if wall else "window"
+    return f"{corner.replace('_', ' ')} of {whose} · {x:+.1f} %, {y:+.1f} %"
 
 
 def fitting(rows: list[Line], room: int) -> list[Line]:
@@ -108,6 +126,17 @@ def fitting(rows: list[Line], room: int) -> list[Line]:
     priority, then the first of the others. room: number of rows."""
     by_need = sorted(range(len(rows)), key=lambda at: (rows[at].colour not in (WARN, BAD), at))
     return [rows[at] for at in sorted(by_need[: max(room, 1)])]
+
+
+def continued(rows: list[Line], room: int) -> list[Line]:
+    """The rows with long values in two rows where there is room, else cut off. room: number of rows, as of
+    `fitting`."""
+    shown, spare = list[Line](), max(room - len(rows), 0)
+    for row in rows:
+        parts = wrapped(row.value, _MOST, 2 if spare and row.name in _LONG else 1).split("\n")
+        spare -= len(parts) - 1
+        shown += [Line(row.name if at == 0 else "", part, row.colour) for at, part in enumerate(parts)]
+    return shown
 
 
 def _outputs(outputs: str) -> list[Line]:
@@ -137,7 +166,7 @@ def _recording(status: Status) -> list[Line]:
     minutes = status.record_minutes_left
     left = f"{minutes / 60:.0f} h left" if minutes >= 600 else f"{minutes:.0f} min left"
     return [
-        Line("record", f"{Path(status.recording).name} · {hms(status.record_seconds)}", BAD),
+        Line("record", f"{hms(status.record_seconds)} · {Path(status.recording).name}", BAD),
         Line(
             "encoder",
             f"{status.record_fps:.1f} fps · {status.record_lag_ms / 1000:.1f} s late{lost}",
@@ -165,29 +194,63 @@ def _understood(line: str) -> list[Line]:
 
 
 class Hud:
-    """Panel, meters and texts in one batch. Needs the window's context; the window's thread only."""
+    """Panel, meters and texts in one batch, in the size that `text_scale` says. Needs the window's context; the
+    window's thread only."""
 
     def __init__(self) -> None:
+        self._scale = 0.0
+        self._written = -1.0
+        self._lost, self._lost_at = 0, -math.inf
+
+    def draw(
+        self, status: Status, snapshot: Snapshot, shown_fps: float, size: tuple[int, int], now: float, below: int = 0
+    ) -> None:
+        """Draw on the window of (width, height) pixels. now: seconds. below: pixels at the bottom that stay free."""
+        if text_scale(size) != self._scale:
+            self._build(text_scale(size))
+        if now - self._written >= 1 / TEXT_RATE or now < self._written:
+            self._written = now
+            if status.samples_lost > self._lost:
+                self._lost, self._lost_at = status.samples_lost, now
+            losing = now - self._lost_at < _NEWS
+            rows = lines(status, shown_fps, forgotten(snapshot), bool(snapshot["autopilot"]), losing)
+            self._write(status, rows, size[1], below)
+        top = size[1] - self._px(_MARGIN)
+        meters = top - self._px(58)
+        for i, (bar, level) in enumerate(zip(self._bars, status.bands, strict=True)):
+            left, width = self._meter(i)
+            bar.x, bar.y, bar.width = left, meters, max(1.0, width * min(max(level, 0.0), 1.0))
+        self._beat.position = (self._px(_MARGIN + _WIDTH - _PAD - 7), top - self._px(24))
+        pulse = (0.5 + 0.5 * math.cos(2 * math.pi * status.beat_phase)) ** 4 if status.tempo > 0 else 0.0
+        self._beat.color = (255, 255, 255, int(38 + 217 * pulse))
+        self._batch.draw()
+
+    def _build(self, scale: float) -> None:
+        """Make all shapes and labels in a size."""
+        self._scale, self._written = scale, -1.0
         self._batch = pyglet.graphics.Batch()
         back, front = pyglet.graphics.Group(0), pyglet.graphics.Group(1)
         self._texts = pyglet.graphics.Group(2)
-        shapes = pyglet.shapes
+        shapes, px = pyglet.shapes, self._px
         self._panel = shapes.RoundedRectangle(
-            0, 0, _WIDTH, 10, 10, color=(8, 9, 13, 205), batch=self._batch, group=back
+            0, 0, px(_WIDTH), 10, px(10), color=(8, 9, 13, 222), batch=self._batch, group=back
         )
-        self._beat = shapes.Circle(0, 0, 7, color=(255, 255, 255, 255), batch=self._batch, group=front)
+        self._beat = shapes.Circle(0, 0, px(7), color=(255, 255, 255, 255), batch=self._batch, group=front)
         self._tracks = [
-            shapes.Rectangle(0, 0, 10, 5, color=(255, 255, 255, 26), batch=self._batch, group=front) for _ in range(4)
+            shapes.Rectangle(0, 0, 10, px(5), color=(255, 255, 255, 26), batch=self._batch, group=front)
+            for _ in BAND_NAMES
         ]
         self._bars = [
-            shapes.Rectangle(0, 0, 10, 5, color=(*colour, 255), batch=self._batch, group=self._texts)
+            shapes.Rectangle(0, 0, 10, px(5), color=(*colour, 255), batch=self._batch, group=self._texts)
             for colour in BAND_COLOURS
         ]
         self._title = self._label(12, INK, weight="bold")
         self._names = [self._label(9, DIM, anchor="center") for _ in BAND_NAMES]
         self._rows: list[tuple[pyglet.text.Label, pyglet.text.Label]] = []
-        self._written = -1.0
-        self._lost, self._lost_at = 0, -math.inf
+
+    def _px(self, size: float) -> int:
+        """A size in pixels of the window."""
+        return round(size * self._scale)
 
     def _label(
         self, size: int, colour: tuple[int, int, int, int], anchor: str = "left", weight: str = "normal"
@@ -195,7 +258,7 @@ class Hud:
         return pyglet.text.Label(
             "",
             font_name=FONTS,
-            font_size=size,
+            font_size=size * self._scale,
             color=colour,
             anchor_x=anchor,
             anchor_y="baseline",
@@ -204,84 +267,34 @@ class Hud:
             group=self._texts,
         )
 
-    def draw(self, status: Status, snapshot: Snapshot, shown_fps: float, size: tuple[int, int], now: float) -> None:
-        """Draw on the window of (width, height) pixels. now: seconds."""
-        if now - self._written >= 1 / TEXT_RATE or now < self._written:
-            self._written = now
-            if status.samples_lost > self._lost:
-                self._lost, self._lost_at = status.samples_lost, now
-            losing = now - self._lost_at < _NEWS
-            rows = lines(status, shown_fps, held_back(snapshot), bool(snapshot["autopilot"]), losing)
-            self._write(status, rows, size[1])
-        top = size[1] - 20
-        meters = top - 58
+    def _meter(self, band: int) -> tuple[int, int]:
+        """Left edge and width of a meter."""
         width = (_WIDTH - 2 * _PAD - 3 * 10) / 4
-        for i, (bar, level) in enumerate(zip(self._bars, status.bands, strict=True)):
-            bar.x, bar.y = 20 + _PAD + i * (width + 10), meters
-            bar.width = max(1.0, width * min(max(level, 0.0), 1.0))
-        self._beat.position = (20 + _WIDTH - _PAD - 7, top - 24)
-        pulse = (0.5 + 0.5 * math.cos(2 * math.pi * status.beat_phase)) ** 4 if status.tempo > 0 else 0.0
-        self._beat.color = (255, 255, 255, int(38 + 217 * pulse))
-        self._batch.draw()
+        return self._px(_MARGIN + _PAD + band * (width + 10)), self._px(width)
 
-    def _write(self, status: Status, rows: list[Line], height: int) -> None:
-        free = height - 2 * 20 - _METERS - 30 - _PAD - (_MESSAGE if status.message else 0)
-        rows = fitting(rows, free // _LINE + 1)
+    def _write(self, status: Status, rows: list[Line], height: int, below: int) -> None:
+        px = self._px
+        head = px(_METERS + 30)
+        free = height - px(2 * _MARGIN + _PAD) - head - max(below - px(_MARGIN), 0)
+        room = free // px(_LINE) + 1
+        rows = continued(fitting(rows, room), room)
         while len(self._rows) < len(rows):
             self._rows.append((self._label(10, DIM), self._label(10, INK)))
-        top, left = height - 20, 20 + _PAD
+        top, left = height - px(_MARGIN), px(_MARGIN + _PAD)
         minutes, seconds = divmod(int(status.uptime), 60)
         hours, minutes = divmod(minutes, 60)
-        place(self._title, f"tpos-live · {status.state} · {hours}:{minutes:02}:{seconds:02}", left, top - 29)
-        width = (_WIDTH - 2 * _PAD - 3 * 10) / 4
+        place(self._title, f"tpos-live · {status.state} · {hours}:{minutes:02}:{seconds:02}", left, top - px(29))
         for i, (track, label) in enumerate(zip(self._tracks, self._names, strict=True)):
-            track.x, track.y, track.width = left + i * (width + 10), top - 58, width
-            place(label, BAND_NAMES[i], left + i * (width + 10) + width / 2, top - 73)
-        y = top - _METERS - 30
+            at, width = self._meter(i)
+            track.x, track.y, track.width = at, top - px(58), width
+            place(label, BAND_NAMES[i], at + width // 2, top - px(73))
+        y = top - head
         for i, (name, value) in enumerate(self._rows):
             row = rows[i] if i < len(rows) else Line("", "")
             place(name, row.name, left, y)
-            place(value, shorten(row.value, _MOST), left + _NAMES, y)
+            place(value, row.value, left + px(_NAMES), y)
             value.color = row.colour
-            y -= _LINE
-        used = _METERS + 30 + _LINE * (len(rows) - 1) + _PAD
-        self._panel.position = (20, top - used)
+            y -= px(_LINE)
+        used = head + px(_LINE) * (len(rows) - 1) + px(_PAD)
+        self._panel.position = (px(_MARGIN), top - used)
         self._panel.height = used
-
-
-class Caption:
-    """Up to three lines of text on the window: at the bottom for a message, larger on the start screen."""
-
-    def __init__(self, size: int = 13, colour: tuple[int, int, int, int] = INK, panel: bool = True) -> None:
-        self._size = size
-        self._batch = pyglet.graphics.Batch()
-        self._panel = pyglet.shapes.RoundedRectangle(
-            0, 0, 10, 34, 8, color=(8, 9, 13, 190 if panel else 0), batch=self._batch, group=pyglet.graphics.Group(0)
-        )
-        self._label = pyglet.text.Label(
-            "",
-            font_name=FONTS,
-            font_size=size,
-            color=colour,
-            anchor_x="center",
-            anchor_y="bottom",
-            batch=self._batch,
-            group=pyglet.graphics.Group(1),
-            multiline=True,
-            width=320,
-            align="center",
-        )
-
-    def draw(self, text: str, window: tuple[int, int], height: float) -> None:
-        """Centred, its lowest line at `height` (fraction of the window's height) from the bottom."""
-        if not text:
-            return
-        text = ordered(wrapped(text, columns(window[0], self._size)))
-        x, y = window[0] // 2, round(window[1] * height) - 10
-        if self._label.text != text or (self._label.x, self._label.y, self._label.width) != (x, y, window[0]):
-            self._label.width = window[0]
-            place(self._label, text, x, y)
-            width, high = self._label.content_width + 36, self._label.content_height + 14
-            self._panel.position = (x - width / 2, y - 7)
-            self._panel.width, self._panel.height = width, high
-        self._batch.draw()

@@ -9,7 +9,7 @@ import numpy as np
 import pyglet
 
 from tpos_live.core.network import is_loopback
-from tpos_live.display.hud import Caption
+from tpos_live.display.caption import Caption
 
 QUIET = 4
 """Width of the quiet zone around the code, in modules (ISO/IEC 18004)."""
@@ -40,16 +40,20 @@ class PageCode:
         self._sprite: pyglet.sprite.Sprite | None = None
         self._size = 0
 
-    def draw(self, ask: Callable[[], str], window: tuple[int, int], now: float) -> None:
-        """Draw on the window of (width, height) pixels. ask: gives the page's address, "" = none. now: seconds."""
+    def write(self, ask: Callable[[], str], window: tuple[int, int], now: float, bottom: int) -> int:
+        """Write the line on the window of (width, height) pixels, `bottom` pixels above its lower edge; returns the
+        height of its upper edge. ask: gives the page's address, "" = none. now: seconds."""
         if now - self._queried_at >= _QUERY_SECONDS or now < self._queried_at:
             self._queried_at = now
             self._follow(ask())
+        return self._caption.draw(advice(self._address or ""), window, bottom)
+
+    def draw(self, window: tuple[int, int]) -> None:
+        """Draw the code itself, if there is one."""
         if self._modules is not None:
             self._place(self._modules, window)
             assert self._sprite is not None
             self._sprite.draw()
-        self._caption.draw(advice(self._address or ""), window, 0.12)
 
     def _follow(self, address: str) -> None:
         """Encode the address if it has changed; none for a page on loopback."""
