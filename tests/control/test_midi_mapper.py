@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 
+from tpos_live.control.beat_grid import BeatPosition
 from tpos_live.control.look_player import LookPlayer
 from tpos_live.control.midi_clock import MidiClock
 from tpos_live.control.midi_inbox import MOST_NOTES, MidiInbox
@@ -161,6 +162,39 @@ def test_learn_joins_a_parameter_and_a_fader_and_keeps_it(way: str, messages: li
         device.cc(21, value)
     assert device.player.show.midi == (BLOOM,) and device.saved[-1].midi == (BLOOM,) and device["midi.learn"] == ""
     assert any("cc 21 (channel 1) moves finish.bloom" in line for line in messages)
+
+
+def test_learn_by_touch_ignores_what_a_look_changes() -> None:
+    device = Device()
+    look = Look("bright", {"finish.light": 2.0, "out.fit": "stretch", "prompt": "sun"})
+    device.player.show = Show((look,))
+
+    def frame() -> None:
+        device.player.step(device.now, BeatPosition())
+        device.frame(0.1)
+
+    def recall(value: str, seconds: float) -> None:
+        device.store.update({"look.fade": seconds, "look.recall": value})
+
+    recall("bright", 1.0)
+    frame()
+    device.store.set("midi.learn", "+")
+    for _ in range(15):  # a fade that had begun ends
+        frame()
+    device.store.update({"finish.light": 0.0, "midi.learn": ""})
+    frame()
+    device.store.set("midi.learn", "+")
+    frame()
+    for seconds in (0.5, 0.0):
+        recall("bright", seconds)
+        for _ in range(8):
+            frame()
+    assert device["finish.light"] == 2.0 and device["midi.learn"] == "+"
+    recall("bright", 5.0)
+    frame()
+    device.store.set("finish.light", 1.5)
+    frame()
+    assert device["midi.learn"] == "finish.light"
 
 
 def test_learn_knows_notes_and_14_bit_controllers_and_replaces_a_control() -> None:

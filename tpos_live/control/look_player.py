@@ -47,6 +47,8 @@ class LookPlayer:
     """Place among the looks after the shown look is deleted."""
     _waiting: Cue | None = None
     _fade: LookFade | None = None
+    last_fade: LookFade | None = None
+    """The last fade, which may have ended: what it wrote was not touched by the user."""
     _goal: str = ""
     """Name of the look to which the last fade goes; "" after it was overwritten."""
     _fired: dict[str, int] = field(default_factory=dict)
@@ -253,7 +255,7 @@ class LookPlayer:
         look = self.show.named(cue.look)
         if look is None:  # deleted while it waited
             return
-        self._fade = LookFade.begin(self.store, look.whole(), cue.fade, now)
+        self._fade = self.last_fade = LookFade.begin(self.store, look.whole(), cue.fade, now)
         self.shown, self._goal, self._bars_shown = look.name, look.name, 0
         self._order.note(look.name)
         log.info(f"look: {look.name}")

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tpos_live.control.look_fade import LookFade
 from tpos_live.control.midi_inbox import Controller
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.midi_map import MidiControl, MidiMapping, is_target
-from tpos_live.core.parameter import shorten
+from tpos_live.core.parameter import Value, shorten
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.parameters import TABLE
 
@@ -28,7 +29,9 @@ class MidiLearn:
 
     store: ParameterStore
     _target: str = ""
-    _before: Snapshot | None = None
+    _before: dict[str, Value] = field(default_factory=dict)
+    _triggers: Snapshot | None = None
+    _fade: LookFade | None = None
     _moved: list[Controller] = field(default_factory=list)
     _began: float = 0.0
 
@@ -38,14 +41,22 @@ class MidiLearn:
         return bool(self.store.snapshot()[LEARN])
 
     def step(
-        self, now: float, values: Mapping[Controller, int], notes: Sequence[tuple[Controller, int]]
+        self,
+        now: float,
+        values: Mapping[Controller, int],
+        notes: Sequence[tuple[Controller, int]],
+        fade: LookFade | None = None,
     ) -> MidiMapping | None:
-        """Take the controls that moved; returns the mapping learnt in this step, else None. now: seconds."""
+        """Take the controls that moved; returns the mapping learnt in this step, else None. now: seconds. fade: the
+        last fade to a look, whose changes are not the user's."""
         snapshot = self.store.snapshot()
         wanted = str(snapshot[LEARN]).strip()
         if wanted != self._target:
             self._begin(wanted, snapshot)
+            self._fade = fade
         if self._target == TOUCH:
+            if fade is not None and fade is not self._fade:
+                self._fade, self._before = fade, {**snapshot.values, **fade.goal}
             self._find_changed(snapshot)
         elif self._target:
             return self._listen(now, values, notes)
@@ -60,13 +71,15 @@ class MidiLearn:
             log.log(NOTICE, "MIDI learn: change the parameter, then move the fader; M ends it")
         elif wanted:
             log.log(NOTICE, f"MIDI learn: move a fader or press a button for {wanted}; M ends it")
-        self._target, self._before, self._moved = wanted, snapshot, []
+        self._target, self._moved = wanted, []
+        self._before, self._triggers = dict(snapshot.values), snapshot
 
     def _find_changed(self, snapshot: Snapshot) -> None:
-        before = self._before
-        assert before is not None
-        changed = [name for name, value in snapshot.values.items() if value != before[name]]
-        changed += [name for name in TABLE if snapshot.fired(name) != before.fired(name)]
+        before, triggers = self._before, self._triggers
+        assert triggers is not None
+        faded = self._fade.written | self._fade.after if self._fade is not None else {}
+        changed = [n for n, value in snapshot.values.items() if value not in (before[n], faded.get(n))]
+        changed += [name for name in TABLE if snapshot.fired(name) != triggers.fired(name)]
         found = next((name for name in changed if is_target(name)), None)
         if found:
             self.store.set(LEARN, found)

@@ -82,7 +82,7 @@ class MidiMapper:
             self._index()
         values, notes = self.inbox.take()
         learning = self._learn.listening
-        if (learnt := self._learn.step(now, values, notes)) is not None:
+        if (learnt := self._learn.step(now, values, notes, self.looks.last_fade)) is not None:
             self._add(learnt)
         if learning:
             return
