@@ -108,6 +108,21 @@ def test_an_engine_that_is_not_there_is_not_compiled(home: Path) -> None:
     assert isinstance(refused.exception, EngineError) and "nobody/nothing" in str(refused.exception)
 
 
+def test_an_engine_of_ones_own_has_no_checksums_and_is_not_to_be_fetched(
+    home: Path, turbo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(turbo_folder, home / "mine")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(turbo_folder, Path("my") / "engine")  # reads like a hub id
+    (tmp_path / "a.safetensors").touch()
+    for name in ("mine", "my/engine", str(tmp_path / "a.safetensors")):
+        result = ask("check", name)
+        assert result.return_value == 1 and "has no checksums" in result.output, result.output
+        assert f"`tpos-live still --engine {name} -o test.png`" in result.output and "fetch " not in result.output
+    with pytest.raises(EngineError, match="there is no engine 'nobody'; use ember"):
+        CliRunner().invoke(engines, ["check", "nobody"], standalone_mode=False, catch_exceptions=False)
+
+
 def test_ember_needs_no_check() -> None:
     result = ask("check", "ember")
     assert result.return_value == 0 and "included" in result.output and "fetch ember" not in result.output

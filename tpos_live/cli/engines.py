@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -56,13 +57,21 @@ def import_(file: Path, name: str, like: str) -> int:
 @click.argument("name")
 def check(name: str) -> int:
     """Compare every file of a fetched engine with the hub's checksums. Needs no network."""
-    from tpos_live.diffusion.hub.download import damaged, repair_command
+    from tpos_live.core.paths import expanded
+    from tpos_live.diffusion.hub.download import RECORD, damaged, repair_command
     from tpos_live.diffusion.hub.presets import BUILT_IN, fetched_folder
+    from tpos_live.diffusion.hub.resolve import can_be_fetched, resolve_engine
 
     if name == BUILT_IN:
         click.echo("Ember is included and was not fetched; `tpos-live still -o test.png` loads and tries it")
         return 0
     folder = fetched_folder(name)
+    given = expanded(name)
+    if not (folder / RECORD).is_file() and (given.exists() or not can_be_fetched(name)):
+        own = given if given.exists() else resolve_engine(name)[0]  # raises EngineError with the names that exist
+        tries = f"`tpos-live still --engine {shlex.quote(name)} -o test.png` loads and tries it"
+        click.echo(f"{own} was not fetched and has no checksums; {tries}", err=True)
+        return 1
     if not folder.is_dir():
         click.echo(f"{name} was not fetched; `tpos-live engines fetch {name}`", err=True)
         return 1

@@ -31,13 +31,17 @@ def resolve_engine(name: str) -> tuple[Path, str]:
     engines = _engines()
     if name and "/" not in name and (engines / name).is_dir():
         return engines / name, f"engine: {name}"
-    preset = "/" not in name and (engines / f"{name}.toml").is_file()
-    if preset or is_hub_id(name):
+    if can_be_fetched(name):
         return _fetched(name)
     if name and "/" not in name and (engines_dir() / name / INDEX).is_file():
         return engines_dir() / name, f"engine: {name}"
     known = sorted({BUILT_IN, *(p.stem for p in engines.glob("*.toml"))})
     raise EngineError(f"there is no engine {name!r}; use {', '.join(known)}, a folder, a file or a fetched hub id")
+
+
+def can_be_fetched(name: str) -> bool:
+    """Whether this is the name of a preset or a hub id."""
+    return is_hub_id(name) or ("/" not in name and (_engines() / f"{name}.toml").is_file())
 
 
 def _fetched(name: str) -> tuple[Path, str]:
