@@ -22,6 +22,7 @@ from tpos_live.display.errors import DisplayError
 from tpos_live.display.output import Output
 from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.program_output import BRIGHT, DARK, ProgramOutput, with_alpha
+from tpos_live.display.stream_output import StreamOutput
 from tpos_live.runtime.outputs import PAUSES, ExtraOutputs
 
 RECEIVER = Path(__file__).parent.parent / "fakes" / "ndi_receiver.py"
@@ -99,32 +100,28 @@ def test_transparency_follows_the_luminance() -> None:
     assert np.array_equal(keyed[..., :3], pixels)
 
 
-class Clock:
-    now = 0.0
-
-
+@pytest.mark.parametrize(
+    ("text", "kind", "pauses"),
+    [("ndi:stage", ProgramOutput, PAUSES), ("rtmp://host/live/key", StreamOutput, PAUSES[:1])],
+)
 def test_an_output_that_cannot_run_is_told_once_and_tried_again(
-    monkeypatch: pytest.MonkeyPatch, messages: list[str]
+    monkeypatch: pytest.MonkeyPatch, messages: list[str], text: str, kind: type, pauses: tuple[float, ...]
 ) -> None:
     tries: list[float] = []
 
-    def refuse(self: ProgramOutput, size: tuple[int, int], fps: float) -> None:
-        tries.append(Clock.now)
-        raise DisplayError("ndi:stage: no library")
+    def refuse(self: object, size: tuple[int, int], fps: float) -> None:
+        tries.append(now)
+        raise DisplayError("no library")
 
-    monkeypatch.setattr(ProgramOutput, "open", refuse)
-    extra, outputs = ExtraOutputs(OutputSettings(to=["ndi:stage"]), ParameterStore().snapshot), list[Output]()
+    monkeypatch.setattr(kind, "open", refuse)
+    extra, outputs = ExtraOutputs(OutputSettings(to=[text]), ParameterStore().snapshot), list[Output]()
     extra.update(0.0, (0, 0), outputs)
     assert not tries  # there are no frames yet
-    while Clock.now < 40.0:
-        extra.update(Clock.now, (64, 32), outputs)
-        Clock.now += 0.1
-    waits = np.diff(tries)
-    assert np.allclose(waits[:4], PAUSES, atol=0.11) and np.allclose(waits[4:], PAUSES[-1], atol=0.11)
-    assert (
-        messages == ["ndi:stage: no library; the show goes on, and it is tried again"]
-        and extra.line == "ndi:stage failed"
-    )
+    for now in np.arange(0.0, 40.0, 0.1):
+        extra.update(now, (64, 32), outputs)
+    waits, each = np.diff(tries), len(pauses)
+    assert np.allclose(waits[:each], pauses, atol=0.11) and np.allclose(waits[each:], pauses[-1], atol=0.11)
+    assert messages == ["no library; the show goes on, and it is tried again"] and extra.line.endswith(" failed")
 
 
 def test_an_output_that_fails_leaves_the_show_and_comes_back_each_time(
