@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ from tpos_live.core.messages import LineHandler, handling
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import OutputSettings
 from tpos_live.core.status import Status
+from tpos_live.display import window_text
 from tpos_live.display.window import DisplayWindow
 from tpos_live.runtime.outputs import ExtraOutputs
 
@@ -43,6 +45,7 @@ class Counter:
 
 
 def main() -> None:
+    window_text.READ = math.inf  # a busy machine may take longer for a look at the screen
     start = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
     screen, acts, counter = start.pop("screen", ""), start.pop("acts", True), Counter()
     counts, to = start.pop("counts", False), start.pop("to", [])
