@@ -65,15 +65,16 @@ def test_the_wheel_runs_from_another_folder(wheel: Path, tmp_path: Path) -> None
     (Path(site) / "lent.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
+    environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "PYTHONPATH")}
     where = subprocess.run(
         [python, "-c", "import tpos_live; print(tpos_live.__file__)"],
         check=True,
         capture_output=True,
         text=True,
         cwd=elsewhere,
+        env=environment,
     ).stdout
     assert str(home) in where
-    environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "PYTHONPATH")}
     program = python.with_name("tpos-live")
     result = subprocess.run(
         [program, "demo", "--seconds", "1"], cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=170
