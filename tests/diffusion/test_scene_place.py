@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -12,7 +12,8 @@ import torch
 from tpos_live.core.direction import NO_DIRECTION, Direction
 from tpos_live.diffusion.model.unet_inputs import pack
 from tpos_live.diffusion.sampling.scene_place import COMES, ScenePlace
-from tpos_live.director.framing import PLACES
+from tpos_live.director.framing import PLACES, Framing, Shot
+from tpos_live.features.features import HOP_SECONDS
 from tpos_live.scenes.draw import share_mask
 from tpos_live.scenes.noise_fields import Fields
 
@@ -83,6 +84,17 @@ def test_a_place_comes_and_goes_without_a_jump() -> None:
     between = [slope(replace(a, down=-(1 - way), aside=way), 0.3) for way in ways]
     assert max(float((y - x).abs().max()) for x, y in pairwise(between)) < 0.03
     assert torch.equal(between[0], slope(a, 0.3)) and torch.equal(between[-1], slope(b, 0.3))
+
+
+@pytest.mark.parametrize(("old", "new"), [pair for pair in permutations(PLACES, 2) if pair[0] < pair[1]])
+def test_a_scene_moves_around_the_subject_and_never_over_it(old: str, new: str) -> None:
+    """Halfway from left to right, or from above to below, it would be nowhere, and so anywhere."""
+    share, framing = 0.3, Framing()
+    framing.take(Shot(0, 0, 0, 0, 0, 0, 0, *PLACES[old]), 0.0)
+    framing.take(Shot(0, 0, 0, 0, 0, 0, 0, *PLACES[new]), 8 * HOP_SECONDS)
+    for shot in [framing.step() for _ in range(8)]:
+        way = replace(NO_DIRECTION, across=shot.across, down=shot.down, aside=shot.aside)
+        assert parts(masks(way, share))["middle"] < 0.25 * share, shot
 
 
 def test_the_slope_is_small_beside_the_noise_and_in_one_channel() -> None:

@@ -115,6 +115,12 @@ class Framing:
         weight = ease(self._progress)
         self.shown = self._to
         if weight < 1.0:
-            both = zip(astuple(self._from), astuple(self._to), strict=True)
-            self.shown = Shot(*(a + (b - a) * weight for a, b in both))
+            self.shown = _between(self._from, self._to, weight)
         return self.shown
+
+
+def _between(old: Shot, new: Shot, weight: float) -> Shot:
+    """The shot on the way from `old` to `new`. weight: 0 to 1. The scene beside a prompt moves around the subject: from
+    an edge to the opposite one over both sides."""
+    shot = Shot(*(a + (b - a) * weight for a, b in zip(astuple(old), astuple(new), strict=True)))
+    return replace(shot, aside=max(shot.aside, 1.0 - abs(shot.across) - abs(shot.down)))

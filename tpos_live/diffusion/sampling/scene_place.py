@@ -59,7 +59,7 @@ class ScenePlace:
         """Add the slopes of `direction` to `noise`, float [1, channels, h, w], in place. share: the second scene's area
         of the frame, 0 to 1, which stays the same."""
         sides = direction.across, direction.down, direction.aside
-        free = min(max(map(abs, sides)), 1.0)
+        free = min(sum(map(abs, sides)), 1.0)
         part = effect(share)
         if free * part < TINY:
             return
