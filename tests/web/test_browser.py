@@ -22,6 +22,7 @@ from tpos_live.web.control_page import ControlPage
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE = 30_000  # ms
 BIG, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+SMALL, ON_ITS_SIDE = {"width": 320, "height": 568}, {"width": 844, "height": 390}
 
 pytestmark = [pytest.mark.slow, pytest.mark.real_time]
 
@@ -201,13 +202,14 @@ def test_keys_are_off_until_they_are_switched_on(stage, visit) -> None:
     assert stage.store.snapshot()["out.fullscreen"] and not stage.store.snapshot()["out.blackout"]
 
 
-@pytest.mark.parametrize("viewport", [BIG, PHONE], ids=["laptop", "phone"])
+@pytest.mark.parametrize("viewport", [BIG, PHONE, SMALL, ON_ITS_SIDE], ids=["laptop", "phone", "small", "landscape"])
 def test_controls_are_large_enough_named_and_of_high_contrast(visit, viewport) -> None:
     """Nothing is wider than the screen; controls are 44 px high and have a name; text has a contrast of 4.5."""
     tab = visit(viewport)
     tab.get_by_role("button", name="Edit cues").click()
     for title in ("Image", "Sound", "Map"):
         tab.get_by_role("tab", name=title).click()
+        tab.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
         assert tab.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
         small = tab.evaluate(
             """[...document.querySelectorAll('button, input, select, summary, nav a')]
@@ -216,6 +218,7 @@ def test_controls_are_large_enough_named_and_of_high_contrast(visit, viewport) -
             .map(e => e.outerHTML)"""
         )
         assert small == []
+        assert tab.evaluate(LOW) == []
         nameless = tab.evaluate(
             """[...document.querySelectorAll('button, input, select, textarea')].filter(e => e.offsetParent)
             .filter(e => !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.length))
@@ -223,6 +226,52 @@ def test_controls_are_large_enough_named_and_of_high_contrast(visit, viewport) -
         )
         assert nameless == []
     assert tab.evaluate(CONTRAST) == []
+
+
+LOW = """() => {
+    const touches = (e) => {
+        e.scrollIntoView({ block: 'center' });
+        const { left, top, width, height } = e.getBoundingClientRect();
+        const hits = (dy) => document.elementFromPoint(left + width / 2, top + height / 2 + dy) === e;
+        return [...Array(81).keys()].filter((n) => hits(n - 40)).length;
+    };
+    return [...document.querySelectorAll('.value, [type=checkbox]')]
+        .filter((e) => e.offsetParent).map((e) => [e.outerHTML, touches(e)]).filter(([, px]) => px < 43);
+}"""
+"""Elements that are drawn smaller, but have to take touches over 44 px, and the height in which they do."""
+
+
+@pytest.mark.parametrize("viewport", [PHONE, ON_ITS_SIDE], ids=["phone", "landscape"])
+def test_bars_that_stay_leave_room_and_never_cover_what_has_the_focus(visit, viewport) -> None:
+    tab = visit(viewport)
+    bars = "nav, #safety" + ", header" * (viewport is PHONE)
+    taken = tab.evaluate(f"[...document.querySelectorAll('{bars}')].reduce((sum, e) => sum + e.offsetHeight, 0)")
+    assert taken < 0.3 * viewport["height"]
+    for _ in range(200):
+        tab.keyboard.press("Tab")
+        if tab.evaluate("document.activeElement === document.body"):
+            break
+        assert not tab.evaluate(COVERED)
+    else:
+        raise AssertionError("the page's end is not reached")
+
+
+COVERED = """() => {
+    const e = document.activeElement, { left, top, width, bottom } = e.getBoundingClientRect();
+    if (e.closest('header, nav, #safety')) return '';
+    const hits = [top + 3, bottom - 3].map((y) => document.elementFromPoint(left + width / 2, y));
+    return hits.some((hit) => !hit || hit.closest('header, nav, #safety')) && e.outerHTML;
+}"""
+"""The focused element, if something that stays on the screen is over it, or it is outside."""
+
+
+def test_each_text_has_the_direction_of_its_letters(stage, visit) -> None:
+    stage.store.set("prompt.1", "שלום עולם")
+    tab = visit()
+    for name, text in (("prompt.2", "deep sea"), ("prompt.1", "שלום עולם")):
+        field = tab.locator(f'input[data-name="{name}"]').first
+        field.fill(text)
+        assert field.evaluate("e => getComputedStyle(e).unicodeBidi") == "plaintext"
 
 
 CONTRAST = """() => {
