@@ -10,9 +10,9 @@ import pytest
 from tpos_live.audio.source import AudioError, SourceState
 from tpos_live.core.settings import Settings
 from tpos_live.core.settings_loader import load_settings
-from tpos_live.runtime.continuation import settings_of
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.named_files import check_show
+from tpos_live.runtime.run_session import settings_of
 from tpos_live.runtime.watchdog import Run
 
 AGAIN = Run(deaths=1, safe=False, memory=None)

@@ -26,9 +26,9 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.settings import Settings
 from tpos_live.display.interpolator import DisplayFrame
 from tpos_live.display.postfx import PostFxParams
-from tpos_live.runtime.continuation import settings_of
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.last_frame import FrameKeeper, ShownFrame, read_frame, write_frame
+from tpos_live.runtime.run_session import settings_of
 from tpos_live.runtime.spare_show import EAGER_MODULES
 from tpos_live.runtime.still_process import StillProcess, read_commands
 from tpos_live.runtime.watchdog import MOST, SAFE, Run, is_available

@@ -59,7 +59,7 @@ def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
         click.echo(table())
         return
     settings = show_settings(options)
-    run = supervised(settings) if settings.show.watchdog else None
+    run = supervised(settings)
     if isinstance(run, int):
         context.exit(run)
     from tpos_live.runtime.run_session import run_live_session
@@ -67,15 +67,17 @@ def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
     run_live_session(settings, run=run)
 
 
-def supervised(settings: Settings) -> Run | int | None:
-    """Fork the show under a watchdog. Returns a Run in each show process, and the exit status in this process; None if
-    the system cannot do it."""
+def supervised(settings: Settings) -> Run | int:
+    """Fork the show under a watchdog, if it is asked for and the system can do it. Returns a Run in each show process,
+    and the exit status in this process."""
     from tpos_live.core.paths import state_dir
-    from tpos_live.runtime.watchdog import Watchdog, is_available
+    from tpos_live.runtime.watchdog import UNWATCHED, Watchdog, is_available
 
+    if not settings.show.watchdog:
+        return UNWATCHED
     if why := is_available():
         log.warning(why)
-        return None
+        return UNWATCHED
     return Watchdog(state_dir(), window=not settings.window.headless).run()
 
 

@@ -39,7 +39,7 @@ from tpos_live.runtime.performance import Performance
 from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.status_fields import frame_fields, sound_fields
 from tpos_live.runtime.status_registry import StatusRegistry
-from tpos_live.runtime.watchdog import Run
+from tpos_live.runtime.watchdog import UNWATCHED, Run
 from tpos_live.web.control_page import ControlPage
 from tpos_live.web.look_images import LookImages
 from tpos_live.web.preview import Preview
@@ -68,14 +68,13 @@ class LiveSession:
         sound: AudioSource | None = None,
         headless_gl: bool = False,
         page: bool = False,
-        run: Run | None = None,
+        run: Run = UNWATCHED,
     ) -> None:
         """sound: a source in place of the one in the settings (measurements). headless_gl: draw with OpenGL but without
         a display (measurements). page: with the control page, unless the settings turn it off. run: of a watchdog, if
         there is one; after a death the show waits for a missing input."""
         small_pages()
         self.settings, self._demo, self._stop = settings, demo, stop or threading.Event()
-        run = run or Run(0, False, None)
         self._headless_gl = headless_gl
         self.store = ParameterStore(settings.start_values())
         self.status_registry = StatusRegistry(self.store)

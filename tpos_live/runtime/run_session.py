@@ -1,4 +1,4 @@
-"""Runs a live session as a process: its seed, its messages on the terminal, and its end."""
+"""Runs a live session as a process: its seed, its messages on the terminal, its end, and its return after a crash."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,23 +19,22 @@ from tpos_live.core.settings import Settings
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.lost_display import on_display_lost
 from tpos_live.display.screens import has_display
+from tpos_live.display.window import DisplayWindow
 from tpos_live.runtime.autosave import Autosave, ShowState, find_crashed, left_by, read_state, was_reported
-from tpos_live.runtime.continuation import continue_show, settings_of
+from tpos_live.runtime.last_frame import FrameKeeper, read_frame
 from tpos_live.runtime.live_session import LiveSession
-from tpos_live.runtime.named_files import check_show
+from tpos_live.runtime.named_files import check_show, without_missing
 from tpos_live.runtime.stop_signals import stop_signals
-from tpos_live.runtime.watchdog import Run
+from tpos_live.runtime.watchdog import UNWATCHED, Run
 
 log = logging.getLogger(__name__)
 
 
-def run_live_session(settings: Settings, demo: bool = False, run: Run | None = None) -> NoReturn:
+def run_live_session(settings: Settings, demo: bool = False, run: Run = UNWATCHED) -> NoReturn:
     """Run a session from start to end, then exit the process: status 1 if a recording was lost. Raises the errors of
-    this package if it cannot start. run: of a watchdog, if there is one."""
-    again, watchdog = (run.deaths > 0, run.watchdog) if run else (False, 0)
-    if run is not None:
-        settings = settings_of(settings, run)
-    if not again:
+    this package if it cannot start."""
+    settings = settings_of(settings, run)
+    if not run.deaths:
         check_show(settings, demo)
     headless = settings.window.headless
     if not headless and not has_display():
@@ -46,21 +46,20 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
         stop.starting = True
         around.enter_context(terminal_messages("tpos-live: ", write))
         # After a death continue the own predecessor: another show may have died at the same moment.
-        own = left_by(state_dir(), run.left) if run else None
-        crashed = own if again or demo else find_crashed(state_dir())
+        crashed = left_by(state_dir(), run.left) if run.deaths or demo else find_crashed(state_dir())
         state = _continued(crashed, settings.show.resume)
         chosen = settings if state else choose_seed(settings)
         session = LiveSession(chosen, demo=demo, stop=stop, page=True, run=run)
         saving: AbstractContextManager[object] = nullcontext()
-        session.engine_loader.may_end = run is not None
+        session.engine_loader.may_end = run.watchdog > 0
         if state:
             session.resume(state)
         if demo:
             session.change_prompts()
         else:
-            saving = Autosave(state_dir(), session.state, crashed if state else None, watchdog)
+            saving = Autosave(state_dir(), session.state, crashed if state else None, run.watchdog)
         hung = False
-        keeping = continue_show(session, run, state) if run else nullcontext()
+        keeping = continue_show(session, run, state)
         if not headless:
             around.enter_context(on_display_lost(lambda: _display_lost(session, around)))
         stop.starting = False
@@ -97,6 +96,42 @@ def _display_lost(session: LiveSession, around: ExitStack) -> None:
         _repeat_failures(session)
     finally:
         around.close()
+
+
+def settings_of(settings: Settings, run: Run) -> Settings:
+    """The settings of this run. After a death: with --resume, and without files that are gone. After several deaths:
+    with Ember on the CPU. Call it before PyTorch is imported."""
+    if run.safe:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        engine = settings.engine.model_copy(update={"name": "ember", "accelerator": "eager"})
+        settings = settings.model_copy(update={"engine": engine})
+    if run.deaths:
+        settings = without_missing(settings)
+        settings = settings.model_copy(update={"show": settings.show.model_copy(update={"resume": True})})
+    return settings
+
+
+def continue_show(session: LiveSession, run: Run, state: ShowState | None) -> AbstractContextManager[object]:
+    """Begin with the frame that is on the screen, and with a recording if one was running.
+
+    Call it before entering the session. The returned context keeps each shown frame for the next show.
+    """
+    if run.deaths and state is not None:
+        session.store.set("out.record", state.recording)
+    display = session.display
+    if run.memory is None or not isinstance(display, DisplayWindow):
+        return nullcontext()
+    shown = read_frame(run.memory) if run.deaths else None
+    if shown is not None:
+        display.continues = shown.place
+        motion = state.motion if state else {}
+        # The drift since then is 0, apart from what was on the screen.
+        pan_x = motion.get("pan_x", 0.0) - shown.postfx.pan_new[0]
+        pan_y = motion.get("pan_y", 0.0) + shown.postfx.pan_new[1]
+        cut_index = state.cut_index if state else 0
+        # Not by the mailbox, where the engine's first frame could replace it: that one fades in from this frame.
+        display.interpolator.take(replace(shown.frame, pan_x=pan_x, pan_y=pan_y, cut_index=cut_index))
+    return FrameKeeper(run.memory, lambda: display.shown, lambda: display.place, lambda: display.hidden)
 
 
 def _continued(crashed: Path | None, resume: bool) -> ShowState | None:

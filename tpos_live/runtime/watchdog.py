@@ -62,17 +62,20 @@ _OFTEN, _SELDOM = 0.05, 1.0
 
 @dataclass(frozen=True)
 class Run:
-    """What the watchdog tells a show. deaths: of earlier shows. safe: run Ember on the CPU. memory:
-    where the frame on the screen is kept, None without a window. watchdog: its process number. left: that of the dead
-    show whose state this one continues, 0 for none. token: of the control page, the same in each show, so that open
-    pages come back; "" for a new one."""
+    """What the watchdog tells a show. deaths: of earlier shows. safe: run Ember on
+    the CPU. memory: where the frame on the screen is kept, None without a window. watchdog: its process number. left:
+    that of the dead show whose state this one continues, 0 for none. token: of the control page, the same in each show,
+    so that open pages come back; "" for a new one."""
 
-    deaths: int
-    safe: bool
-    memory: FrameMemory | None
+    deaths: int = 0
+    safe: bool = False
+    memory: FrameMemory | None = None
     watchdog: int = 0
     left: int = 0
     token: str = ""
+
+
+UNWATCHED = Run()
 
 
 def is_available() -> str:
