@@ -17,7 +17,7 @@ from tpos_live.audio_encoder.checkpoint import read_metadata, text_hash
 from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.cli.main import cli
-from tpos_live.conditioning.audio_conditioner import AudioConditioner, SentenceSpaceEncoder
+from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner, SentenceSpaceEncoder
 from tpos_live.conditioning.phrase_conditioner import PhraseConditioner, choose_audio_conditioner, sound_phrases
 from tpos_live.conditioning.projection import (
     METADATA,
@@ -90,7 +90,7 @@ def test_it_is_hundreds_of_times_smaller_than_the_papers() -> None:
     assert AudioProjection(weights).parameters < 454_200_000 / 200
 
 
-def follow(sound: AudioConditioner, vector: np.ndarray, begin: float = 0.0, seconds: float = 6.0) -> None:
+def follow(sound: PhraseBankConditioner, vector: np.ndarray, begin: float = 0.0, seconds: float = 6.0) -> None:
     for n in range(int(30 * seconds)):
         sound.follow(AudioEmbedding(begin + n / 30, vector.astype(np.float32), 1.0), begin + n / 30)
 

@@ -1,9 +1,9 @@
 """From audio embeddings to states of an engine's text encoder, which the conditioning builder blends with the prompt's.
 
-An audio encoder's embedding is in a space of its own; an engine expects states of its own text encoder. An
-AudioConditioner converts the first to the second. `PhraseBankConditioner` is the simplest: each coordinate of the
-embedding is the activation of one phrase, and the result is the weighted blend of the engine's states of the phrases.
-`phrase_conditioner.py` is for embeddings in a sentence space, where the nearest phrases are active.
+An audio encoder's embedding is in a space of its own; an engine expects states of its own text encoder. A conditioner
+converts the first to the second. For `PhraseBankConditioner` each coordinate of the embedding is the activation of one
+phrase, and the result is the weighted blend of the engine's states of the phrases. Its subclasses are for embeddings in
+a sentence space: `phrase_conditioner.py` blends the nearest phrases, `projection.py` converts the embedding itself.
 """
 
 from __future__ import annotations
@@ -60,51 +60,6 @@ class SentenceSpaceEncoder(Protocol):
         ...
 
 
-class AudioConditioner(Protocol):
-    """Audio embeddings to text states, smooth in time. Belongs to the render thread; never waits."""
-
-    def follow(self, embedding: AudioEmbedding | None, now: float) -> None:
-        """Take the newest embedding (it may repeat) at `now`, seconds of the session's clock."""
-        ...
-
-    def strength(self) -> float:
-        """Strength of the audio, 0 to 1."""
-        ...
-
-    def tokens(self) -> torch.Tensor:
-        """[rows, dim] to append to a prompt's states; undefined while strength is 0."""
-        ...
-
-    def sentence(self) -> torch.Tensor:
-        """[text tokens, dim] to blend with a prompt's states; undefined while strength is 0."""
-        ...
-
-    def scene(self) -> tuple[torch.Tensor, float]:
-        """States [text tokens, dim] of the scene that the sound alone leads to, and its confidence, 0 to 1; undefined
-        while strength is 0."""
-        ...
-
-    def scene_texts(self) -> list[tuple[str, float]]:
-        """The phrases of `scene` and their weights, sum 1; empty where the scene is not a blend of phrases."""
-        ...
-
-    def mood(self) -> tuple[torch.Tensor, float]:
-        """States [rows, dim] to add to the audio rows of any scene, and their confidence, 0 to 1."""
-        ...
-
-    def mood_texts(self) -> list[tuple[str, float]]:
-        """The phrases of `mood` and their weights, whose sum is the confidence; empty where the mood is not a blend of
-        phrases."""
-        ...
-
-    def directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
-        """At most `most` edit directions [text tokens, dim] for semantic guidance, with weights of sum 1.
-
-        Their number depends on `most` alone; undefined while strength is 0.
-        """
-        ...
-
-
 class HysteresisWeights:
     """Weights [n] that follow activations smoothly, with hysteresis: the strongest one stays the strongest for at least
     HOLD seconds, and another one must lead for SURE seconds to replace it."""
@@ -138,7 +93,7 @@ class HysteresisWeights:
 
 
 class PhraseBankConditioner:
-    """Blends the states of the active phrases.
+    """Blends the states of the active phrases, smoothly in time. Belongs to the render thread; never waits.
 
     The weight of a phrase is its squared positive activation: the vector has unit length, so the weights sum to at most
     1. `tokens` are the first rows of the phrases' words; they begin behind the beginning-of-text token.
@@ -158,6 +113,7 @@ class PhraseBankConditioner:
         self._sentence: torch.Tensor | None = None
 
     def follow(self, embedding: AudioEmbedding | None, now: float) -> None:
+        """Take the newest embedding (it may repeat) at `now`, seconds of the session's clock."""
         if max(self._strength, self._goal_strength) < FAINT:
             self._silent_at = now if self._now is None else self._now
         if embedding is not None:
@@ -208,6 +164,7 @@ class PhraseBankConditioner:
         return density
 
     def strength(self) -> float:
+        """Strength of the audio, 0 to 1. While it is 0, the states below are undefined."""
         return self._strength
 
     def heard(self) -> str:
@@ -215,27 +172,34 @@ class PhraseBankConditioner:
         return self.concepts[int(self._all.weights.argmax())] if self._strength > 0.05 else ""
 
     def tokens(self) -> torch.Tensor:
+        """[rows, dim] to append to a prompt's states."""
         return self.sentence()[self._first : self._first + self._rows]
 
     def sentence(self) -> torch.Tensor:
+        """[text tokens, dim] to blend with a prompt's states."""
         if self._sentence is None:
             self._sentence = self._blend(self._all)
         return self._sentence
 
     def scene(self) -> tuple[torch.Tensor, float]:
+        """States [text tokens, dim] of the scene that the sound alone leads to, and its confidence, 0 to 1."""
         return self.sentence(), 1.0
 
     def scene_texts(self) -> list[tuple[str, float]]:
+        """The phrases of `scene` and their weights, sum 1; empty where the scene is not a blend of phrases."""
         return self._texts(self._all)
 
     def mood(self) -> tuple[torch.Tensor, float]:
+        """States [rows, dim] to add to the audio rows of any scene, and their confidence, 0 to 1."""
         return self.tokens(), 0.0
 
     def mood_texts(self) -> list[tuple[str, float]]:
+        """The phrases of `mood` and their weights, whose sum is the confidence."""
         return []
 
     def directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
-        """One direction for each of the strongest phrases; with `most` 1 the blend of all phrases."""
+        """Edit directions [text tokens, dim] for semantic guidance, with weights of sum 1: one for each of the `most`
+        strongest phrases; with `most` 1 the blend of all phrases."""
         if most == 1:
             return [(self.sentence(), 1.0)]
         heard = self._all.weights

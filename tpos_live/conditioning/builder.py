@@ -10,7 +10,7 @@ from typing import get_args
 import torch
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
-from tpos_live.conditioning.audio_conditioner import AudioConditioner
+from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
 from tpos_live.conditioning.beside import BesidePrompt
 from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, EditDirections, Regions, ShownText, fill_rows
 from tpos_live.conditioning.directed_scene import DirectedScene
@@ -67,7 +67,7 @@ class ConditioningBuilder:
     def __init__(
         self,
         bank: PromptBank,
-        audio: AudioConditioner | None,
+        audio: PhraseBankConditioner | None,
         scene: DirectedScene,
         sequence_length: int,
         trained_with_audio: bool = True,

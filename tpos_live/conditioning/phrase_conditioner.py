@@ -10,7 +10,6 @@ import torch
 
 from tpos_live.audio_encoder.csls import CslsScorer
 from tpos_live.conditioning.audio_conditioner import (
-    AudioConditioner,
     EncodeAll,
     HysteresisWeights,
     PhraseBankConditioner,
@@ -123,7 +122,7 @@ def _offered(encoder: SentenceSpaceEncoder, offered: Container[str] | None) -> t
 def choose_audio_conditioner(
     encoder: object, encode: EncodeAll, rows: int, trained_with_audio: bool = True, first: int = 1,
     offered: Container[str] | None = None,
-) -> AudioConditioner | None:  # fmt: skip
+) -> PhraseBankConditioner | None:  # fmt: skip
     """The conditioner from an audio encoder to an engine; None where the encoder fits none, and audio has no effect.
 
     encode: the engine's text encoder. rows: the engine's number of audio tokens. trained_with_audio: the engine was

@@ -109,7 +109,7 @@ class AudioProjection:
 
 
 class ProjectedConditioner(PhraseConditioner):
-    """An AudioConditioner with a trained projection, which converts the embedding itself and not the nearest phrases.
+    """A PhraseConditioner with a trained projection, which converts the embedding itself and not the nearest phrases.
 
     Phrases still have weights: they name the sound, and each edit direction is one phrase.
     """

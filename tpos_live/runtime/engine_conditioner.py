@@ -6,7 +6,7 @@ from collections.abc import Container
 
 from tpos_live.audio_encoder.checkpoint import EncoderError, text_hash
 from tpos_live.audio_encoder.protocol import AudioEncoder
-from tpos_live.conditioning.audio_conditioner import AudioConditioner, SentenceSpaceEncoder
+from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner, SentenceSpaceEncoder
 from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner, sound_phrases
 from tpos_live.conditioning.projection import ProjectedConditioner, ProjectionError, find_projection
 from tpos_live.core.paths import projections_dir, shipped
@@ -16,7 +16,7 @@ from tpos_live.diffusion.model.engine import Engine
 
 def engine_conditioner(
     engine: Engine, encoder: AudioEncoder, offered: Container[str] | None
-) -> tuple[AudioConditioner | None, str]:
+) -> tuple[PhraseBankConditioner | None, str]:
     """The conditioner, None where the encoder fits none, and why an existing projection is not used, one line or "".
 
     offered: scenes that the engine offers, None for all.
