@@ -31,15 +31,12 @@ def music(seconds: float, tempo: float = 120.0, **values: float) -> list[Feature
     for hop in range(1, round(seconds / DT) + 1):
         turns = hop * DT * tempo / 60.0
         known = {"tempo": tempo, "confidence": 1.0, "silence": 0.0, "gate": True, **values}
-        phase = turns % 1.0
-        beat = known["confidence"] * math.cos(2 * math.pi * phase)
         found.append(
             Features(
                 time=hop * DT,
-                beat_phase=phase,
+                beat_phase=turns % 1.0,
                 bar_phase=turns / 4 % 1.0,
                 beats=int(turns),
-                beat=beat,
                 **known,  # type: ignore[arg-type]
             )
         )

@@ -65,7 +65,7 @@ def test_sensitivity_scales_all() -> None:
 
 def test_the_beat_keeps_its_sign_through_the_curve() -> None:
     store = ParameterStore({"map.beat.zoom.curve": 2.0})
-    assert run(store, [Features(beat=-0.5)])[0]["beat", "zoom"] == pytest.approx(-0.008 * 0.25)
+    assert run(store, [Features(confidence=0.5, beat_phase=0.5)])[0]["beat", "zoom"] == pytest.approx(-0.008 * 0.25)
 
 
 def test_only_pairs_with_a_depth_are_evaluated_and_one_fades_when_switched_off() -> None:

@@ -68,12 +68,12 @@ class BeatSource:
         if position is not None:
             beats = position.beats + shift * position.tempo / 60.0
             in_bar = beats + self._bar_offset
-            tempo, confidence, certain = position.tempo, 1.0, 1.0
+            tempo, confidence = position.tempo, 1.0
         else:
             shifted = shift * features.tempo / 60.0
             beats = features.beats + features.beat_phase + shifted
             in_bar = BEATS_PER_BAR * features.bar_phase + shifted
-            tempo, confidence, certain = features.tempo, features.confidence, features.bar_confidence
+            tempo, confidence = features.tempo, features.confidence
         whole = math.floor(beats)
         if self._clock is before:
             self._count += min(max(whole - self._last_beat, 0), 2)
@@ -81,16 +81,13 @@ class BeatSource:
         self._last_beat = whole
         if position is None and not shift and self._count == features.beats:
             return features
-        phase = beats % 1.0
         return replace(
             features,
             tempo=tempo,
             confidence=confidence,
-            beat_phase=phase,
+            beat_phase=beats % 1.0,
             bar_phase=in_bar / BEATS_PER_BAR % 1.0,
-            bar_confidence=certain,
             beats=self._count,
-            beat=confidence * math.cos(2.0 * math.pi * phase),
         )
 
     def _handle_taps(self, features: Features, position: ClockPosition | None, snapshot: Snapshot) -> None:

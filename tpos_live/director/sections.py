@@ -37,10 +37,9 @@ UNKNOWN_ENERGY = 0.6
 class BarClock:
     """The bar grid of the decisions: that of the music, or bars of two seconds without a beat.
 
-    One step per hop. bars: since the start. bar_seconds: length of a bar.
+    One step per hop. bar_seconds: length of a bar.
     """
 
-    bars: int = 0
     bar_seconds: float = BEATS_PER_BAR * NO_BEAT_SECONDS
     _phase: float = 0.0
     _since: float = 0.0
@@ -56,7 +55,6 @@ class BarClock:
         begins = (wrapped and self._since > 0.5 * self.bar_seconds) if known else self._since >= self.bar_seconds
         begins = begins or self._since > 1.5 * self.bar_seconds
         if begins:
-            self.bars += 1
             self._since = 0.0
         return begins
 

@@ -46,11 +46,10 @@ class TempoControl:
 @dataclass(frozen=True, slots=True)
 class Beat:
     """The beat at the end of a hop. tempo: BPM, 0 while unknown. phase: 0 to 1 from beat to beat. bar_phase: 0 to 1
-    from downbeat to downbeat. beats: count since the start. bar_confidence: confidence of the downbeat."""
+    from downbeat to downbeat. beats: count since the start."""
 
     tempo: float = 0.0
     confidence: float = 0.0
     phase: float = 0.0
     bar_phase: float = 0.0
     beats: int = 0
-    bar_confidence: float = 0.0

@@ -112,7 +112,6 @@ class BeatTracker:
             self.phase,
             (self._downbeat.beat_in_bar(self.beats) + self.phase) / BEATS_PER_BAR,
             self.beats,
-            self._downbeat.confidence,
         )
 
     def anchor(self) -> None:

@@ -28,12 +28,8 @@ RULES = np.array(
 """Evidence of an onset on each sixteenth of the bar, per stream."""
 CLEAR = 0.06
 """Lead of the best downbeat over the second best from which it is accepted."""
-SURE_LEAD = 0.25
-"""Lead that gives a confidence of 1."""
 MEMORY_UPDATES = 120.0
 """Updates (four per second) over which evidence is averaged: ten seconds may be a fill or a break."""
-SURE_UPDATES = 40.0
-"""Updates of evidence that a confidence of 1 needs."""
 HELD_BEATS = 64
 """Beats for which a resync or a drop overrides the audio."""
 
@@ -65,10 +61,8 @@ def positions(streams: np.ndarray, bars: np.ndarray) -> np.ndarray:
 
 @dataclass
 class DownbeatTracker:
-    """Finds the first beat of each bar. The result changes only at a beat, and only on clear evidence. confidence: 0 to
-    1."""
+    """Finds the first beat of each bar. The result changes only at a beat, and only on clear evidence."""
 
-    confidence: float = 0.0
     _first: int = 0
     _held_until: int = -1
     _evidence: np.ndarray = field(default_factory=lambda: np.zeros(BEATS_PER_BAR))
@@ -81,7 +75,7 @@ class DownbeatTracker:
 
     def anchor(self, beat: int) -> None:
         """Make `beat` the first of its bar, after a resync or a drop."""
-        self._first, self._held_until, self.confidence = beat, beat + HELD_BEATS, 1.0
+        self._first, self._held_until = beat, beat + HELD_BEATS
 
     def renumber(self, beat: int, number: int) -> None:
         """Make `beat` number `number` (0 to 3) of its bar, after a change of tempo, which invalidates earlier
@@ -92,7 +86,7 @@ class DownbeatTracker:
     def forget(self) -> None:
         """Drop all evidence, after a change of tempo."""
         self._evidence[:] = 0.0
-        self._updates, self.confidence = 0, 0.0
+        self._updates = 0
 
     def remember(self, scores: np.ndarray, bars: float) -> np.ndarray:
         """Average the scores of `positions` with earlier ones; returns float64 [BINS], as `positions` does. bars:
@@ -114,12 +108,5 @@ class DownbeatTracker:
         if beat < self._held_until or not self._updates:
             return
         order = np.sort(self._evidence)
-        lead = float(order[-1] - order[-2])
-        best = int(np.argmax(self._evidence))
-        sure = min(lead / SURE_LEAD, 1.0) * min(self._updates / SURE_UPDATES, 1.0)
-        if best == self._first % BEATS_PER_BAR:
-            self.confidence = sure
-        elif lead > CLEAR and best == beat % BEATS_PER_BAR:
-            self._first, self.confidence = beat, sure
-        else:
-            self.confidence = max(self.confidence - 0.05, 0.0)
+        if order[-1] - order[-2] > CLEAR and int(np.argmax(self._evidence)) == beat % BEATS_PER_BAR:
+            self._first = beat

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -108,7 +107,7 @@ class FeatureExtractor:
         if muted and snapshot["tempo.source"] == "auto" and not snapshot["tempo"]:
             beat = replace(beat, confidence=0.0)
         self._find_structure(db, mel, beat, gate)
-        return self._record(db[4], gain - manual, gate, beat)
+        return self._record(gain - manual, gate, beat)
 
     def _control(self, snapshot: Snapshot) -> TempoControl:
         counts = {name: snapshot.fired(f"tempo.{name}") for name in TRIGGERS}
@@ -156,11 +155,10 @@ class FeatureExtractor:
             )
         )
 
-    def _record(self, db: float, gain: float, gate: bool, beat: Beat) -> Features:
+    def _record(self, gain: float, gate: bool, beat: Beat) -> Features:
         bass, mid, midhigh, high, whole = self._bands.levels
         return Features(
             time=self._hops * HOP_SECONDS,
-            db=db,
             gain=gain,
             gate=gate,
             level=whole.level,
@@ -189,9 +187,7 @@ class FeatureExtractor:
             confidence=beat.confidence,
             beat_phase=beat.phase,
             bar_phase=beat.bar_phase,
-            bar_confidence=beat.bar_confidence,
             beats=beat.beats,
-            beat=beat.confidence * math.cos(2.0 * math.pi * beat.phase),
             buildup=self._structure.buildup,
             drop=self._structure.drop,
             energy=self._section.energy,

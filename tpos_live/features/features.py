@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 HOP = 480
@@ -15,16 +16,14 @@ TRUST = 0.4
 class Features:
     """Values are 0 to 1 unless a unit is given; names are those of `parameters.FEATURES`.
 
-    time: seconds of audio processed, at the end of the hop. db: RMS in dBFS before gain. gain: automatic gain in dB.
-    *_hit: transients. *_presence: slow levels. onset: onset strength of this hop. harmonic: level of sustained sound;
+    time: seconds of audio processed, at the end of the hop. gain: automatic gain in dB. *_hit: transients.
+    *_presence: slow levels. onset: onset strength of this hop. harmonic: level of sustained sound;
     percussive: level of transients. beat_phase and bar_phase run from 0 to 1; beats counts beats since the start,
     predicted ones included. energy: level relative to the usual level of this music, slow. tension: expectation of a
-    drop. sections: changes of section since the start. tempo: BPM, 0 while unknown. bar_confidence: confidence of the
-    downbeat. gate: False in silence.
+    drop. sections: changes of section since the start. tempo: BPM, 0 while unknown. gate: False in silence.
     """
 
     time: float = 0.0
-    db: float = -120.0
     gain: float = 0.0
     gate: bool = False
     level: float = 0.0
@@ -53,12 +52,15 @@ class Features:
     confidence: float = 0.0
     beat_phase: float = 0.0
     bar_phase: float = 0.0
-    bar_confidence: float = 0.0
     beats: int = 0
-    beat: float = 0.0
     buildup: float = 0.0
     drop: float = 0.0
     energy: float = 0.0
     tension: float = 0.0
     sections: int = 0
     silence: float = 1.0
+
+    @property
+    def beat(self) -> float:
+        """The cosine of the beat phase, times the confidence: -1 to 1."""
+        return self.confidence * math.cos(2.0 * math.pi * self.beat_phase)

@@ -18,7 +18,7 @@ import numpy as np
 
 from tpos_live.core.envelope import share
 from tpos_live.features.features import HOP_SECONDS
-from tpos_live.features.spectrum import FLOOR, MELS
+from tpos_live.features.spectrum import FLOOR, GROUPS, MELS
 
 OPEN_DB = 12.0
 CLOSE_DB = 6.0
@@ -33,7 +33,6 @@ RISE_DB_STEADY = 9.0
 STEADY_DB = 3.0
 _LEVEL_SAMPLES = 30
 """Level samples, ten per second, that must lie within STEADY_DB."""
-GROUPS = 16
 FOLLOW_SECONDS = 0.3
 CHANGE_DB = 3.5
 """Range of a group's level from which the spectrum counts as changing."""

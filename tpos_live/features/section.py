@@ -18,10 +18,8 @@ import numpy as np
 from tpos_live.core.envelope import follow, share
 from tpos_live.features.downbeat import BEATS_PER_BAR
 from tpos_live.features.features import HOP_SECONDS
-from tpos_live.features.spectrum import FLOOR, MELS, decibels, mel_db
+from tpos_live.features.spectrum import FLOOR, GROUPS, MELS, decibels, mel_db
 
-GROUPS = 16
-"""Groups of five mel bands; the first one is the bass, 30 to 200 Hz."""
 WEIGHTS = np.array([5.0] + [1.0] * (GROUPS - 1)) / (GROUPS + 4.0)
 """Weight of the groups: the bass counts as much as five others."""
 START_SECONDS = 2.0

@@ -29,7 +29,8 @@ FALL = 240
 """Samples over which the window falls."""
 FULL = 4.0
 """Samples are limited to this value (12 dB above full scale)."""
-MELS = 80
+MELS, GROUPS = 80, 16
+"""Mel bands, and groups of five of them; the first group is the bass, 30 to 200 Hz."""
 LOW_HZ = 30.0
 HIGH_HZ = 16_000.0
 FLOOR = 1e-10

@@ -43,10 +43,5 @@ def advance_beat(features: Features, seconds: float) -> Features:
     if seconds == 0.0 or features.tempo <= 0.0:
         return features
     turns = seconds * features.tempo / 60.0
-    phase = (features.beat_phase + turns) % 1.0
-    return replace(
-        features,
-        beat_phase=phase,
-        bar_phase=(features.bar_phase + turns / BEATS_PER_BAR) % 1.0,
-        beat=features.confidence * math.cos(2.0 * math.pi * phase),
-    )
+    beat, bar = features.beat_phase + turns, features.bar_phase + turns / BEATS_PER_BAR
+    return replace(features, beat_phase=beat % 1.0, bar_phase=bar % 1.0)

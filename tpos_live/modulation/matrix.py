@@ -63,7 +63,6 @@ class Smoother:
 class _Route:
     """A pair with a depth, its settings and the state of its envelope. goal: depth, before smoothing."""
 
-    pair: Pair
     name: str
     curve: float = 1.0
     attack: float = 0.0
@@ -116,7 +115,7 @@ class ModulationMatrix:
             goal = float(snapshot[name])
             if goal == 0.0 and smoothed[name] == 0.0:
                 continue
-            route = self._routes.get(pair) or _Route(pair, name)
+            route = self._routes.get(pair) or _Route(name)
             route.goal = goal
             route.curve = float(snapshot[name + ".curve"])
             route.attack = float(snapshot[name + ".attack"])
