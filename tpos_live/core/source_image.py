@@ -10,10 +10,8 @@ import numpy as np
 @dataclass(frozen=True)
 class SourceImage:
     """pixels: uint8 [height, width, 3] sRGB, at the engine's size, not modified afterwards. mask: uint8 [height,
-    width], weight of the source, 255 = full; None = full everywhere. number: grows by one with each new image.
-    taken_at: perf_counter seconds of its arrival, 0 offline."""
+    width], weight of the source, 255 = full; None = full everywhere. number: grows by one with each new image."""
 
     pixels: np.ndarray
     mask: np.ndarray | None = None
     number: int = 0
-    taken_at: float = 0.0

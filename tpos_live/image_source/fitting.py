@@ -72,11 +72,9 @@ class Scalers:
         return self._scalers[step].reformat(frame, *size, format=kind, interpolation=how, threads=1)
 
 
-def fitted(
-    frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.0, scalers: Scalers | None = None
-) -> SourceImage:
-    """The picture as the engine takes it. number: counts pictures. taken_at: its time, perf_counter. Raises
-    av.FFmpegError for a format that cannot be converted."""
+def fitted(frame: av.VideoFrame, how: Fitting, number: int, scalers: Scalers | None = None) -> SourceImage:
+    """The picture as the engine takes it. number: counts pictures. Raises av.FFmpegError for a format that cannot be
+    converted."""
     scalers = scalers or Scalers()
     turns, high_range = round(getattr(frame, "rotation", 0) / 90) % 4, is_high_range(frame)
     width, height = how.size if turns % 2 == 0 else how.size[::-1]
@@ -107,7 +105,7 @@ def fitted(
         mask = luminance_key(pixels, DARK, BRIGHT)
     elif how.mask == "file" and how.given is not None:
         mask = how.given.values
-    return SourceImage(pixels, mask, number, taken_at)
+    return SourceImage(pixels, mask, number)
 
 
 def _inner(
