@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from images import field, flat, frame, snapshot
 
-from tpos_live.core.frame import mean_light
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.interpolator import FrameInterpolator
@@ -38,7 +37,7 @@ def seen(params: FrameParams, pixels: np.ndarray) -> tuple[float, float]:
 def test_a_drop_lifts_a_dark_image_and_colours_a_bright_one() -> None:
     dark, bright = flat(60), flat(190)
     assert (shown(DROP, dark).exposure, shown(DROP, dark).saturation) == (0.5, 1.0)
-    assert mean_light(dark) < BRIGHTEST / 2 and mean_light(bright) > BRIGHTEST
+    assert frame(dark).light < BRIGHTEST / 2 and frame(bright).light > BRIGHTEST
     assert shown(DROP, bright).exposure == pytest.approx(0.0)
     assert shown(DROP, bright).saturation == pytest.approx(1.0 + 0.5 * COLOUR)
     darkened = replace(DROP, exposure=-0.5)
@@ -91,11 +90,11 @@ def test_a_kick_after_a_drop_lights_flames_as_any_other() -> None:
 
 
 def test_any_shape_has_a_light() -> None:
-    assert mean_light(np.full((1, 1, 3), 255, np.uint8)) == 1.0
-    assert mean_light(np.zeros((3, 700, 3), np.uint8)) == 0.0
+    assert frame(np.full((1, 1, 3), 255, np.uint8)).light == 1.0
+    assert frame(np.zeros((3, 700, 3), np.uint8)).light == 0.0
     red = np.zeros((64, 64, 3), np.uint8)
     red[..., 0] = 255
-    assert mean_light(red) == 1.0, "a pure colour has as little room as white"
+    assert frame(red).light == 1.0, "a pure colour has as little room as white"
     assert 0.0 <= shown(DROP, red // 255).exposure <= 0.5
 
 
