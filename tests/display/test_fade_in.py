@@ -14,13 +14,12 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.status import Status
 from tpos_live.display.cpu_compositor import CpuCompositor
-from tpos_live.display.fade_in import FADE, LONGEST_STEP
-from tpos_live.display.interpolator import DisplayFrame, FrameInterpolator
+from tpos_live.display.interpolator import FADE, LONGEST_STEP, DisplayFrame, FrameInterpolator
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.window import DisplayWindow
-from tpos_live.runtime.continuation import continue_show
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.last_frame import ShownFrame, write_frame
+from tpos_live.runtime.run_session import continue_show
 from tpos_live.runtime.watchdog import Run
 
 RATE = 30

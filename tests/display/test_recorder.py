@@ -17,11 +17,11 @@ from fakes.waiting import wait_until
 from images import flat
 from test_video import frames_of, sound_of
 
+from tpos_live.display.audio_track import SOUND_SECONDS
 from tpos_live.display.disk_watch import DiskWatch
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.recorder import Recorder
 from tpos_live.display.video import VideoWriter
-from tpos_live.display.waiting_audio import SOUND_SECONDS
 
 BLOCK = 480
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tpos_live.display.waiting_audio import SOUND_SECONDS, WaitingAudio
+from tpos_live.display.audio_track import SOUND_SECONDS, WaitingAudio
 
 RATE, BLOCK = 48_000, 240
 

@@ -9,11 +9,11 @@ from functools import cache, partial
 
 import numpy as np
 
+from tpos_live.core.envelope import ease
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.guard import Guard
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.display.fade_in import FadeIn
 from tpos_live.display.flash_limiter import FlashLimiter
 from tpos_live.display.kick_response import KickResponse
 from tpos_live.display.postfx import GRAIN_RATE, PostFxParams, postfx_params
@@ -25,6 +25,10 @@ LONGEST_INTERVAL = 1.0
 """A longer interval between engine frames (seconds) is a stall and does not count."""
 BREATH = 7.0
 """Period of the start screen's brightness, seconds."""
+FADE = 1.0
+"""Duration of a crossfade from the previous show, in seconds."""
+LONGEST_STEP = 0.1
+"""Most seconds that one shown frame advances the fade: a window stalls at the start, and the fade would be a cut."""
 
 
 @dataclass(frozen=True)
@@ -137,3 +141,44 @@ def _start_postfx(now: float, snapshot: Snapshot) -> PostFxParams:
         grain=snapshot["finish.grain"],
         seed=int(now * GRAIN_RATE) & 0x7FFFFFFF,
     )
+
+
+class FadeIn:
+    """Crossfade from the last frame of a show that died to the first frames of the show that replaces it.
+
+    Thread contract: one thread; time is passed in.
+    """
+
+    def __init__(self, kept: Frame) -> None:
+        """kept: the last frame of the previous show."""
+        self._kept = kept
+        self._done = 0.0
+        self._at = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether the fade has ended."""
+        return self._done >= FADE
+
+    def step(self, now: float, newest: Frame) -> tuple[Frame, float]:
+        """The frame that fades out, in the shape of `newest`, and the weight of `newest`, 0 to 1, at `now` (seconds).
+        Call it once for each shown frame, and `pause` while the image is frozen."""
+        if self._at:
+            self._done += min(max(now - self._at, 0.0), LONGEST_STEP)
+        self._at = now
+        if self._kept.pixels.shape != newest.pixels.shape:
+            self._kept = replace(self._kept, pixels=_reshaped(self._kept.pixels, newest.pixels))
+        return self._kept, ease(self._done / FADE)
+
+    def pause(self) -> None:
+        """The image is frozen: this time does not count."""
+        self._at = 0.0
+
+
+def _reshaped(pixels: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """`pixels`, uint8 [H, W, 3], cropped about the centre and scaled to the shape of `like`: two frames are blended in
+    one shape only, and the size of the engine may have changed."""
+    from PIL import Image, ImageOps
+
+    height, width = like.shape[:2]
+    return np.array(ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.BILINEAR))

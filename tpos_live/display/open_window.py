@@ -6,7 +6,6 @@ from typing import Any
 
 from tpos_live.core.errors import first_line
 from tpos_live.display.errors import DisplayError
-from tpos_live.display.glx_windows import release_replaced_windows
 from tpos_live.display.keyboard import physical_keys
 
 TITLE = "tpos-live output"
@@ -30,7 +29,7 @@ def open_window(
         window = physical_keys(Window)(
             *size, caption=title, resizable=True, vsync=vsync, config=config, visible=visible
         )
-        release_replaced_windows(window.context)
+        _release_replaced_windows(window.context)
         _leave_the_pointer(window)
         return window
     except Exception as error:  # pyglet raises many kinds, down to missing libraries.
@@ -58,3 +57,26 @@ def describe_gl() -> str:
         return f"{name}{slow}"
     finally:
         window.close()
+
+
+def _release_replaced_windows(context: Any) -> None:
+    """Make a pyglet context of Mesa's GLX release a window when it is detached. Other contexts are not changed.
+
+    A change to fullscreen and back makes a new X window. A context of Mesa keeps the buffers of a destroyed window
+    until it is bound to another window, which it recognises by its address in memory. The next window often has the
+    same address, so with software rendering each change leaked the memory of one frame: 3.7 MB at 720p.
+    """
+    if not hasattr(context, "glx_window") or "Mesa" not in context.get_info().get_version_string():
+        return
+    from pyglet.gl import glx
+
+    detach = context.detach
+
+    def detach_and_forget() -> None:
+        bound = context.canvas is not None
+        detach()
+        if bound:  # bound to no window, which Mesa allows, it releases destroyed ones
+            glx.glXMakeContextCurrent(context.x_display, 0, 0, context.glx_context)
+            glx.glXMakeContextCurrent(context.x_display, 0, 0, None)
+
+    context.detach = detach_and_forget

@@ -1,4 +1,4 @@
-"""Window placement: a normal window, or fullscreen on the requested screen as long as that screen is connected."""
+"""Window placement: a normal window, fullscreen on the requested screen while it is connected, or hidden."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from tpos_live.core.messages import NOTICE
 from tpos_live.display.keyboard import forget_keys
 from tpos_live.display.screens import Screen, Screens
+from tpos_live.display.seamless import forget_place, keep_place, leave_unpainted
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,8 @@ FORGET_KEYS = 0.5
 """Seconds after which a key counts as released, if a fullscreen change swallowed its release."""
 ASIDE = 0.5
 """Largest part of another screen's width and height that the window takes while its own screen is away."""
+HIDDEN = 0.3
+"""Shortest time in seconds between hiding and showing: a window manager notices late that a window is hidden."""
 
 
 class WindowPlacement:
@@ -153,3 +156,41 @@ class WindowPlacement:
             inside = first.x <= x <= first.x + first.width - width and first.y <= y <= first.y + first.height - height
             if not inside:
                 self._window.set_location(first.x + (first.width - width) // 2, first.y + (first.height - height) // 2)
+
+
+class WindowVisibility:
+    """Hides and shows the window (`out.window`). A hidden one keeps its OpenGL context, place, size and full screen.
+
+    Thread contract: the window's thread; `shown` may be read from anywhere.
+    """
+
+    def __init__(self, window: Any, shown: bool) -> None:
+        """window: pyglet's. shown: whether it is on the screen."""
+        self.shown = shown
+        self._window = window
+        self._place: tuple[int, int] | None = None
+        self._changed_at = -HIDDEN
+
+    def follow(self, wanted: bool, now: float) -> bool:
+        """Hide or show the window; now: seconds. True if it changed."""
+        if wanted == self.shown or 0 <= now - self._changed_at < HIDDEN:
+            return False
+        self.shown, self._changed_at = wanted, now  # set first: a refused change is not tried at every frame
+        if wanted:
+            self._show()
+        else:
+            self._place = self._window.get_location()
+            self._window.set_visible(False)
+        return True
+
+    def moved(self) -> None:
+        """The window was moved while it was hidden: do not restore its earlier place."""
+        self._place = None
+
+    def _show(self) -> None:
+        """Show the window at its earlier place, without a background, which would be black until the first frame."""
+        window = self._window
+        leave_unpainted(window)
+        keep_place(window, *(self._place or window.get_location()))
+        window.set_visible(True)
+        forget_place(window)

@@ -22,10 +22,9 @@ from tpos_live.display.open_window import SOFTWARE_CAP, open_window
 from tpos_live.display.output import Output
 from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.pacing import Pacer, ShownMeter
-from tpos_live.display.placement import WindowPlacement
+from tpos_live.display.placement import WindowPlacement, WindowVisibility
 from tpos_live.display.screen_window import ScreenWindows
 from tpos_live.display.screens import Screens
-from tpos_live.display.visibility import WindowVisibility
 from tpos_live.display.window_view import window_view
 
 log = logging.getLogger(__name__)
