@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tpos_live.control.beat_grid import BeatPosition
+from tpos_live.control.beat_grid import BeatPosition, release_due, waiting_text
 from tpos_live.control.keys import apply_key
 from tpos_live.control.look_player import LookPlayer
-from tpos_live.control.quantiser import release_due, waiting_text
 from tpos_live.control.triggers import fire
 from tpos_live.core.looks import Look, Show
 from tpos_live.core.parameter_store import ParameterStore

@@ -14,10 +14,10 @@ from tpos_live.conditioning.builder import region_area
 from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, NO_DIRECTION, PEAK, SILENCE, Direction
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.diffusion.sampling.region_blend import shares
-from tpos_live.director.abilities import Abilities
 from tpos_live.director.director import AREAS, NAMED_SECONDS, SCENE_SECONDS, SECOND_SECONDS, Director
 from tpos_live.director.framing import PLACES
 from tpos_live.director.memory import DirectorMemory
+from tpos_live.director.scene_choice import Abilities
 from tpos_live.director.scene_table import ALONE, KINDS, PACES, SCENES, TYPICAL, places_beside, suits_a_prompt
 from tpos_live.director.sections import BarClock, SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tpos_live.conditioning.span_matches import NEAR
+from tpos_live.conditioning.prompt_match import NEAR
 from tpos_live.conditioning.vocabulary import load_vocabulary
 from tpos_live.core.looks import Look, Show
 from tpos_live.core.paths import shipped

@@ -19,16 +19,16 @@ from pathlib import Path
 import torch
 
 from tpos_live.conditioning.implied_colours import implied_colour
-from tpos_live.conditioning.prompt_match import PromptMatch
-from tpos_live.conditioning.scene_scores import SceneScore, SceneScores, Sentences, best, read_learned, unit_vectors
-from tpos_live.conditioning.span_matches import (
+from tpos_live.conditioning.prompt_match import (
     NEAR,
+    PromptMatch,
     SpanMatch,
     is_of_one_thing,
     joined_by_and,
     subjects_of,
     without_overlap,
 )
+from tpos_live.conditioning.scene_scores import SceneScore, SceneScores, Sentences, best, read_learned, unit_vectors
 from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE, read_phrases
 from tpos_live.conditioning.words import (
     SMALL_WORDS,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tpos_live.control.triggers import fire
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import Start
 
 BARS: dict[str, int] = {"bar": 1, "4 bars": 4, "16 bars": 16}
@@ -62,3 +64,19 @@ class BeatGrid:
         if not self.known:
             return True
         return self.beat if start == "beat" else self.bar and self.bars % BARS[start] == 0
+
+
+def release_due(store: ParameterStore, grid: BeatGrid) -> None:
+    """Apply the waiting prompt and seed if they are due. Call once per refresh, after the grid's step."""
+    if not store.waiting or not grid.due(str(store.snapshot()["quantise"])):
+        return
+    values, triggers = store.take_waiting()
+    store.update(values, at_once=True)
+    for name in triggers:
+        fire(store, name, at_once=True)
+
+
+def waiting_text(store: ParameterStore) -> str:
+    """What waits, as text: "prompt (next bar)"; "" for nothing."""
+    names = dict.fromkeys(name.split(".")[0] for name in store.waiting)
+    return f"{', '.join(names)} (next {store.snapshot()['quantise']})" if names else ""

@@ -23,14 +23,12 @@ from tpos_live.core.direction import (
 )
 from tpos_live.core.envelope import follow
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.director.abilities import UNKNOWN, Abilities
 from tpos_live.director.controls import DirectorControls
 from tpos_live.director.framing import OPENING, Framing, Shot, draw
-from tpos_live.director.kind_tracker import KindTracker
 from tpos_live.director.memory import DirectorMemory
-from tpos_live.director.scene_choice import SceneChoice
+from tpos_live.director.scene_choice import UNKNOWN, Abilities, SceneChoice
 from tpos_live.director.scene_table import KINDS, TYPICAL, pace_of, places_beside, suits_a_prompt
-from tpos_live.director.sections import BarClock, SectionTracker
+from tpos_live.director.sections import BarClock, KindTracker, SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features
 
 PHRASE_BARS = 8

@@ -1,4 +1,4 @@
-"""The bar grid of the music, and its sections by name (intro, breakdown, peak, ...), for the director."""
+"""What the music is, for the director: its bar grid, its sections by name (intro, breakdown, peak, ...), its kind."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, PEAK, SILENCE
 from tpos_live.core.envelope import follow
+from tpos_live.director.scene_table import KINDS
 from tpos_live.features.downbeat import BEATS_PER_BAR
 from tpos_live.features.features import HOP_SECONDS, TRUST, Features
 
@@ -31,6 +32,8 @@ ENERGY_SECONDS = 1.5
 """Time constant of the energy: one loud bar is no section."""
 UNKNOWN_ENERGY = 0.6
 """Upper limit of the energy before KNOWN_BARS."""
+KIND_SECONDS = 4.0
+"""Seconds for which the sound must be no music before the kind ends; half of it for the first music."""
 
 
 @dataclass
@@ -122,3 +125,26 @@ class SectionTracker:
         if self.energy > high or self._since_drop < PEAK_BARS:
             return PEAK
         return MAIN
+
+
+@dataclass
+class KindTracker:
+    """The kind of music by the labels of the sound, with a debounce: a short sound of another kind changes nothing. One
+    step per hop.
+
+    kind: one of KINDS, "" for none. label: the newest label of the sound."""
+
+    kind: str = ""
+    label: str = ""
+    _seconds: float = 0.0
+
+    def step(self, label: str) -> None:
+        """Take the label of a hop, "" in silence."""
+        if label != self.label:
+            self._seconds = self._seconds if (label in KINDS) == (self.label in KINDS) else 0.0
+            self.label = label
+        self._seconds += HOP_SECONDS
+        if label and label in KINDS and (self.kind or self._seconds >= KIND_SECONDS / 2):
+            self.kind = label
+        elif label and label not in KINDS and self._seconds >= KIND_SECONDS:
+            self.kind = ""  # in silence the kind of the last music stays

@@ -18,7 +18,7 @@ import numpy as np
 from tpos_live.audio.source import RATE, AudioError
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import SentenceSpaceEncoder
-from tpos_live.conditioning.span_matches import NEAR
+from tpos_live.conditioning.prompt_match import NEAR
 from tpos_live.conditioning.vocabulary import Vocabulary, load_vocabulary
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.settings_loader import load_settings

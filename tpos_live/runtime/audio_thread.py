@@ -23,9 +23,9 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.timing import StageTimes
-from tpos_live.director.abilities import UNKNOWN, Abilities
 from tpos_live.director.director import Director
 from tpos_live.director.memory import DirectorMemory
+from tpos_live.director.scene_choice import UNKNOWN, Abilities
 from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import HOP_SECONDS, Features
 from tpos_live.modulation.integrator import ModulationIntegrator

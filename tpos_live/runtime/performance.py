@@ -8,13 +8,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Self
 
-from tpos_live.control.beat_grid import BeatPosition
+from tpos_live.control.beat_grid import BeatPosition, release_due, waiting_text
 from tpos_live.control.beat_source import BeatSource
 from tpos_live.control.link import Link
 from tpos_live.control.look_player import LookPlayer
 from tpos_live.control.midi_connection import MidiConnection
 from tpos_live.control.midi_mapper import MidiMapper
-from tpos_live.control.quantiser import release_due, waiting_text
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.guard import Guard
 from tpos_live.core.looks import Show

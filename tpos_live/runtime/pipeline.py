@@ -39,7 +39,7 @@ from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.model.frame_size import affordable_size
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
-from tpos_live.director.abilities import UNKNOWN, Abilities
+from tpos_live.director.scene_choice import UNKNOWN, Abilities
 from tpos_live.image_source.live_source import LiveSource
 from tpos_live.image_source.open import why_refused
 from tpos_live.image_source.player import OfflineSource
