@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from fakes.waiting import wait_until
 
-from tpos_live.core.niceness import lower_this_thread, set_heavy_nice, use_heavy_nice
+from tpos_live.core.cores import lower_this_thread, set_heavy_nice, use_heavy_nice
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads have their own priorities on Linux")
 

@@ -16,12 +16,10 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.paths import shipped
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
-from tpos_live.diffusion.keyframes.fade import Fade
-from tpos_live.diffusion.keyframes.inbetweens import Inbetweens
+from tpos_live.diffusion.keyframes.fade import Fade, Sway
+from tpos_live.diffusion.keyframes.inbetweens import Inbetweens, Morph, order
 from tpos_live.diffusion.keyframes.keyframe import LONGEST_STEP, Keyframe, KeyframeGenerator
-from tpos_live.diffusion.keyframes.morph import Morph, order
 from tpos_live.diffusion.keyframes.offline import USUAL_RATE, OfflineKeyframes
-from tpos_live.diffusion.keyframes.sway import Sway
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 

@@ -20,7 +20,7 @@ _ENCODE = """
 import sys
 from tpos_live.core.paths import shipped
 from tpos_live.diffusion.model.engine import load_engine
-from tpos_live.diffusion.sampling.latent_encoder import LatentEncoder
+from tpos_live.diffusion.sampling.source_start import LatentEncoder
 import torch
 encoder = LatentEncoder(load_engine(shipped("engines") / "ember", device="cpu", lazy=True), (320, 192))
 latent = encoder.encode(torch.full((192, 320, 3), 200, dtype=torch.uint8))

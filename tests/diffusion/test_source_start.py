@@ -11,10 +11,10 @@ from fakes.tiny_engine import make_paired_engine, make_tiny_engine
 from safetensors.torch import load_file, save_file
 
 from tpos_live.conditioning.conditioning import Conditioning
+from tpos_live.core.frame import SourceImage
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.paths import shipped
-from tpos_live.core.source_image import SourceImage
 from tpos_live.diffusion.backends.cuda_graph import networks
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.engine import Engine, load_engine

@@ -14,8 +14,8 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.timing import Rate, StageTimes
 from tpos_live.diffusion.backends import cuda_graph
+from tpos_live.diffusion.cuda.graphs import LOWEST, use_low_priority_stream
 from tpos_live.diffusion.cuda.stage_timer import StageTimer
-from tpos_live.diffusion.cuda.streams import LOWEST, use_low_priority_stream
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.captured import CapturedBackend

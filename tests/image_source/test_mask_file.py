@@ -10,9 +10,9 @@ import pytest
 from fakes.clips import write_clip
 from PIL import Image
 
+from tpos_live.core.frame import SourceImage
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.source_image import SourceImage
 from tpos_live.image_source.mask_file import MaskFile
 from tpos_live.image_source.open import open_source
 from tpos_live.image_source.player import SourcePlayer

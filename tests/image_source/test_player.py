@@ -17,10 +17,10 @@ from fakes.clips import number_of, numbered, write_clip
 from fakes.waiting import wait_until
 from PIL import Image
 
+from tpos_live.core.frame import SourceImage
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.messages import LineHandler, handling
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.source_image import SourceImage
 from tpos_live.features.features import HOP_SECONDS, Features
 from tpos_live.image_source import fitting, live_source
 from tpos_live.image_source.live_source import NICE, LiveSource, pause_before

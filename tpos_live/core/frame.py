@@ -1,4 +1,4 @@
-"""An engine frame, as it goes through the mailbox to the display."""
+"""An engine frame, as it goes through the mailbox to the display, and the image of a source that it starts from."""
 
 from __future__ import annotations
 
@@ -80,3 +80,13 @@ def light_and_saturation(pixels: np.ndarray) -> tuple[float, float]:
     highest = np.square(np.maximum(np.maximum(red, green), blue), dtype=np.uint32)
     lowest = np.square(np.minimum(np.minimum(red, green), blue), dtype=np.uint32)
     return float(highest.mean()) / 255**2, 1.0 - float(lowest.sum()) / max(float(highest.sum()), 1.0)
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """pixels: uint8 [height, width, 3] sRGB, at the engine's size, not modified afterwards. mask: uint8 [height,
+    width], weight of the source, 255 = full; None = full everywhere. number: grows by one with each new image."""
+
+    pixels: np.ndarray
+    mask: np.ndarray | None = None
+    number: int = 0

@@ -10,20 +10,25 @@ import torch
 
 from tpos_live.conditioning.conditioning import MAX_REGIONS
 from tpos_live.core.errors import EngineError
-from tpos_live.core.frame import Frame
-from tpos_live.core.source_image import SourceImage
+from tpos_live.core.frame import Frame, SourceImage
 from tpos_live.core.timing import StageTimes
 from tpos_live.diffusion.backends.registry import choose
 from tpos_live.diffusion.cuda.frame_pool import FramePool
+from tpos_live.diffusion.cuda.graphs import use_low_priority_stream
 from tpos_live.diffusion.cuda.stage_timer import HOST, StageTimer
-from tpos_live.diffusion.cuda.streams import use_low_priority_stream
 from tpos_live.diffusion.model.backend import Backend, BackendRequest
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.captured import CapturedBackend, CapturedSampler
 from tpos_live.diffusion.sampling.eager import EagerSampler
 from tpos_live.diffusion.sampling.first_frame import first_frame_told
-from tpos_live.diffusion.sampling.frame_conditioning import FrameConditioner, FrameRequest
-from tpos_live.diffusion.sampling.frame_inputs import CONDITIONING, NOISE, UNET, FrameInputs
+from tpos_live.diffusion.sampling.frame_conditioning import (
+    CONDITIONING,
+    NOISE,
+    UNET,
+    FrameConditioner,
+    FrameInputs,
+    FrameRequest,
+)
 from tpos_live.diffusion.sampling.latent_feedback import LatentFeedback, feeds_back
 from tpos_live.diffusion.sampling.sampler import Sample, Sampler, SamplerInputs
 from tpos_live.diffusion.sampling.source_start import SourceStart, strength_beside

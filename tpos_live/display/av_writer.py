@@ -11,8 +11,8 @@ from typing import Any, Self
 import numpy as np
 
 from tpos_live.audio.source import RATE
+from tpos_live.core.cores import use_heavy_nice
 from tpos_live.core.errors import reason
-from tpos_live.core.niceness import use_heavy_nice
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.yuv_converter import YuvConverter
 

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 import numpy as np
 
 from tpos_live.core.errors import first_line
-from tpos_live.core.luminance import luminance_key
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.srgb import luminance_key
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output_transform import FrameTransform
 from tpos_live.display.pacing import FrameGrid

@@ -9,9 +9,9 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from tpos_live.core.luminance import luminance_key
+from tpos_live.core.frame import SourceImage
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.core.source_image import SourceImage
+from tpos_live.core.srgb import luminance_key
 from tpos_live.image_source.high_range import is_high_range, to_srgb
 
 BLURRED = 40.0

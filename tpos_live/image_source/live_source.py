@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tpos_live.conditioning.conditioning import Conditioning
+from tpos_live.core.cores import lower_this_thread
 from tpos_live.core.errors import first_line
+from tpos_live.core.frame import SourceImage
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.heap import give_back_later
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.niceness import lower_this_thread
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.core.source_image import SourceImage
 from tpos_live.core.timing import Rate
 from tpos_live.image_source.mask_file import MaskFile
 from tpos_live.image_source.open import NOTHING, Opener, is_gone, open_source, short_name

@@ -11,8 +11,8 @@ import av
 import numpy as np
 
 from tpos_live.core.errors import first_line
-from tpos_live.core.luminance import luminance
 from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.srgb import luminance
 from tpos_live.image_source.fitting import Fitting, GivenMask, fitted
 from tpos_live.image_source.pictures import read_picture
 from tpos_live.image_source.reader import SourceError

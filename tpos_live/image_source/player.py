@@ -10,10 +10,10 @@ import av
 
 from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import first_line
+from tpos_live.core.frame import SourceImage
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.output_names import masked
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.core.source_image import SourceImage
 from tpos_live.image_source.fitting import Fitting, Scalers, fitted
 from tpos_live.image_source.mask_file import MaskFile
 from tpos_live.image_source.open import NOTHING, SCENE, Opener, is_live, open_source

@@ -8,12 +8,12 @@ import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from tpos_live.core.cores import use_heavy_nice
 from tpos_live.core.errors import EngineError, EngineHungError, first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.garbage import leave_out_what_is_there, look_at_all, no_search_while_loading
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.messages import NOTICE
-from tpos_live.core.niceness import use_heavy_nice
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import Rate

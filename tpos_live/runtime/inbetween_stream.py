@@ -12,9 +12,8 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.torch_threads import use_threads
-from tpos_live.diffusion.keyframes.decoder import InbetweenDecoder
 from tpos_live.diffusion.keyframes.fade import Fade
-from tpos_live.diffusion.keyframes.inbetweens import Inbetween, Inbetweens
+from tpos_live.diffusion.keyframes.inbetweens import Inbetween, InbetweenDecoder, Inbetweens
 from tpos_live.diffusion.keyframes.keyframe import Keyframe
 from tpos_live.runtime.engine_watch import CallMeter
 from tpos_live.runtime.extrapolator import FrameParamsExtrapolator

@@ -20,11 +20,11 @@ from tpos_live.audio.source import AudioSource
 from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.control.keys import LETTERS
 from tpos_live.control.osc_server import OscControl
+from tpos_live.core.cores import set_heavy_nice
 from tpos_live.core.frame import Frame
 from tpos_live.core.heap import share_arenas, small_pages
 from tpos_live.core.looks import Show
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.niceness import set_heavy_nice
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.paths import state_dir
 from tpos_live.core.port_claims import PortClaims

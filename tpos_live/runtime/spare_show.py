@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
-from tpos_live.core.niceness import lower_this_thread
+from tpos_live.core.cores import lower_this_thread
 
 MODULES = (
     "tpos_live.runtime.run_session",

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tpos_live.core.cores import usable_cores
+from tpos_live.core.cores import lower_this_thread, usable_cores
 from tpos_live.core.guard import Guard
-from tpos_live.core.niceness import lower_this_thread
 from tpos_live.core.own_thread import OwnThread
 
 if TYPE_CHECKING:  # torch, which takes seconds

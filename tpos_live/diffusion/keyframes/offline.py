@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from tpos_live.core.frame import Frame
 from tpos_live.diffusion.generator import FrameGenerator
-from tpos_live.diffusion.keyframes.decoder import InbetweenDecoder
-from tpos_live.diffusion.keyframes.inbetweens import Inbetweens
+from tpos_live.diffusion.keyframes.fade import Sway
+from tpos_live.diffusion.keyframes.inbetweens import InbetweenDecoder, Inbetweens
 from tpos_live.diffusion.keyframes.keyframe import KeyframeGenerator
-from tpos_live.diffusion.keyframes.sway import Sway
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 USUAL_RATE = 1.0

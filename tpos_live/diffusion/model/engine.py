@@ -16,10 +16,9 @@ from typing import Any
 import torch
 
 from tpos_live.core.errors import EngineError, first_line
-from tpos_live.diffusion.model.load_part import read_json
+from tpos_live.diffusion.model.load_part import check_files, read_json
 from tpos_live.diffusion.model.metadata import METADATA_FILE, ONE, SCALAR_WIDTH, SECOND, EngineMetadata, read_metadata
 from tpos_live.diffusion.model.networks import Networks
-from tpos_live.diffusion.model.part_files import check_files
 from tpos_live.diffusion.model.schedule import Schedule
 from tpos_live.diffusion.model.sdxl import ADDED
 from tpos_live.diffusion.model.text_encoders import Texts, load_texts

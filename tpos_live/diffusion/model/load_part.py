@@ -1,4 +1,4 @@
-"""Loads a network of an engine's folder, without changes to PyTorch's global state.
+"""Checks and loads a network of an engine's folder, without changes to PyTorch's global state.
 
 The libraries' `from_pretrained` replaces functions of PyTorch for the whole process while it creates a network. A
 module that another thread creates in that moment has no memory ("Cannot copy out of meta tensor"), and tensors of the
@@ -25,6 +25,16 @@ _OLDER = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_at
 """Names of a decoder's attention in files of diffusers before 0.13."""
 _PREFIX = "text_model."
 """Prefix of the names of CLIP's weights in all files, and in the modules of some versions of transformers."""
+_COUNTS = (
+    "layers_per_block", "transformer_layers_per_block", "num_encoder_blocks", "num_decoder_blocks", "decoder_blocks",
+    "num_hidden_layers",
+)  # fmt: skip
+"""Entries, numbers or lists, that determine how many layers a library creates."""
+_LENGTHS = (
+    "block_out_channels", "decoder_block_out_channels", "decoder_channels",
+    "cross_attention_dim", "hidden_size", "intermediate_size",
+)  # fmt: skip
+"""Entries, numbers or lists, that are a dimension of some weight."""
 
 
 def load_part(folder: Path, part: str, cls: Any, unused: tuple[str, ...] | None = None) -> Any:
@@ -114,3 +124,45 @@ def _fill_positions(module: torch.nn.Module) -> None:
                 if not name.endswith("position_ids"):
                     raise ValueError(f"{name} is in no file")
                 setattr(part, name, torch.arange(table.shape[-1]).expand(table.shape))
+
+
+def check_files(part: Path) -> None:
+    """Raise EngineError for pickles, damaged files, and a configuration that does not fit the weights."""
+    from safetensors import SafetensorError, safe_open
+
+    files = sorted(part.glob("*.safetensors"))
+    if not files:
+        if any(part.glob("*.bin")) or any(part.glob("*.ckpt")) or any(part.glob("*.pt")):
+            raise EngineError(f"{part}: its weights are pickles, which can run code; convert them to safetensors")
+        raise EngineError(f"{part}: no safetensors weights; fetch or install the engine again")
+    tensors = longest = 0
+    for path in files:
+        try:
+            with safe_open(path, framework="pt") as opened:
+                names = list(opened.keys())
+                tensors += len(names)
+                longest = max([longest, *(side for name in names for side in opened.get_slice(name).get_shape())])
+        except (SafetensorError, OSError, ValueError) as error:
+            raise EngineError(f"{path}: damaged weights ({error}); fetch or install the engine again") from error
+    if (part / "config.json").exists():
+        _check_counts(part, read_json(part / "config.json"), tensors, longest)
+
+
+def _check_counts(part: Path, config: Mapping[str, Any], tensors: int, longest: int) -> None:
+    """Refuse a configuration with more layers than tensors, or larger dimensions: a library would create the layers for
+    minutes before it finds that weights are missing. tensors: number in the files. longest: their largest dimension."""
+    for names, most, what in ((_COUNTS, tensors, "layers"), (_LENGTHS, longest, "numbers")):
+        for name in names:
+            largest = max((abs(value) for value in _numbers(config.get(name))), default=0)
+            if largest > most:
+                raise EngineError(
+                    f"{part}: its config.json says {name} {largest:.6g}, its weights have {most} {what} at most; "
+                    "fetch or install the engine again"
+                )
+
+
+def _numbers(value: object) -> list[float]:
+    """All numbers in a value or in nested lists."""
+    if isinstance(value, list):
+        return [number for item in value for number in _numbers(item)]
+    return [value] if isinstance(value, int | float) else []
