@@ -163,7 +163,7 @@ def test_streams_that_are_closed_full_or_without_a_letter_are_no_traceback(tmp_p
 
 def test_closed_streams_leave_no_number_to_a_file() -> None:
     code = (
-        "import os, sys; from tpos_live.core.standard_streams import complete_streams; complete_streams(); "
+        "import os, sys; from tpos_live.cli.exit import complete_streams; complete_streams(); "
         "print('nobody hears it'); sys.exit(os.open(os.devnull, os.O_RDONLY))"
     )
     command = [sys.executable, "-c", code]

@@ -18,8 +18,8 @@ from images import field, flat
 from tpos_live.display import recorder, stream_output
 from tpos_live.display.av_writer import LIVE, AvWriter
 from tpos_live.display.errors import DisplayError
+from tpos_live.display.output_file import check_image, save_image
 from tpos_live.display.recorder import Recorder
-from tpos_live.display.still_image import check_image, save_image
 from tpos_live.display.stream_output import StreamOutput
 from tpos_live.display.stream_writer import StreamWriter
 from tpos_live.display.video import VideoWriter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tpos_live.runtime.keyframe_pace import Beat, KeyframePace
+from tpos_live.runtime.keyframe_mode import Beat, KeyframePace
 
 NO_BEAT = Beat()
 

@@ -24,8 +24,8 @@ from fakes.waiting import wait_until
 from tpos_live.core.messages import terminal_messages
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import RecordSettings
+from tpos_live.display import disk_watch
 from tpos_live.display.errors import DisplayError
-from tpos_live.runtime import spare_folder
 from tpos_live.runtime.recordings import Recordings, check_recording
 from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.status_registry import StatusRegistry
@@ -130,7 +130,7 @@ def test_without_another_folder_it_writes_to_the_end(tmp_path: Path) -> None:
 
 
 def test_a_spare_folder_that_gets_room_later_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spare_folder, "AGAIN", 0.2)
+    monkeypatch.setattr(disk_watch, "AGAIN", 0.2)
     disk = Disk(first=9e9, spare=0.5e9)
     recordings, stage = record_in_two_folders(tmp_path, disk)
     disk.free["first"] = 0.2e9

@@ -28,8 +28,8 @@ from tpos_live.core.port_claims import PortClaims
 from tpos_live.core.status import Status
 from tpos_live.web import connections, control_page
 from tpos_live.web import pages as server_pages
+from tpos_live.web.answers import FOLDER, page_files
 from tpos_live.web.control_page import LARGEST_MESSAGE, ControlPage
-from tpos_live.web.page_files import FOLDER, page_files
 
 
 def get(page: ControlPage, path: str, **headers: str) -> tuple[int, str]:

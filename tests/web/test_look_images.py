@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from tpos_live.core.looks import Look, Show
-from tpos_live.web import look_images
-from tpos_live.web.look_images import LARGEST, LookImages
-from tpos_live.web.thumbnails import Thumbnails, look_key
+from tpos_live.web import thumbnails
+from tpos_live.web.thumbnails import LARGEST, LookImages, Thumbnails, look_key
 
 JPEG = b"\xff\xd8 an image"
 SHOW = Show((Look("a", {"prompt": "deep sea"}), Look("b", {"prompt": "fire"})))
@@ -36,7 +35,7 @@ def test_a_damaged_image_is_none(tmp_path: Path, content: bytes) -> None:
 
 
 def test_the_folder_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(look_images, "MOST", 3)
+    monkeypatch.setattr(thumbnails, "MOST", 3)
     images = LookImages(tmp_path)
     for n in range(6):
         images.put(str(n), JPEG)

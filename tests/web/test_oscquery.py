@@ -21,10 +21,9 @@ from tpos_live.core.parameters import TABLE
 from tpos_live.core.status import Status
 from tpos_live.web import listeners
 from tpos_live.web.access import Access
-from tpos_live.web.announcement import SERVICE
 from tpos_live.web.answers import Answers
 from tpos_live.web.control_page import ControlPage
-from tpos_live.web.oscquery import answer
+from tpos_live.web.oscquery import SERVICE, answer
 
 
 def ask(page: ControlPage, path: str) -> Any:

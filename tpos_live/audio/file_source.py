@@ -14,10 +14,10 @@ import numpy as np
 
 from tpos_live.audio.conversion import Downmix, select_channels
 from tpos_live.audio.delivery import START
+from tpos_live.audio.dropouts import SilenceMeter
 from tpos_live.audio.files import AudioFile, open_audio, stream_audio
 from tpos_live.audio.playback import Playback
 from tpos_live.audio.ring_buffer import RingBuffer
-from tpos_live.audio.silence import SilenceMeter
 from tpos_live.audio.source import RATE, AudioError, Chunk, Losses, SourceState, SourceStatus
 from tpos_live.audio.supervisor import MESSAGE_SECONDS, STALL
 from tpos_live.core.errors import first_line

@@ -12,10 +12,9 @@ import numpy as np
 from tpos_live.audio.capture import Capture, DeviceCapture
 from tpos_live.audio.conversion import Downmix, Resampler, StereoMix
 from tpos_live.audio.devices import find_input
-from tpos_live.audio.dropouts import DropoutMeter
+from tpos_live.audio.dropouts import DropoutMeter, SilenceMeter
 from tpos_live.audio.file_capture import FileCapture, names_a_file
 from tpos_live.audio.portaudio import rescan
-from tpos_live.audio.silence import SilenceMeter
 from tpos_live.audio.source import ABSURD, RATE, AudioError, Chunk, Losses, SourceState, SourceStatus
 from tpos_live.audio.supervisor import STALL, Supervisor
 from tpos_live.core.heap import give_back_later

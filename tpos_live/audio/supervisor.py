@@ -10,12 +10,11 @@ from time import perf_counter
 from tpos_live.audio.capture import Capture
 from tpos_live.audio.delivery import START, Delivery
 from tpos_live.audio.devices import other_inputs
-from tpos_live.audio.fallback import FallbackInput
+from tpos_live.audio.fallback import FallbackInput, SpareStream
 from tpos_live.audio.input_report import OPENED, InputReport
 from tpos_live.audio.open_attempt import OpenAttempt, OpenAttempts, can_be_opened
 from tpos_live.audio.reopening import InputOpener, RetryPace
 from tpos_live.audio.source import AudioError, SourceState
-from tpos_live.audio.spare_stream import SpareStream
 from tpos_live.core.guard import Guard
 from tpos_live.core.parameter import whole_number
 

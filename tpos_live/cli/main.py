@@ -9,21 +9,20 @@ import difflib
 import logging
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from tpos_live import __version__
-from tpos_live.cli.exit import leave, text_of
-from tpos_live.cli.lazy_group import LazyGroup
+from tpos_live.cli.exit import complete_streams, leave, text_of
 from tpos_live.cli.option_types import Number
 from tpos_live.cli.options import FILE, IMAGE, SHOW, SOUND, checked, settings_from, show_settings, with_options
 from tpos_live.core.errors import one_line
 from tpos_live.core.messages import terminal_messages
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings_file import SettingsError
-from tpos_live.core.standard_streams import complete_streams
 
 if TYPE_CHECKING:
     from tpos_live.core.settings import Settings
@@ -32,6 +31,27 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LAZY = {name: f"tpos_live.cli.{name}:{name}" for name in ("bench", "engines", "evaluate", "setup", "train")}
+
+
+class LazyGroup(click.Group):
+    """A group that imports the modules of its commands when they run, and for help.
+
+    lazy: name of a command -> "module:attribute".
+    """
+
+    def __init__(self, *arguments: Any, lazy: dict[str, str], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*self.commands, *self._lazy})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self._lazy:
+            module, _, attribute = self._lazy[cmd_name].partition(":")
+            command: click.Command = getattr(import_module(module), attribute)
+            return command
+        return super().get_command(ctx, cmd_name)
 
 
 @click.group(

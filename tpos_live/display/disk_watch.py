@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tpos_live.display.output_file import gone, is_there
+from tpos_live.display.errors import DisplayError
+from tpos_live.display.output_file import check_folder, gone, is_there
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +23,11 @@ LITTLE = 5e9
 """Free bytes at which a message warns."""
 RESERVE = 0.3e9
 """Free bytes below which a recording continues in another folder, if there is one."""
+ENOUGH = 1e9
+"""Free bytes that a folder needs for a recording to go on there: a quarter of an hour at 8 Mbit/s."""
+
+AGAIN = 10.0
+"""Seconds after which a search that found nothing may be repeated."""
 
 
 class Usage(Protocol):
@@ -78,3 +86,34 @@ class DiskWatch:
         amount = f"{free / 1e9:.1f} GB" if free >= 1e8 else f"{free / 1e6:.0f} MB"
         lasts = f"{minutes:.1f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
         log.warning(f"recording: {amount} are free, the disk is full in {lasts}; make room, or end the recording")
+
+
+class FolderSearch:
+    """One search, which begins when it is created. Any thread may read it."""
+
+    def __init__(self, folders: Sequence[Path], usage: DiskUsage) -> None:
+        """folders: the best first. usage: of a folder's disk."""
+        self.found: Path | None = None
+        """The first folder that can be written and has ENOUGH space; None while `searching`, or if there is none."""
+        self._began = time.monotonic()
+        self._thread = threading.Thread(target=self._run, args=(folders, usage), name="spare-folder", daemon=True)
+        self._thread.start()
+
+    @property
+    def searching(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it found nothing, and began more than AGAIN seconds ago."""
+        return not self.searching and self.found is None and time.monotonic() - self._began > AGAIN
+
+    def _run(self, folders: Sequence[Path], usage: DiskUsage) -> None:
+        for folder in folders:
+            try:
+                check_folder(folder)
+                if usage(folder).free > ENOUGH:
+                    self.found = folder
+                    return
+            except (DisplayError, OSError):
+                continue

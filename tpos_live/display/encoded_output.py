@@ -18,8 +18,7 @@ from tpos_live.display.audio_track import AudioTrack, TimedFrames, WaitingAudio
 from tpos_live.display.av_writer import AvWriter
 from tpos_live.display.encoder_presets import EncoderController
 from tpos_live.display.errors import DisplayError
-from tpos_live.display.frame_fitter import FrameFitter
-from tpos_live.display.output_transform import FrameTransform
+from tpos_live.display.output_transform import FrameFitter, FrameTransform
 from tpos_live.display.pacing import FrameGrid, Meter
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,9 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from tpos_live.core.errors import reason
 from tpos_live.display.errors import DisplayError
@@ -217,3 +219,33 @@ def is_same(path: Path, other: Path) -> bool:
     with suppress(OSError):  # the current folder was removed
         return path.absolute() == other.absolute()
     return path == other
+
+
+def check_image(path: Path, sources: Sequence[Path] = ()) -> Path:
+    """As `check_output`, for `save_image`."""
+    from PIL import features
+
+    suffixes = [suffix for suffix in IMAGE if suffix != ".webp" or features.check("webp")]
+    return check_output(path, suffixes, sources)
+
+
+def save_image(path: Path, pixels: np.ndarray) -> Path:
+    """Save an image, uint8 [height, width, 3], in the format of its suffix (IMAGE), atomically.
+
+    Returns the path, numbered where such a file exists. Raises DisplayError with the reason.
+    """
+    from PIL import Image
+
+    kind = {".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower(), "JPEG")
+    options: dict[str, Any] = {"compress_level": 3} if kind == "PNG" else {"quality": 95}
+    output = OutputFile(Path(path))
+    try:
+        with output.open() as file:
+            try:
+                Image.fromarray(pixels).save(file, kind, **options)
+            except BaseException:
+                output.discard()
+                raise
+        return output.finish()
+    except OSError as error:
+        raise DisplayError(f"cannot save {path}: {reason(error)}; choose another folder or make room") from error

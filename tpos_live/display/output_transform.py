@@ -1,12 +1,14 @@
-"""Transforms the composed frames for one output: logo, crop, test card, mirror, rotation, shape."""
+"""Fits and transforms the composed frames for one output: size, logo, crop, test card, mirror, rotation, shape."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from tpos_live.core.messages import NOTICE
 from tpos_live.core.output_view import OutputView
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.display.logo import Logo, LogoPlace
@@ -14,6 +16,8 @@ from tpos_live.display.output_shape import OutputShape
 from tpos_live.display.patch import Patch
 from tpos_live.display.test_card import make_test_card
 from tpos_live.display.window_view import PLAIN
+
+log = logging.getLogger(__name__)
 
 
 class FrameTransform:
@@ -99,3 +103,44 @@ def _turned(pixels: np.ndarray, view: OutputView) -> np.ndarray:
     if view.mirror in ("vertical", "both"):
         pixels = pixels[::-1]
     return np.rot90(pixels, -view.rotate // 90) if view.rotate else pixels
+
+
+class FrameFitter:
+    """Gives every frame the same size: a window may change its size, an encoder cannot. Belongs to one thread."""
+
+    def __init__(self, name: str, size: tuple[int, int], transform: FrameTransform) -> None:
+        """name: of the output, for messages. size: (width, height) before the transform."""
+        self._name, self._size, self._transform = name, size, transform
+        self._last_size = size
+        self._source = self._drawn = np.zeros((0, 0, 3), np.uint8)
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """The frame, fitted and transformed. A repeated frame gives the same array, which is not converted again."""
+        if pixels is not self._source:
+            self._source, self._drawn = pixels, self._transform(self._fitted(pixels))
+        return self._drawn
+
+    def _fitted(self, pixels: np.ndarray) -> np.ndarray:
+        size = pixels.shape[1], pixels.shape[0]
+        if size == self._size:
+            return pixels
+        if size != self._last_size:
+            self._last_size = size
+            new, old = (f"{width}x{height}" for width, height in (size, self._size))
+            log.log(NOTICE, f"{self._name}: the window is {new} now, this stays {old}")
+        return fit(pixels, self._size)
+
+
+def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`pixels`, uint8 [height, width, 3], scaled to fit `size` (width, height), centred on black."""
+    import av
+
+    height, width = pixels.shape[:2]
+    scale = min(size[0] / width, size[1] / height)
+    inner = max(round(scale * width), 1), max(round(scale * height), 1)
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    small = frame.reformat(width=inner[0], height=inner[1], threads=1).to_ndarray()
+    out = np.zeros((size[1], size[0], 3), np.uint8)
+    x, y = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    out[y : y + inner[1], x : x + inner[0]] = small
+    return out

@@ -13,10 +13,9 @@ from tpos_live.core.errors import first_line
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.srgb import luminance_key
 from tpos_live.display.errors import DisplayError
-from tpos_live.display.output_transform import FrameTransform
+from tpos_live.display.output_transform import FrameTransform, fit
 from tpos_live.display.pacing import FrameGrid
 from tpos_live.display.program_senders import SENDERS
-from tpos_live.display.video import fit
 
 DARK, BRIGHT = 0.04, 0.35
 """Luminance up to which the key is transparent, and from which on it is opaque."""

@@ -6,8 +6,6 @@ import contextlib
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-import numpy as np
-
 from tpos_live.core.heap import give_back_later
 from tpos_live.display.av_writer import AvWriter
 from tpos_live.display.errors import DisplayError
@@ -110,21 +108,6 @@ class VideoWriter(AvWriter):
         with contextlib.suppress(Exception), self._av.open(str(self.part)) as file:
             return next(file.demux(video=0)).size > 0
         return False
-
-
-def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """`pixels`, uint8 [height, width, 3], scaled to fit `size` (width, height), centred on black."""
-    import av
-
-    height, width = pixels.shape[:2]
-    scale = min(size[0] / width, size[1] / height)
-    inner = max(round(scale * width), 1), max(round(scale * height), 1)
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-    small = frame.reformat(width=inner[0], height=inner[1], threads=1).to_ndarray()
-    out = np.zeros((size[1], size[0], 3), np.uint8)
-    x, y = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-    out[y : y + inner[1], x : x + inner[0]] = small
-    return out
 
 
 class _File:

@@ -20,7 +20,7 @@ from tpos_live.core.timing import Rate
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.engine_watch import CallMeter, EngineWatch
 from tpos_live.runtime.failover import FailoverResult
-from tpos_live.runtime.keyframe_pace import Beat
+from tpos_live.runtime.keyframe_mode import Beat
 from tpos_live.runtime.status_registry import StatusRegistry
 
 if TYPE_CHECKING:  # they import torch, which takes seconds

@@ -41,8 +41,8 @@ from tpos_live.runtime.status_fields import frame_fields, sound_fields
 from tpos_live.runtime.status_registry import StatusRegistry
 from tpos_live.runtime.watchdog import UNWATCHED, Run
 from tpos_live.web.control_page import ControlPage
-from tpos_live.web.look_images import LookImages
 from tpos_live.web.preview import Preview
+from tpos_live.web.thumbnails import LookImages
 
 if TYPE_CHECKING:  # pipeline and render thread import torch, which takes seconds
     from tpos_live.display.headless import HeadlessDisplay

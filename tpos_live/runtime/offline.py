@@ -30,9 +30,8 @@ from tpos_live.core.progress import Progress
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import hms
-from tpos_live.display.output_file import check_output
+from tpos_live.display.output_file import check_image, check_output, save_image
 from tpos_live.display.postfx import postfx_params
-from tpos_live.display.still_image import check_image, save_image
 from tpos_live.display.video import VideoWriter
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.demo import DemoPrompts

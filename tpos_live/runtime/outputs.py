@@ -15,7 +15,7 @@ from tpos_live.core.messages import NOTICE
 from tpos_live.core.output_names import PROGRAMS, SCREEN, STREAMS, OutputSpec, parse_output
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.settings import OutputSettings
-from tpos_live.display.disk_watch import DiskUsage
+from tpos_live.display.disk_watch import DiskUsage, FolderSearch
 from tpos_live.display.encoded_output import EncodedOutput
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.logo import Logo
@@ -25,7 +25,6 @@ from tpos_live.display.program_output import ProgramOutput
 from tpos_live.display.recorder import Recorder
 from tpos_live.display.screen_window import ScreenWindow, ScreenWindows
 from tpos_live.display.stream_output import StreamOutput
-from tpos_live.runtime.spare_folder import FolderSearch
 
 log = logging.getLogger(__name__)
 

@@ -18,14 +18,13 @@ from tpos_live.core.output_names import VIDEO
 from tpos_live.core.paths import expanded
 from tpos_live.core.settings import RecordSettings
 from tpos_live.core.timing import hms
-from tpos_live.display.disk_watch import DiskUsage, DiskWatch
+from tpos_live.display.disk_watch import DiskUsage, DiskWatch, FolderSearch
 from tpos_live.display.encoded_output import PATIENCE
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output import Output
 from tpos_live.display.output_file import check_folder, check_output, is_same, remove_empty_parts
 from tpos_live.display.output_transform import FrameTransform
 from tpos_live.display.recorder import Recorder
-from tpos_live.runtime.spare_folder import FolderSearch
 
 log = logging.getLogger(__name__)
 

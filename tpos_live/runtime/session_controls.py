@@ -25,8 +25,8 @@ from tpos_live.core.settings import OutputSettings, RecordSettings
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.logo import open_logo
 from tpos_live.display.output import Output
+from tpos_live.display.output_file import save_image
 from tpos_live.display.output_transform import OutputTransform
-from tpos_live.display.still_image import save_image
 from tpos_live.runtime.outputs import ExtraOutputs
 from tpos_live.runtime.recordings import Recordings
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,7 +18,6 @@ from websockets.http11 import Request, Response
 
 from tpos_live.web.access import NO_TOKEN, Access
 from tpos_live.web.oscquery import QueryError
-from tpos_live.web.page_files import page_files
 
 SOCKET = "/socket"
 """Path of the page's WebSocket."""
@@ -27,6 +29,13 @@ _SAFETY = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",  # the address may hold the token
     "Cache-Control": "no-store",
+}
+FOLDER = Path(__file__).with_name("page")
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 
 
@@ -113,3 +122,14 @@ def respond(status: HTTPStatus, kind: str, body: bytes, **more: str) -> Response
     """A response with the headers that every one has, and more."""
     headers = {"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close", **_SAFETY, **more}
     return Response(status.value, status.phrase, Headers(headers), body)
+
+
+@cache
+def page_files() -> Mapping[str, tuple[str, bytes]]:
+    """Content type and bytes of each file, by its path in an address; "/" is the page."""
+    files = {
+        f"/{path.name}": (TYPES[path.suffix], path.read_bytes())
+        for path in sorted(FOLDER.iterdir())
+        if path.suffix in TYPES
+    }
+    return MappingProxyType({"/": files["/index.html"], **files})

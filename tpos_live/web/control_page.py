@@ -30,12 +30,10 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.port_claims import NO_CLAIMS, PortClaims
 from tpos_live.core.status import Status
 from tpos_live.web.access import Access
-from tpos_live.web.announcement import announce
-from tpos_live.web.look_images import LookImages
-from tpos_live.web.oscquery import answer, host_info
+from tpos_live.web.oscquery import announce, answer, host_info
 from tpos_live.web.page_state import Line, PageState, page_status
 from tpos_live.web.preview import Preview
-from tpos_live.web.thumbnails import Thumbnails
+from tpos_live.web.thumbnails import LookImages, Thumbnails
 
 log = logging.getLogger(__name__)
 

@@ -10,15 +10,21 @@ knows.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import math
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
 from tpos_live.control.osc_addresses import ADDRESSES, LEAVES, osc_value
 from tpos_live.control.osc_feedback import encode
+from tpos_live.core.errors import first_line
+from tpos_live.core.optional_library import MissingLibraryError, optional_library
 from tpos_live.core.parameter import Parameter, Value
 from tpos_live.core.parameter_store import Snapshot
 
@@ -26,6 +32,9 @@ ATTRIBUTES = ("ACCESS", "CONTENTS", "DESCRIPTION", "FULL_PATH", "RANGE", "TYPE",
 _TYPES = {"float": "f", "int": "i", "bool": "f", "text": "s", "choice": "i", "trigger": "N"}
 """OSC type tag of each kind of parameter: a switch is sent as a float, a choice as its index."""
 _READ, _WRITE = 1, 2
+log = logging.getLogger(__name__)
+
+SERVICE = "_oscjson._tcp.local."
 
 
 class QueryError(ValueError):
@@ -122,3 +131,29 @@ def _attributes(p: Parameter, snapshot: Snapshot) -> dict[str, Any]:
     if p.unit:
         found["UNIT"] = [p.unit]
     return found
+
+
+async def announce(name: str, address: str, port: int) -> None:
+    """Announce `name` at an IP address until the task is cancelled; without the library, or where the network does not
+    allow it, do nothing."""
+    try:
+        library = optional_library("zeroconf", "oscquery")
+        asynchronous = optional_library("zeroconf.asyncio", "oscquery")
+    except MissingLibraryError as error:
+        log.debug(str(error))
+        return
+    zeroconf = None
+    try:
+        # Only where the server is reached: loopback is announced to this machine alone.
+        zeroconf = asynchronous.AsyncZeroconf(interfaces=[address])
+        info = library.ServiceInfo(
+            SERVICE, f"{name}.{SERVICE}", addresses=[socket.inet_aton(address)], port=port, server=f"{name}.local."
+        )
+        await zeroconf.async_register_service(info, allow_name_change=True)
+        await asyncio.Event().wait()
+    except Exception as error:  # no network, no multicast
+        log.info(f"OSCQuery is not announced on the network: {first_line(error)}")
+    finally:
+        if zeroconf is not None:
+            with suppress(Exception):
+                await zeroconf.async_close()

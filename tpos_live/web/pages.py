@@ -6,14 +6,16 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from tpos_live.core.guard import Guard
+from tpos_live.core.parameter import Parameter
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import FEATURES, TABLE, TARGETS
 from tpos_live.web import connections
-from tpos_live.web.page_description import describe
 from tpos_live.web.page_state import PageState
 from tpos_live.web.requests import Request, RequestError, carry_out, read
 
@@ -22,6 +24,20 @@ log = logging.getLogger(__name__)
 MOST_PAGES = 32
 IN_FLIGHT = 2
 """Most images of the preview that a page has not shown yet; more would wait in buffers and be shown late."""
+GROUPS = {
+    "Image": ("seed", "strength", "steps", "guidance", "lora", "intensity", "pause", "reset"),
+    "Motion": ("motion",),
+    "Finish": ("finish",),
+    "Sound": ("audio",),
+    "Tempo": ("tempo", "quantise"),
+    "Director": ("director",),
+    "Looks": ("look", "autopilot"),
+    "Prompt": ("prompt",),
+    "Output": ("out",),
+    "Walls": ("out.wall",),
+    "MIDI": ("midi",),
+}
+"""Groups by title: the first word or two words of their parameters' names. Other names get a group of their own."""
 
 
 class Page:
@@ -156,3 +172,36 @@ class Pages:
             # As ASCII: a lone surrogate, as in a file's name that is not UTF-8, cannot be sent otherwise.
             self._encoded = old, new, json.dumps(new.since(old), separators=(",", ":"))
         return self._encoded[2]
+
+
+def describe() -> dict[str, Any]:
+    """groups: title and parameters. map: features, targets, and the parameters that each pair has besides its depth."""
+    groups: dict[str, list[dict[str, Any]]] = {title: [] for title in GROUPS}
+    titles = {first: title for title, words in GROUPS.items() for first in words}
+    for parameter in TABLE.values():
+        first, *more = parameter.name.split(".")
+        title = titles.get(".".join([first, *more[:1]])) or titles.get(first, first.capitalize())
+        if first != "map":
+            groups.setdefault(title, []).append(_parameter(parameter))
+    parts = {part: _parameter(TABLE[f"map.level.zoom.{part}"]) for part in ("curve", "attack", "release")}
+    return {
+        "groups": [{"title": title, "parameters": parameters} for title, parameters in groups.items() if parameters],
+        "map": {
+            "features": dict(FEATURES),
+            "targets": {name: [low, high, unit, text] for name, (low, high, unit, text) in TARGETS.items()},
+            "parts": parts,
+        },
+    }
+
+
+def _parameter(p: Parameter) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": p.name, "kind": p.kind, "text": p.text}
+    if p.kind in ("float", "int"):
+        described |= {"low": 0 if p.off_below else p.low, "high": p.high, "unit": p.unit}
+        if p.off_below:
+            described["off_below"] = p.low
+    if p.choices:
+        described["choices"] = p.choices
+    if p.kind != "trigger":
+        described["default"] = p.default
+    return described

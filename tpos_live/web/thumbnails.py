@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from tpos_live.core.atomic import atomic_write
+from tpos_live.core.errors import reason
 from tpos_live.core.looks import Look, Show
-from tpos_live.web.look_images import LookImages
 
 SHIPPED = Path(__file__).with_name("thumbnails")
 """Images of the looks that come with the program, by `look_key`."""
 _SETTLED = 2.0
 """Seconds after the end of a fade until the image of a look has settled."""
+log = logging.getLogger(__name__)
+
+MOST = 400
+"""Most images that are kept; the oldest ones are removed."""
+LARGEST = 200_000
+"""Bytes; a larger file is not one of these images."""
+_JPEG = b"\xff\xd8"
 
 
 class Thumbnails:
@@ -89,3 +99,40 @@ def look_key(look: Look) -> str:
 @cache
 def _shipped() -> dict[str, bytes]:
     return {path.stem: path.read_bytes() for path in SHIPPED.glob("*.jpg")}
+
+
+class LookImages:
+    """JPEG files in one folder, by `thumbnails.look_key`. A folder that cannot be written gives one line.
+
+    Thread contract: any thread; not the display's, because it waits for the disk.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """folder: made when the first image is kept."""
+        self._folder = folder
+        self._failed = False
+
+    def get(self, key: str) -> bytes | None:
+        """The image of this key, JPEG; None if there is none, or if it is damaged."""
+        try:
+            image = (self._folder / f"{key}.jpg").read_bytes()
+        except OSError:
+            return None
+        return image if image.startswith(_JPEG) and len(image) <= LARGEST else None
+
+    def put(self, key: str, image: bytes) -> None:
+        """Keep an image in place of an older one of this key."""
+        try:
+            with atomic_write(self._folder / f"{key}.jpg", durable=False) as part:
+                part.write_bytes(image)
+            self._prune()
+        except OSError as error:
+            if not self._failed:
+                self._failed = True
+                log.info(f"images of looks are kept until the end of the show: {self._folder}: {reason(error)}")
+
+    def _prune(self) -> None:
+        files = sorted(self._folder.glob("*.jpg"), key=lambda file: file.stat().st_mtime)
+        for file in files[:-MOST]:
+            with suppress(OSError):
+                file.unlink()
