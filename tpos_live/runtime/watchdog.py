@@ -62,10 +62,10 @@ _OFTEN, _SELDOM = 0.05, 1.0
 
 @dataclass(frozen=True)
 class Run:
-    """What the watchdog tells a show. deaths: of earlier shows. safe: run Ember on
-    the CPU. memory: where the frame on the screen is kept, None without a window. watchdog: its process number. left:
-    that of the dead show whose state this one continues, 0 for none. token: of the control page, the same in each show,
-    so that open pages come back; "" for a new one."""
+    """What the watchdog tells a show. deaths: of earlier shows. safe: run Ember on the CPU. memory: where the frame on
+    the screen is kept, None without a window. watchdog: its process number. left: that of the dead show whose state
+    this one continues, 0 for none. token: of the control page, the same in each show, so that open pages come back; ""
+    for a new one."""
 
     deaths: int = 0
     safe: bool = False
@@ -76,6 +76,7 @@ class Run:
 
 
 UNWATCHED = Run()
+"""Of a show without a watchdog."""
 
 
 def is_available() -> str:
