@@ -8,6 +8,7 @@ import pytest
 from tpos_live.core.envelope import follow
 from tpos_live.features.agc import AutomaticGain
 from tpos_live.features.bands import band_db
+from tpos_live.features.beat import Beat
 from tpos_live.features.noise_gate import NoiseGate
 from tpos_live.features.onset import OnsetStrength, PeakPicker
 from tpos_live.features.spectrum import (
@@ -179,9 +180,7 @@ def moments(
                 onset=hop % 25 == 0,
                 kick=float(kicks and hop % 50 < 3),
                 gate=bass > 0.0 or bright > -3.0,
-                period=0.5,
-                phase=phase,
-                bar_phase=hop % 200 / 200,
+                beat=Beat(tempo=120.0, phase=phase, bar_phase=hop % 200 / 200),
             )
         )
         if structure.dropped:

@@ -7,8 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from tpos_live.features.section import SectionDetector, SectionInput
+from tpos_live.features.beat import Beat
+from tpos_live.features.section import SectionDetector
 from tpos_live.features.spectrum import MELS
+from tpos_live.features.structure import StructureDetector
 
 FULL = np.repeat([-20.0, -26.0, -34.0, -40.0], MELS // 4)
 NO_BASS = FULL - np.repeat([30.0, 3.0, 0.0, 0.0], MELS // 4)
@@ -25,17 +27,8 @@ def play(
         for _ in range(round(bars * 4 * period * 100)):
             turns = hop / 100 / period
             mel = 10 ** ((spectrum + rng.normal(0.0, 6.0, MELS)) / 10)
-            now = SectionInput(
-                mel.astype(np.float32),
-                gate=bool(spectrum.max() > -60.0),
-                beats=int(turns) if known else 0,
-                period=period if known else 0.0,
-                bar_phase=turns / 4 % 1.0 if known else 0.0,
-                buildup=values.get("buildup", 0.0),
-                bass_gone=values.get("bass_gone", 0.0),
-                dropped=False,
-            )
-            detector.step(now)
+            beat = Beat(tempo=bpm, bar_phase=turns / 4 % 1.0, beats=int(turns)) if known else Beat()
+            detector.step(mel.astype(np.float32), bool(spectrum.max() > -60.0), beat, StructureDetector(**values))
             found.append((detector.energy, detector.tension, detector.sections))
             hop += 1
     return found

@@ -53,3 +53,8 @@ class Beat:
     phase: float = 0.0
     bar_phase: float = 0.0
     beats: int = 0
+
+    @property
+    def period(self) -> float:
+        """Seconds per beat, 0 while unknown."""
+        return 60.0 / self.tempo if self.tempo else 0.0

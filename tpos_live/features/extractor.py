@@ -15,7 +15,7 @@ from tpos_live.features.features import HOP_SECONDS, Features
 from tpos_live.features.hpss import HarmonicPercussiveSeparator
 from tpos_live.features.noise_gate import NoiseGate, SpectrumChange
 from tpos_live.features.onset import DrumDetector, Flux, OnsetStrength, PeakPicker
-from tpos_live.features.section import SectionDetector, SectionInput
+from tpos_live.features.section import SectionDetector
 from tpos_live.features.spectrum import BINS, ShortTimeSpectrum, decibels, mel_power
 from tpos_live.features.structure import StructureDetector, StructureInput
 
@@ -126,34 +126,11 @@ class FeatureExtractor:
     def _find_structure(self, db: tuple[float, ...], mel: np.ndarray, beat: Beat, gate: bool) -> None:
         # Levels before all gain: a rising automatic gain must not look like a build-up.
         bright = 0.5 * (max(db[2], _QUIET_DB) + max(db[3], _QUIET_DB)) / RANGE_DB
-        period = 60.0 / beat.tempo if beat.tempo else 0.0
-        hop = StructureInput(
-            self._bands.levels[0].level,
-            db[0],
-            db[4],
-            bright,
-            self._onsets.fired,
-            self._kick.hit,
-            gate,
-            period,
-            beat.phase,
-            beat.bar_phase,
-        )
-        dropped = self._structure.step(hop)
-        if dropped:
+        bass = self._bands.levels[0].level
+        hop = StructureInput(bass, db[0], db[4], bright, self._onsets.fired, self._kick.hit, gate, beat)
+        if self._structure.step(hop):
             self._beat.anchor()
-        self._section.step(
-            SectionInput(
-                mel,
-                gate,
-                beat.beats,
-                period,
-                beat.bar_phase,
-                self._structure.buildup,
-                self._structure.bass_gone,
-                dropped,
-            )
-        )
+        self._section.step(mel, gate, beat, self._structure)
 
     def _record(self, gain: float, gate: bool, beat: Beat) -> Features:
         bass, mid, midhigh, high, whole = self._bands.levels

@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tpos_live.core.envelope import follow, share
+from tpos_live.features.beat import Beat
 from tpos_live.features.downbeat import BEATS_PER_BAR
 from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.spectrum import FLOOR, GROUPS, MELS, decibels, mel_db
+from tpos_live.features.structure import StructureDetector
 
 WEIGHTS = np.array([5.0] + [1.0] * (GROUPS - 1)) / (GROUPS + 4.0)
 """Weight of the groups: the bass counts as much as five others."""
@@ -51,24 +53,6 @@ WAIT_TENSION = 0.6
 _EMPTY = np.zeros(GROUPS)
 
 
-@dataclass(frozen=True, slots=True)
-class SectionInput:
-    """Input of the detector for one hop, before all gain.
-
-    mel: power, float [MELS]. beats: count of beats. period: seconds per beat, 0 while unknown. bar_phase: 0 to 1.
-    buildup: 0 to 1. bass_gone: beats since the bass disappeared, 0 while it plays. dropped: a drop in this hop.
-    """
-
-    mel: np.ndarray
-    gate: bool
-    beats: int
-    period: float
-    bar_phase: float
-    buildup: float
-    bass_gone: float
-    dropped: bool
-
-
 @dataclass
 class SectionDetector:
     """One step per hop.
@@ -94,20 +78,20 @@ class SectionDetector:
     _usual_change: float = 0.0
     _bars: int = 0
 
-    def step(self, now: SectionInput) -> None:
-        """Take one hop."""
-        power = now.mel.reshape(GROUPS, MELS // GROUPS).mean(axis=1).astype(np.float64)
-        self._measure_energy(power, now.gate)
-        self._measure_tension(now)
-        if now.dropped:
+    def step(self, mel: np.ndarray, gate: bool, beat: Beat, structure: StructureDetector) -> None:
+        """Take one hop. mel: power before all gain, float [MELS]. structure: after its step for this hop."""
+        power = mel.reshape(GROUPS, MELS // GROUPS).mean(axis=1).astype(np.float64)
+        self._measure_energy(power, gate)
+        self._measure_tension(gate, structure)
+        if structure.dropped:
             self._begin_section()
         # The mean of dB values, not of powers: only it separates a sparse bass from a steady one.
         self._beat += np.maximum(mel_db(power), self._loudest - RANGE_DB)
         self._hops += 1
         # While the tempo is unknown, a beat is half a second.
-        beat_ends = now.beats != self._beats if now.period else self._hops * HOP_SECONDS >= 0.5
+        beat_ends = beat.beats != self._beats if beat.tempo else self._hops * HOP_SECONDS >= 0.5
         if beat_ends:
-            self._end_beat(now)
+            self._end_beat(gate, beat)
 
     def _measure_energy(self, power: np.ndarray, gate: bool) -> None:
         """Compare the level over about 2 s, as a mean over the groups in dB, with its usual value."""
@@ -125,20 +109,20 @@ class SectionDetector:
             goal = min(max(USUAL_ENERGY + (level - self._usual) / ENERGY_DB, 0.0), 1.0)
         self.energy = follow(self.energy, goal, 0.3, 0.6, HOP_SECONDS)
 
-    def _measure_tension(self, now: SectionInput) -> None:
-        waited = WAIT_TENSION * min(now.bass_gone / WAIT_BEATS, 1.0) if now.gate else 0.0
-        goal = 0.0 if now.dropped else max(now.buildup, waited)
-        self.tension = 0.0 if now.dropped else follow(self.tension, goal, 0.3, 0.5, HOP_SECONDS)
+    def _measure_tension(self, gate: bool, structure: StructureDetector) -> None:
+        waited = WAIT_TENSION * min(structure.bass_gone / WAIT_BEATS, 1.0) if gate else 0.0
+        goal = max(structure.buildup, waited)
+        self.tension = 0.0 if structure.dropped else follow(self.tension, goal, 0.3, 0.5, HOP_SECONDS)
 
-    def _end_beat(self, now: SectionInput) -> None:
-        self._beats = now.beats
-        if now.gate:
+    def _end_beat(self, gate: bool, beat: Beat) -> None:
+        self._beats = beat.beats
+        if gate:
             self._section.append(self._beat / self._hops)
             self._length += 1
         self._beat, self._hops = _EMPTY.copy(), 0
         self._since_bar += 1
-        new_bar = now.bar_phase < self._bar_phase - 0.25 if now.period else self._since_bar >= BEATS_PER_BAR
-        self._bar_phase = now.bar_phase
+        new_bar = beat.bar_phase < self._bar_phase - 0.25 if beat.tempo else self._since_bar >= BEATS_PER_BAR
+        self._bar_phase = beat.bar_phase
         if new_bar or self._since_bar > BEATS_PER_BAR:
             self._since_bar = 0
             self._compare_bars()

@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from tpos_live.core.envelope import follow, share
+from tpos_live.features.beat import Beat
 from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.spectrum import decibels
 
@@ -67,7 +68,7 @@ class StructureInput:
 
     bass: level, 0 to 1. bass_db, whole_db: level of the bass and of the whole in dBFS, without gain. bright: level
     above 2 kHz in units of 30 dB, relative to any constant, without gain. onset: an onset fired in this hop. kick: the
-    decaying hit, 0 to 1. period: seconds per beat, 0 while unknown. phase, bar_phase: 0 to 1.
+    decaying hit, 0 to 1.
     """
 
     bass: float
@@ -77,9 +78,7 @@ class StructureInput:
     onset: bool
     kick: float
     gate: bool
-    period: float
-    phase: float
-    bar_phase: float
+    beat: Beat
 
 
 @dataclass
@@ -158,7 +157,7 @@ class StructureDetector:
 
     def step(self, now: StructureInput) -> bool:
         """Take one hop; returns `dropped`."""
-        beats = HOP_SECONDS / (now.period or 0.5)
+        beats = HOP_SECONDS / (now.beat.period or 0.5)
         self._update_averages(now, beats)
         returned = self._return.step(now.bass_db, now.whole_db, now.gate, beats)
         self._integrate_buildup(now, beats)
@@ -201,8 +200,8 @@ class StructureDetector:
 
     def _find_drop(self, now: StructureInput, returned: bool, beats: float) -> bool:
         self._since_drop += beats
-        new_bar = now.bar_phase < self._bar_phase
-        self._bar_phase = now.bar_phase
+        new_bar = now.beat.bar_phase < self._bar_phase
+        self._bar_phase = now.beat.bar_phase
         if self._armed <= 0.0:
             self._waiting = False
         strong = now.kick > 0.2 and now.bass > BACK * self._usual_bass > 0.2
@@ -210,7 +209,7 @@ class StructureDetector:
             self._waiting = True
             # Stay armed until the next downbeat.
             self._armed = max(self._armed, ARMED_BEATS)
-        on_beat = now.period == 0.0 or min(now.phase, 1.0 - now.phase) <= ON_BEAT
+        on_beat = now.beat.period == 0.0 or min(now.beat.phase, 1.0 - now.beat.phase) <= ON_BEAT
         bass_returned = returned and self._since_drop >= REST_BEATS
         if bass_returned or (self._waiting and (new_bar or (strong and on_beat))):
             self._waiting, self._armed, self._since_drop = False, 0.0, 0.0

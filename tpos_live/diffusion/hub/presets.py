@@ -75,11 +75,6 @@ class Preset(BaseModel):
     licence_url: str = ""
     download_gb: float = Field(0.0, ge=0)
 
-    @property
-    def sources(self) -> list[str]:
-        """All repositories that it uses."""
-        return [self.source, *([self.decoder] if self.decoder else []), *(lora.source for lora in self.lora)]
-
 
 def preset_names() -> list[str]:
     """Names of the presets that this installation knows."""
