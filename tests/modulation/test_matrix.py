@@ -35,7 +35,8 @@ def test_every_pair_can_be_used() -> None:
     for feature, target in itertools.product(FEATURES, TARGETS):
         depth, name = TARGETS[target][1] / 2, f"map.{feature}.{target}"
         store = ParameterStore({**NO_MAP, name: depth, f"{name}.attack": 0.0, f"{name}.curve": 1.0})
-        found = run(store, [Features(**{"silence": 0.0, feature: 0.5})])  # type: ignore[arg-type]
+        moment = {"silence": 0.0, "confidence" if feature == "beat" else feature: 0.5}
+        found = run(store, [Features(**moment)])  # type: ignore[arg-type]
         assert set(found[0]) == {(feature, target)}, name
         assert found[0][feature, target] == pytest.approx(depth * 0.5), name
 

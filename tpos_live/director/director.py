@@ -120,18 +120,17 @@ class Director:
         self._time += HOP_SECONDS
         bar = self._clock.step(features)
         section = self._sections.step(features, self._clock.bar_seconds)
-        dropped = self._sections.dropped
         self._music.step(label)
         depth = self._controls.step(snapshot)
         on = bool(snapshot["director"])
         if on:
-            if dropped and self._music.kind:
+            if features.dropped and self._music.kind:
                 self._at_drop(features, depth, int(snapshot["seed"]))
             elif section or bar:
                 self._on_bar(features, depth, int(snapshot["seed"]), section)
         else:
             self._scene, self._second, self._scene_at, self._decision = "", "", -math.inf, ""
-        if self._scene != self.memory.scene or bar or section or dropped:
+        if self._scene != self.memory.scene or bar or section or features.dropped:
             self.memory = DirectorMemory(
                 self._scene, self._music.kind, self._palette_goal, self._shot, self._changes, self._choice.count,
                 self._shots, self._hue_goal,

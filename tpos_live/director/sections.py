@@ -66,16 +66,14 @@ class BarClock:
 class SectionTracker:
     """Names the section. One step per hop.
 
-    name: the current section. bars: its length so far. energy: 0 to 1, smoothed. dropped: a drop in this hop."""
+    name: the current section. bars: its length so far. energy: 0 to 1, smoothed."""
 
     name: str = SILENCE
     bars: float = 0.0
     energy: float = 0.0
-    dropped: bool = False
     _silent_seconds: float = 0.0
     _music_bars: float = 0.0
     _had_main: bool = False
-    _last_drop: float = 0.0
     _since_drop: float = 1e9
     _candidate: str = SILENCE
     _candidate_bars: float = 0.0
@@ -90,9 +88,7 @@ class SectionTracker:
         energy = features.energy if math.isfinite(features.energy) else self.energy
         energy = energy if known else min(energy, UNKNOWN_ENERGY)
         self.energy = follow(self.energy, energy, ENERGY_SECONDS, ENERGY_SECONDS, HOP_SECONDS)
-        self.dropped = features.drop > self._last_drop + 0.5
-        self._last_drop = features.drop
-        self._since_drop = 0.0 if self.dropped else self._since_drop + bars
+        self._since_drop = 0.0 if features.dropped else self._since_drop + bars
         self.bars += bars
         candidate = self._classify(features)
         if candidate != self._candidate:
@@ -101,7 +97,7 @@ class SectionTracker:
         boundary = features.sections != self._boundaries
         self._boundaries = features.sections
         lasted = self._candidate_bars >= HOLD_BARS and (self.bars >= SHORTEST_BARS or SILENCE in (self.name, candidate))
-        if self.dropped or (candidate != self.name and (lasted or boundary)):
+        if features.dropped or (candidate != self.name and (lasted or boundary)):
             self._had_main = self._had_main or candidate in (MAIN, PEAK)
             self.name, self.bars = candidate, 0.0
             return True

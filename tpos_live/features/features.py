@@ -61,6 +61,11 @@ class Features:
     silence: float = 1.0
 
     @property
+    def dropped(self) -> bool:
+        """Whether a drop begins in this hop: `drop` is 1 there, and falls from the next hop on."""
+        return self.drop == 1.0
+
+    @property
     def beat(self) -> float:
         """The cosine of the beat phase, times the confidence: -1 to 1."""
         return self.confidence * math.cos(2.0 * math.pi * self.beat_phase)

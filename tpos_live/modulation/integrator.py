@@ -2,21 +2,24 @@
 
 Audio changes velocities, never positions, so the noise position never jumps. All motion is integrated here on the
 audio's clock, so a frame at a given moment is the same at every frame rate.
+
+A beat that is drawn when it is heard is visible late, by the latency of audio input, analysis, refresh and screen.
+Beats are predicted, so they are drawn earlier by that latency. Onsets are not predicted and keep it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tpos_live.core.direction import NO_DIRECTION, Direction
-from tpos_live.core.envelope import follow
+from tpos_live.core.envelope import follow, share
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import LORAS, TARGETS
+from tpos_live.features.downbeat import BEATS_PER_BAR
 from tpos_live.features.features import HOP_SECONDS, TRUST, Features
-from tpos_live.modulation.beat_lookahead import BeatLookahead
 from tpos_live.modulation.matrix import ModulationMatrix, Pair, Smoother
 
 BASE_SPEED = 0.15
@@ -34,6 +37,9 @@ CUT_BEATS = 16.0
 """Fewest beats between two cuts."""
 SOUND_ATTACK, SOUND_RELEASE = 0.3, 1.0
 """Time constants in seconds with which the audio's weight follows the noise gate."""
+DELAY_SECONDS, LONGEST_DELAY = 2.0, 0.5
+"""Time constant of the measured delay, so that a single late frame does not move the beat, and its limit, positive and
+negative."""
 
 
 @dataclass
@@ -53,13 +59,13 @@ class ModulationIntegrator:
     beat_trust: float = 0.0
     turn: float = 1.0
     sounding: float = 0.0
-    _last_drop: float = 0.0
+    delay: float | None = None
+    """Seconds from sound in the room to light on the screen, smoothed; None before the first step."""
     _bar_phase: float = 0.0
     _onsets: float = 0.0
     _since_cut: float = math.inf
     _smoother: Smoother = field(default_factory=Smoother)
     _matrix: ModulationMatrix = field(default_factory=ModulationMatrix)
-    _beat_lookahead: BeatLookahead = field(default_factory=BeatLookahead)
 
     def step(
         self, features: Features, snapshot: Snapshot, heard_at: float, delay: float = 0.0,
@@ -68,13 +74,15 @@ class ModulationIntegrator:
         """Advance by one hop.
 
         heard_at: perf_counter at which the newest sample of the hop arrived. delay: measured seconds from sound in the
-        room to light on the screen; predicted beats are drawn earlier by this delay plus tempo.trim. direction: the
-        director's decision for this hop.
+        room to light on the screen, may be negative; predicted beats are drawn earlier by this delay plus tempo.trim,
+        which the user adds for latency that cannot be measured. direction: the director's decision for this hop.
         """
         dt = HOP_SECONDS
         now = self._smoother.step(snapshot, dt)
         self._onsets = follow(self._onsets, features.onset, ONSETS_SECONDS, ONSETS_SECONDS, dt)
-        features = self._beat_lookahead.step(features, delay, 1e-3 * now["tempo.trim"], dt)
+        delay = _clip(delay, -LONGEST_DELAY, LONGEST_DELAY) if math.isfinite(delay) else 0.0
+        self.delay = delay if self.delay is None else self.delay + (delay - self.delay) * share(DELAY_SECONDS, dt)
+        features = advance_beat(features, self.delay + 1e-3 * now["tempo.trim"])
         parts = self._matrix.step(features, snapshot, now, dt)
         self._update_beat_state(features, dt)
         sums, speed, beat_light = self._sum_contributions(parts, features)
@@ -134,10 +142,9 @@ class ModulationIntegrator:
             self.turn = -self.turn
         self._bar_phase = features.bar_phase
         self._since_cut += dt / beat
-        if features.drop > self._last_drop + 0.5 and self._since_cut >= CUT_BEATS:
+        if features.dropped and self._since_cut >= CUT_BEATS:
             self.cut_index += 1
             self._since_cut = 0.0
-        self._last_drop = features.drop
 
     def _sum_contributions(
         self, parts: Mapping[Pair, float], features: Features
@@ -169,6 +176,15 @@ class ModulationIntegrator:
         pulses = 1.0 if features.buildup < 1 / 3 else 2.0 if features.buildup < 2 / 3 else 4.0
         remaining = 1.0 - features.beat_phase * pulses % 1.0
         return self.beat_trust * remaining * remaining
+
+
+def advance_beat(features: Features, seconds: float) -> Features:
+    """`features` with beat and bar as predicted for `seconds` later; all other fields stay."""
+    if seconds == 0.0 or features.tempo <= 0.0:
+        return features
+    turns = seconds * features.tempo / 60.0
+    beat, bar = features.beat_phase + turns, features.bar_phase + turns / BEATS_PER_BAR
+    return replace(features, beat_phase=beat % 1.0, bar_phase=bar % 1.0)
 
 
 def _clip(value: float, low: float, high: float) -> float:
