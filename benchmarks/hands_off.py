@@ -36,7 +36,6 @@ from tpos_live.audio.conversion import Downmix
 from tpos_live.audio.demo import DEMO
 from tpos_live.audio.files import AudioClip
 from tpos_live.audio.source import RATE, Chunk
-from tpos_live.control.beat_grid import BeatPosition
 from tpos_live.control.look_player import LookPlayer
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings_loader import load_settings
@@ -111,7 +110,7 @@ def watch(options: argparse.Namespace, seen: Seen) -> None:
             heard += len(mono)
             audio.process(Chunk(mono, stereo, captured_at=heard / RATE), store.snapshot())
             params, now = audio.params, audio.features
-            player.step(heard / RATE, BeatPosition(now.tempo, now.beats, now.bar_phase, params.cut_index))
+            player.step(heard / RATE, now, params.cut_index)
             if index % (STEPS // DRAWN):
                 continue
             snapshot = store.snapshot()

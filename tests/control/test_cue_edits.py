@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tpos_live.control.beat_grid import BeatPosition
 from tpos_live.control.look_player import LookPlayer
 from tpos_live.control.triggers import fire
 from tpos_live.core.looks import Cue, Look, Show
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.features.features import Features
 
 LOOKS = tuple(Look(name, {"prompt": name}) for name in ("a", "b", "c", "d"))
 
@@ -26,7 +26,7 @@ class Desk:
 
     def step(self) -> None:
         self.now += 0.1
-        self.player.step(self.now, BeatPosition())
+        self.player.step(self.now, Features())
 
     def ask(self, **edits: str) -> None:
         self.player.store.update({f"look.cue.{name}": called for name, called in edits.items()})
@@ -223,11 +223,11 @@ def test_a_cue_that_waits_for_its_bar_is_told_before_it_is_shown() -> None:
     desk = Desk("ab")
     desk.player.show = Show(LOOKS, (Cue("a"), Cue("b", 0.0, "16 bars")))
     desk.press("look.next")
-    desk.player.step(desk.now, BeatPosition(120.0, 1, 0.1))
+    desk.player.step(desk.now, Features(tempo=120.0, beats=1, bar_phase=0.1))
     fire(desk.player.store, "look.next")
     for beat in (2, 3):
         desk.now += 0.5
-        desk.player.step(desk.now, BeatPosition(120.0, beat, 0.1 + beat / 10))
+        desk.player.step(desk.now, Features(tempo=120.0, beats=beat, bar_phase=0.1 + beat / 10))
     assert (desk.player.shown, desk.player.cues) == ("a", (2, 1)) and desk.player.waiting == "look b (next 16 bars)"
 
 

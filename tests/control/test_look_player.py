@@ -7,11 +7,12 @@ from itertools import pairwise
 import pytest
 
 from tpos_live.control.keys import apply_key
-from tpos_live.control.look_player import BeatPosition, LookPlayer
+from tpos_live.control.look_player import LookPlayer
 from tpos_live.control.triggers import fire
 from tpos_live.core.looks import PARAMETERS, Cue, Look, Show
 from tpos_live.core.parameter_store import MOST_ORDERS, ParameterStore
 from tpos_live.core.parameters import TABLE
+from tpos_live.features.features import Features
 
 DEEP = Look("deep", {"prompt": "deep sea", "finish.bloom": 1.0, "seed.walk": 0.5, "seed": 7})
 LOUD = Look("Loud", {"prompt": "lasers", "finish.bloom": 0.1, "map.kick.zoom": 0.2, "out.fit": "cover"})
@@ -25,7 +26,7 @@ def run(player: LookPlayer, seconds: tuple[float, float], tempo: float = 120.0, 
     for n in range(round(seconds[0] * 60), round(seconds[1] * 60)):
         beats = n / 60 * tempo / 60
         drops = int(0 <= drop_at <= n / 60)
-        player.step(n / 60, BeatPosition(tempo, int(beats), beats / 4 % 1.0, drops))
+        player.step(n / 60, Features(tempo=tempo, beats=int(beats), bar_phase=beats / 4 % 1.0), drops)
         seen.append(dict(player.store.snapshot().values))
     return seen
 
@@ -209,7 +210,7 @@ def test_keys_store_under_free_names_and_step_through(player: LookPlayer) -> Non
 def test_cues_go_in_their_order_with_their_own_fades(player: LookPlayer) -> None:
     player.show = Show(LOOKS.looks, (Cue("loud", 0.0), Cue("deep", 1.0, "bar"), Cue("loud", 0.0)))
     fire(player.store, "look.next")
-    player.step(0.0, BeatPosition())  # the first step only learns the counts
+    player.step(0.0, Features())  # the first step only learns the counts
     shown: list[str] = []
     for n in range(3):
         fire(player.store, "look.next")
@@ -234,8 +235,8 @@ def test_by_chance_no_look_comes_again_soon_and_all_come_in_each_round() -> None
     player = LookPlayer(store, Show(tuple(Look(name, {}) for name in names)))
     shown: list[str] = []
     for n in range(16 * 12 * 4):
-        player.step(n * 2.0, BeatPosition(120.0, 4 * n, 0.9))
-        player.step(n * 2.0 + 1.9, BeatPosition(120.0, 4 * n + 3, 0.1))
+        player.step(n * 2.0, Features(tempo=120.0, beats=4 * n, bar_phase=0.9))
+        player.step(n * 2.0 + 1.9, Features(tempo=120.0, beats=4 * n + 3, bar_phase=0.1))
         if player.shown and shown[-1:] != [player.shown]:
             shown.append(player.shown)
     assert len(shown) > 160
@@ -342,7 +343,7 @@ def test_a_number_that_is_none_of_a_look_ends_nothing(called: str) -> None:
     player = LookPlayer(store, Show((Look("a", {}),)))
     for name in ("look.recall", "look.delete"):
         store.set(name, called)
-        player.step(0.0, BeatPosition())
+        player.step(0.0, Features())
     assert player.shown == "" and len(player.show.looks) == 1
 
 
@@ -350,13 +351,13 @@ def test_a_number_that_is_none_of_a_look_ends_nothing(called: str) -> None:
 def test_a_look_without_a_name_that_can_be_shown_is_not_stored(name: str) -> None:
     store = ParameterStore({"look.store": name})
     player = LookPlayer(store)
-    player.step(0.0, BeatPosition())
+    player.step(0.0, Features())
     assert not player.show.looks
 
 
 def test_no_more_looks_are_stored_than_a_show_file_takes() -> None:
     player = LookPlayer(ParameterStore({"look.store": "one more"}), Show(tuple(Look(f"n {n}", {}) for n in range(500))))
-    player.step(0.0, BeatPosition())
+    player.step(0.0, Features())
     assert len(player.show.looks) == 500
 
 
@@ -364,13 +365,13 @@ def test_no_more_looks_are_stored_than_a_show_file_takes() -> None:
 def test_panic_and_reset_end_a_fade_and_what_waits(trigger: str) -> None:
     store = ParameterStore()
     player = LookPlayer(store, Show((Look("bright", {"finish.light": 3.0}),)))
-    player.step(0.0, BeatPosition())
+    player.step(0.0, Features())
     player.recall("bright", 4.0, "now")
-    player.step(0.0, BeatPosition())  # nothing has moved yet
+    player.step(0.0, Features())  # nothing has moved yet
     player.recall("bright", 4.0, "bar")
     fire(store, trigger)
     for n in range(1, 100):
-        player.step(n / 10, BeatPosition(120.0, n, n / 4 % 1.0))
+        player.step(n / 10, Features(tempo=120.0, beats=n, bar_phase=n / 4 % 1.0))
     assert store.snapshot()["finish.light"] == 0.0
     assert store.snapshot()["prompt.fade"] == 2.0
 
@@ -379,9 +380,9 @@ def test_a_prompt_fade_that_somebody_sets_during_a_fade_stays() -> None:
     store = ParameterStore()
     player = LookPlayer(store, Show((Look("bright", {"finish.light": 3.0}),)))
     player.recall("bright", 4.0, "now")
-    player.step(0.0, BeatPosition())
+    player.step(0.0, Features())
     store.set("prompt.fade", 9.0)
-    player.step(5.0, BeatPosition())
+    player.step(5.0, Features())
     assert store.snapshot()["prompt.fade"] == 9.0
 
 

@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import pytest
 
-from tpos_live.control.beat_grid import BeatPosition
 from tpos_live.control.look_player import LookPlayer
 from tpos_live.control.midi_clock import MidiClock
 from tpos_live.control.midi_inbox import MOST_NOTES, MidiInbox
@@ -17,6 +16,7 @@ from tpos_live.control.midi_mapper import MidiMapper
 from tpos_live.core.looks import Look, Show
 from tpos_live.core.midi_map import MidiControl, MidiMapping
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.features.features import Features
 
 pytest.importorskip("mido", reason="the extra midi is not installed")
 
@@ -170,7 +170,7 @@ def test_learn_by_touch_ignores_what_a_look_changes() -> None:
     device.player.show = Show((look,))
 
     def frame() -> None:
-        device.player.step(device.now, BeatPosition())
+        device.player.step(device.now, Features())
         device.frame(0.1)
 
     def recall(value: str, seconds: float) -> None:

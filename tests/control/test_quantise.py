@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tpos_live.control.beat_grid import BeatPosition, release_due, waiting_text
+from tpos_live.control.beat_grid import release_due, waiting_text
 from tpos_live.control.keys import apply_key
 from tpos_live.control.look_player import LookPlayer
 from tpos_live.control.triggers import fire
 from tpos_live.core.looks import Look, Show
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.features.features import Features
 
 BANK = {"prompt": "sea", "prompt.1": "one", "prompt.2": "two"}
 
@@ -33,7 +34,7 @@ class Stage:
     def step(self, tempo: float = 120.0, beats: float | None = None) -> None:
         self.frame += 1
         beats = self.frame / 60 * tempo / 60 if beats is None else beats
-        self.player.step(self.frame / 60, BeatPosition(tempo, int(beats), beats / 4 % 1.0))
+        self.player.step(self.frame / 60, Features(tempo=tempo, beats=int(beats), bar_phase=beats / 4 % 1.0))
         release_due(self.store, self.player.grid)
 
     def until(self, seconds: float) -> None:

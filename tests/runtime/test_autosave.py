@@ -26,6 +26,7 @@ from pythonosc.udp_client import SimpleUDPClient
 from tpos_live.audio.demo import DEMO
 from tpos_live.audio.source import Chunk
 from tpos_live.core.errors import EngineError, EngineHungError
+from tpos_live.core.frame_params import INTEGRATED
 from tpos_live.core.looks import Look, Show
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.process_identity import born
@@ -36,7 +37,6 @@ from tpos_live.director.memory import DirectorMemory
 from tpos_live.runtime import autosave
 from tpos_live.runtime.autosave import (
     KEPT_SECONDS,
-    MOTION,
     MOTION_EVERY,
     SAVED,
     Autosave,
@@ -48,7 +48,7 @@ from tpos_live.runtime.autosave import (
 from tpos_live.runtime.autosave import read_state as read
 from tpos_live.runtime.live_session import LiveSession
 
-STILL = dict.fromkeys(MOTION, 0.0)
+STILL = dict.fromkeys(INTEGRATED, 0.0)
 DIRECTED = DirectorMemory("deep sea", "ambient music", 0.48, Shot(zoom=0.1, x=-0.02), 3, 4, 5)
 
 
@@ -156,7 +156,7 @@ def test_a_show_that_dies_before_it_hears_continues_where_it_began(
         window=WindowSettings(headless=True), sound=SoundSettings(audio=str(DEMO)), web=WebSettings(off=True)
     )
     values = {**ParameterStore().snapshot().values, "prompt": "aurora", "seed": 7}
-    motion = dict(zip(MOTION, (41.5, 1.5, -2.0, 0.25, 3.0, 0.5), strict=True))
+    motion = dict(zip(INTEGRATED, (41.5, 1.5, -2.0, 0.25, 3.0, 0.5), strict=True))
     state = ShowState({name: values[name] for name in SAVED}, "deep", 2, False, motion, 3, DIRECTED)
     session = LiveSession(settings)
     session.resume(state)

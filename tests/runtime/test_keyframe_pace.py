@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tpos_live.runtime.keyframe_mode import Beat, KeyframePace
+from tpos_live.features.features import Features
+from tpos_live.runtime.keyframe_mode import KeyframePace
 
-NO_BEAT = Beat()
+NO_BEAT = Features()
 
 
-def beat_at(now: float, tempo: float = 120.0, confidence: float = 0.9) -> Beat:
+def beat_at(now: float, tempo: float = 120.0, confidence: float = 0.9) -> Features:
     """A beat at 0 s."""
-    return Beat(tempo, now * tempo / 60 % 1.0, confidence)
+    return Features(tempo=tempo, beat_phase=now * tempo / 60 % 1.0, confidence=confidence)
 
 
 def ends(took: float, limit: float, beat: bool, seconds: float = 20.0, confidence: float = 0.9) -> np.ndarray:

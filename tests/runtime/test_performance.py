@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tpos_live.control.beat_grid import BeatPosition
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.looks import Look, Show
 from tpos_live.core.parameter_store import ParameterStore
@@ -61,14 +60,14 @@ def test_a_show_that_dies_in_a_fade_continues_at_its_end(tmp_path: Path) -> None
     before = Performance(load_settings({"show.file": str(path)}, here=tmp_path), store, lambda: 0.0)
     store.update({"look.recall": "deep"})
     for now in (0.0, 1.0, 10.0):
-        before.looks.step(now, BeatPosition())
+        before.looks.step(now, Features())
     store.set("motion.zoom", -0.5)  # by hand, which stays
-    before.looks.step(15.0, BeatPosition())
+    before.looks.step(15.0, Features())
     here = store.snapshot()
     assert 0.5 < here["finish.bloom"] < 1.5 and here["prompt.fade"] == 30.0
     saved = before.state(FrameParams(), DirectorMemory()).values
     assert (saved["finish.bloom"], saved["prompt.fade"], saved["motion.zoom"]) == (2.0, 1.5, -0.5)
-    before.looks.step(31.0, BeatPosition())
+    before.looks.step(31.0, Features())
     assert {name: store.snapshot()[name] for name in saved} == saved
 
 
@@ -82,7 +81,7 @@ def test_looks_that_no_file_keeps_continue_in_another_session(tmp_path: Path, fi
     after = Performance(settings, ParameterStore(), lambda: 0.0, changed.append)
     assert before.state(FrameParams(), DirectorMemory()).show is None, "the shipped looks are there anyway"
     store.set("look.store", "mine")
-    before.looks.step(0.0, BeatPosition())
+    before.looks.step(0.0, Features())
     state = before.state(FrameParams(), DirectorMemory())
     after.resume(state)
     if file:

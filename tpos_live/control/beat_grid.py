@@ -7,22 +7,13 @@ from dataclasses import dataclass, field
 from tpos_live.control.triggers import fire
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import Start
+from tpos_live.features.features import Features
 
 BARS: dict[str, int] = {"bar": 1, "4 bars": 4, "16 bars": 16}
 NO_BEAT_BAR = 2.0
 """Seconds of a bar without a beat, as in the director."""
 LONGEST_BEAT = 4.0
 """Seconds without a change of the beat position after which the beat counts as lost; the slowest beat takes 2 s."""
-
-
-@dataclass(frozen=True)
-class BeatPosition:
-    """Position in the music. tempo: BPM, 0 while unknown. beats, drops: counts since the start. bar_phase: 0 to 1."""
-
-    tempo: float = 0.0
-    beats: int = 0
-    bar_phase: float = 0.0
-    drops: int = 0
 
 
 @dataclass
@@ -38,24 +29,25 @@ class BeatGrid:
     dropped: bool = False
     bars: int = 0
     known: bool = False
-    _position: BeatPosition = field(default_factory=BeatPosition)
+    _heard: Features = field(default_factory=Features)
+    _drops: int = 0
     _bar_began: float = 0.0
     _moved_at: float = 0.0
 
-    def step(self, now: float, position: BeatPosition) -> None:
-        """Take the position at `now`, seconds."""
-        before, self._position = self._position, position
-        if (position.beats, position.bar_phase) != (before.beats, before.bar_phase):
+    def step(self, now: float, heard: Features, drops: int) -> None:
+        """Take the position in the music at `now`, seconds. drops: count since the start."""
+        before, self._heard = self._heard, heard
+        if (heard.beats, heard.bar_phase) != (before.beats, before.bar_phase):
             self._moved_at = now
-        self.known = position.tempo > 0.0 and now - self._moved_at < LONGEST_BEAT
-        self.beat = position.beats != before.beats
-        self.bar = position.bar_phase < before.bar_phase - 0.5
+        self.known = heard.tempo > 0.0 and now - self._moved_at < LONGEST_BEAT
+        self.beat = heard.beats != before.beats
+        self.bar = heard.bar_phase < before.bar_phase - 0.5
         if not self.known and now - self._bar_began >= NO_BEAT_BAR:  # for the autopilot
             self.bar = True
         if self.bar:
             self._bar_began = now
             self.bars += 1
-        self.dropped = position.drops != before.drops
+        self.dropped, self._drops = drops != self._drops, drops
 
     def due(self, start: Start | str) -> bool:
         """Whether a change with this `start` takes effect in this step. Without a beat nothing waits."""

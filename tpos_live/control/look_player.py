@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tpos_live.control import cue_edits
-from tpos_live.control.beat_grid import BeatGrid, BeatPosition
+from tpos_live.control.beat_grid import BeatGrid
 from tpos_live.control.look_fade import LookFade
 from tpos_live.control.random_order import RandomOrder
 from tpos_live.core.looks import LONGEST_NAME, MOST_LOOKS, Cue, Look, Show, capture, whole_name
@@ -19,6 +19,7 @@ from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter import Value, shorten, whole_number
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.parameters import Start
+from tpos_live.features.features import Features
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +58,11 @@ class LookPlayer:
     _next_random: str | None = None
     """The look that the autopilot recalls next in random order; None while it is off or in order."""
 
-    def step(self, now: float, position: BeatPosition) -> None:
-        """Carry out commands, and advance the fade. now: seconds."""
+    def step(self, now: float, heard: Features, drops: int = 0) -> None:
+        """Carry out commands, and advance the fade. now: seconds. drops: count since the start."""
         snapshot = self.store.snapshot()
         grid = self.grid
-        grid.step(now, position)
+        grid.step(now, heard, drops)
         self._bars_shown += grid.bar
         if self._waiting is None:
             by_chance = snapshot["autopilot"] and snapshot["autopilot.order"] == "random"

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from tpos_live.core.direction import NO_DIRECTION, Direction
 from tpos_live.core.parameters import LORAS
 
+INTEGRATED = ("noise_position", "pan_x", "pan_y", "zoom_steady", "source_time", "source_rounds")
+"""Fields of FrameParams that move on with the sound: extrapolated between two records, and restored after a crash."""
+
 
 @dataclass(frozen=True, slots=True)
 class FrameParams:

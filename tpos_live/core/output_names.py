@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
-from tpos_live.core.output_view import OutputView, Tiles, split_view
+from tpos_live.core.output_view import OutputView, split_view
 
 STREAMS = ("rtmp", "rtmps", "udp")
 VIDEO = (".mp4", ".m4v", ".mkv")
@@ -47,17 +47,17 @@ def parse_output(text: str) -> list[OutputSpec]:
 
     Raises ValueError with the reason, without the stream key.
     """
-    name, view, tiles = split_view(text.strip())
+    name, views = split_view(text.strip())
     kind, address = _kind(name)
     if kind == SCREEN:
-        return _on_screens(address, view, tiles)
-    if tiles.count == 1:
-        return [OutputSpec(kind, address, view)]
+        return _on_screens(address, views)
+    if len(views) == 1:
+        return [OutputSpec(kind, address, views[0])]
     if kind not in NAMED:
         raise ValueError(
             f"tile= is for {', '.join((SCREEN, *NAMED))}, whose parts have names; take crop= for {masked(name)}"
         )
-    return [OutputSpec(kind, f"{address} {n}", part) for n, part in enumerate(tiles.of(view), 1)]
+    return [OutputSpec(kind, f"{address} {n}", part) for n, part in enumerate(views, 1)]
 
 
 def check_outputs(texts: list[str]) -> list[str]:
@@ -71,12 +71,12 @@ def check_outputs(texts: list[str]) -> list[str]:
     return texts
 
 
-def _on_screens(names: str, view: OutputView, tiles: Tiles) -> list[OutputSpec]:
+def _on_screens(names: str, views: list[OutputView]) -> list[OutputSpec]:
     screens = [name.strip() for name in names.split(",")]
-    count = tiles.count
+    count = len(views)
     if not all(screens) or len(set(screens)) != count or len(screens) != count:
         raise ValueError(f"screen:{names} does not name {count} screen{'s' * (count > 1)}: {_EXAMPLE}")
-    return [OutputSpec(SCREEN, screen, part) for screen, part in zip(screens, tiles.of(view), strict=True)]
+    return [OutputSpec(SCREEN, screen, part) for screen, part in zip(screens, views, strict=True)]
 
 
 def _kind(text: str) -> tuple[str, str]:

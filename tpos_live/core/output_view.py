@@ -84,25 +84,9 @@ class OutputView:
         return [left, top, right, bottom]
 
 
-@dataclass(frozen=True)
-class Tiles:
-    """Layout of the parts of a wall; 1 x 1 = no parts. overlap: see `OutputView.tile`."""
-
-    columns: int = 1
-    rows: int = 1
-    overlap: float = 0.0
-
-    @property
-    def count(self) -> int:
-        return self.columns * self.rows
-
-    def of(self, view: OutputView) -> list[OutputView]:
-        """The views of the parts."""
-        return view.tile(self.columns, self.rows, self.overlap)
-
-
-def split_view(text: str) -> tuple[str, OutputView, Tiles]:
-    """Split a text such as "ndi:wall tile=2x1 rotate=90" into the output's name, its view and its tiles.
+def split_view(text: str) -> tuple[str, list[OutputView]]:
+    """Split a text such as "ndi:wall tile=2x1 rotate=90" into the output's name and the views of its parts, one without
+    tile=.
 
     Raises ValueError with the reason.
     """
@@ -119,10 +103,11 @@ def split_view(text: str) -> tuple[str, OutputView, Tiles]:
         except ValueError as error:
             raise ValueError(f"{word} is not written as in: {WORDS}") from error
     columns, rows = found.pop("tile", (1, 1))
-    tiles = Tiles(columns, rows, found.pop("overlap", 0.0))
-    if tiles.overlap and tiles.count == 1:
+    overlap, alone = found.pop("overlap", 0.0), columns == rows == 1
+    if overlap and alone:
         raise ValueError("overlap= is for the parts of a wall, as in tile=2x1 overlap=0.1; one part takes edge=")
-    return " ".join(words), OutputView(**{_FIELDS.get(name, name): value for name, value in found.items()}), tiles
+    view = OutputView(**{_FIELDS.get(name, name): value for name, value in found.items()})
+    return " ".join(words), [view] if alone else view.tile(columns, rows, overlap)
 
 
 def _spans(first: float, last: float, count: int, overlap: float) -> list[tuple[float, float]]:

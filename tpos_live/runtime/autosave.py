@@ -22,6 +22,7 @@ import psutil
 
 from tpos_live.core.atomic import write_text
 from tpos_live.core.errors import EngineHungError, reason
+from tpos_live.core.frame_params import INTEGRATED
 from tpos_live.core.guard import Guard
 from tpos_live.core.looks import Show
 from tpos_live.core.own_thread import OwnThread
@@ -37,11 +38,9 @@ log = logging.getLogger(__name__)
 EVERY = 2.0
 """Seconds between two checks for a change."""
 MOTION_EVERY = 30.0
-"""Seconds after which a change of MOTION alone is written: the noise position changes all the time."""
+"""Seconds after which a change of the motion alone is written: the noise position changes all the time."""
 KEPT_SECONDS = 24 * 3600.0
 """Age in seconds up to which a crashed show can be continued."""
-MOTION = ("noise_position", "pan_x", "pan_y", "zoom_steady", "source_time", "source_rounds")
-"""Fields of FrameParams that are saved and restored."""
 _COMMANDS = ("look.recall", "look.cue", *ORDERS, "midi.learn", "midi.forget")
 _NOT_KEPT = (*_COMMANDS, "out.record", "out.window", *(f"out.wall.{n + 1}" for n in range(WALLS)))
 SAVED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name not in _NOT_KEPT)
@@ -52,8 +51,8 @@ closed windows (a show starts with all windows open)."""
 @dataclass(frozen=True)
 class ShowState:
     """values: of SAVED. look: recalled last, "" for none. cue: place among the cues (`cue_edits`). recording: whether
-    one was running; only a watchdog begins another. motion: MOTION. cut_index: of FrameParams; it selects the noise of
-    the seed. directed: the director's decisions. show: looks and cues that no show file keeps, None without any."""
+    one was running; only a watchdog begins another. motion: INTEGRATED. cut_index: of FrameParams; it selects the noise
+    of the seed. directed: the director's decisions. show: looks and cues that no show file keeps, None without any."""
 
     values: Mapping[str, Value]
     look: str = ""
@@ -66,7 +65,7 @@ class ShowState:
 
     @property
     def integrated(self) -> dict[str, float | int]:
-        """Fields of FrameParams, MOTION and `cut_index`, with which the next show begins."""
+        """Fields of FrameParams, INTEGRATED and `cut_index`, with which the next show begins."""
         return {**self.motion, "cut_index": self.cut_index}
 
 
@@ -181,7 +180,7 @@ def read_state(path: Path) -> ShowState:
         for name, value in dict(data["values"]).items():
             if name in SAVED:
                 values[name] = TABLE[name].parse(value)
-        motion = {name: float(dict(data["motion"])[name]) for name in MOTION}
+        motion = {name: float(dict(data["motion"])[name]) for name in INTEGRATED}
         look, cue, cut = str(data["look"]), float(data["cue"]), int(data.get("cut_index", 0))
         if not all(map(math.isfinite, (*motion.values(), cue))):
             raise ValueError("motion or cue")

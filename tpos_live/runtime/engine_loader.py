@@ -20,7 +20,6 @@ from tpos_live.core.timing import Rate
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.engine_watch import CallMeter, EngineWatch
 from tpos_live.runtime.failover import FailoverResult
-from tpos_live.runtime.keyframe_mode import Beat
 from tpos_live.runtime.status_registry import StatusRegistry
 
 if TYPE_CHECKING:  # they import torch, which takes seconds
@@ -149,7 +148,7 @@ class EngineLoader:
         self._status_registry.update(state="running")
         processor, cap = self._audio_processor, self._settings.engine.fps_cap
         self.keyframe_mode = self._stack.enter_context(
-            KeyframeMode(self._store, processor.frame_params, self._frames, self._beat, cap)
+            KeyframeMode(self._store, processor.frame_params, self._frames, lambda: processor.features, cap)
         )
         self.renderer = self._stack.enter_context(
             RenderThread(
@@ -199,10 +198,6 @@ class EngineLoader:
         end = time.perf_counter() + FIRST
         while renderer.drawn == 0 and time.perf_counter() < end and not self._left.wait(0.02):
             pass
-
-    def _beat(self) -> Beat:
-        heard = self._audio_processor.features
-        return Beat(heard.tempo, heard.beat_phase, heard.confidence)
 
     def _offer_keyframes(self, pipeline: Pipeline, slow: float) -> bool:
         """Suggest keyframes by a message if a frame takes `slow` seconds or more on a CPU; whether it did."""

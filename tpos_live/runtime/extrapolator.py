@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
-from tpos_live.core.frame_params import FrameParams
-
-_INTEGRATED = ("noise_position", "pan_x", "pan_y", "zoom_steady", "source_time", "source_rounds")
-"""Integrated fields, which advance before the next record; all others stay."""
+from tpos_live.core.frame_params import INTEGRATED, FrameParams
 
 
 class FrameParamsExtrapolator:
@@ -37,7 +34,7 @@ class FrameParamsExtrapolator:
         seconds = now - self._came_at
         moved = {}
         if self._velocities:
-            for name, one, other in zip(_INTEGRATED, self._velocities[0], self._velocities[-1], strict=True):
+            for name, one, other in zip(INTEGRATED, self._velocities[0], self._velocities[-1], strict=True):
                 slower = min(one, other, key=abs) if one * other > 0 else 0.0
                 moved[name] = getattr(self.newest, name) + seconds * slower
         return replace(self.newest, time=self.newest.time + seconds, heard_at=self.newest.heard_at + seconds, **moved)
@@ -47,5 +44,5 @@ def _velocity(params: FrameParams, before: FrameParams) -> list[float]:
     """Velocity from `before` to `params`; zeros if no time has passed."""
     passed = params.time - before.time
     if passed <= 0:
-        return [0.0] * len(_INTEGRATED)
-    return [(getattr(params, name) - getattr(before, name)) / passed for name in _INTEGRATED]
+        return [0.0] * len(INTEGRATED)
+    return [(getattr(params, name) - getattr(before, name)) / passed for name in INTEGRATED]

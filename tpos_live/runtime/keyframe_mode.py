@@ -13,7 +13,6 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
@@ -28,6 +27,7 @@ from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.keyframes.keyframe import Keyframe, KeyframeGenerator
 from tpos_live.diffusion.sampling.first_frame import cannot_draw
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
+from tpos_live.features.features import Features
 from tpos_live.runtime.engine_watch import CallMeter
 from tpos_live.runtime.failover import RETRIES
 from tpos_live.runtime.inbetween_stream import InbetweenStream
@@ -43,14 +43,6 @@ SURE = 0.5
 """Confidence from which a beat counts."""
 
 
-class Beat(NamedTuple):
-    """tempo: BPM, 0 while unknown. phase: 0 to 1, 0 on a beat. confidence: 0 to 1."""
-
-    tempo: float = 0.0
-    phase: float = 0.0
-    confidence: float = 0.0
-
-
 class KeyframePace:
     """The clock is passed in. Belongs to the render thread."""
 
@@ -60,7 +52,7 @@ class KeyframePace:
         self.rate = 0.0
         """Keyframes per second, smoothed; 0 before two were drawn."""
 
-    def wait(self, now: float, limit: float, beat: Beat) -> float:
+    def wait(self, now: float, limit: float, heard: Features) -> float:
         """Seconds to wait at `now` until a keyframe begins. limit: keyframes per second, 0 = as fast as they come.
 
         A keyframe begins later, so that it ends on a beat, if the delay is short: up to one beat with a limit, up to
@@ -69,11 +61,11 @@ class KeyframePace:
         if self._began is None:
             return 0.0
         due = max(self._began + (1 / limit if limit > 0 else 0.0), self._began + self._took)
-        if beat.tempo <= 0 or beat.confidence < SURE:
+        if heard.tempo <= 0 or heard.confidence < SURE:
             return max(due - now, 0.0)
-        period = 60.0 / beat.tempo
+        period = 60.0 / heard.tempo
         # Keyframes that begin at origin + n * period end on a beat.
-        origin = now - beat.phase * period - self._took
+        origin = now - heard.beat_phase * period - self._took
         aligned = origin + math.ceil((due - origin) / period - 1e-6) * period
         patience = period if limit > 0 else PATIENCE * self._took
         return max((aligned if aligned - due <= patience else due) - now, 0.0)
@@ -119,12 +111,12 @@ class KeyframeMode(OwnThread):
         store: ParameterStore,
         frame_params: Mailbox[FrameParams],
         frames: Mailbox[Frame],
-        beat: Callable[[], Beat] = Beat,
+        heard: Callable[[], Features] = Features,
         fps_cap: float = 0.0,
     ) -> None:
         """frame_params: read, not taken: the render thread takes them. fps_cap: of in-betweens, 0 = MOST_FPS."""
         super().__init__("in-between", patience=1.0)
-        self._store, self._frame_params, self._frames, self._beat = store, frame_params, frames, beat
+        self._store, self._frame_params, self._frames, self._heard = store, frame_params, frames, heard
         self._most_fps = min(fps_cap or MOST_FPS, MOST_FPS)
         self._keyframes: Mailbox[Keyframe] = Mailbox()
         self._generator, self._pace = KeyframeGenerator(), KeyframePace()
@@ -160,7 +152,7 @@ class KeyframeMode(OwnThread):
         """Seconds until the next keyframe may begin; 0 in the mode "frames"."""
         if not self.on:
             return 0.0
-        return self._pace.wait(now, float(self._store.snapshot()["engine.keyframes"]), self._beat())
+        return self._pace.wait(now, float(self._store.snapshot()["engine.keyframes"]), self._heard())
 
     def draw(self, generator: FrameGenerator, request: FrameRequest, meanwhile: Callable[[], object] | None) -> None:
         """Draw a keyframe, or in the mode "frames" a whole frame. Raises what the generator raises, and

@@ -8,20 +8,20 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Self
 
-from tpos_live.control.beat_grid import BeatPosition, release_due, waiting_text
+from tpos_live.control.beat_grid import release_due, waiting_text
 from tpos_live.control.beat_source import BeatSource
 from tpos_live.control.link import Link
 from tpos_live.control.look_player import LookPlayer
 from tpos_live.control.midi_connection import MidiConnection
 from tpos_live.control.midi_mapper import MidiMapper
-from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.frame_params import INTEGRATED, FrameParams
 from tpos_live.core.guard import Guard
 from tpos_live.core.looks import Show
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.features.features import Features
-from tpos_live.runtime.autosave import MOTION, SAVED, ShowState
+from tpos_live.runtime.autosave import SAVED, ShowState
 from tpos_live.runtime.show_keeper import ShowKeeper
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Performance:
         with self._midi_guard:
             self._mapper.step(now)
         with self._looks_guard:
-            self.looks.step(now, BeatPosition(heard.tempo, heard.beats, heard.bar_phase, drops))
+            self.looks.step(now, heard, drops)
         with self._grid_guard:
             release_due(self._store, self.looks.grid)
 
@@ -96,7 +96,7 @@ class Performance:
         """The state from which a crashed show continues; a running fade counts as finished. directed: the director's
         decisions."""
         values = self.looks.settled(self._store.snapshot().values)
-        motion = {name: float(getattr(params, name)) for name in MOTION}
+        motion = {name: float(getattr(params, name)) for name in INTEGRATED}
         saved = {name: values[name] for name in SAVED}
         recording, cut = bool(values["out.record"]), params.cut_index
         show = self.looks.show if self._keeper.keeps_nothing and self.looks.show is not self._keeper.show else None
