@@ -14,30 +14,34 @@ from types import MappingProxyType
 SUITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "aurora": ("mountains", "nebula", "city_at_night", "tunnel"),
-        "city_at_night": ("aurora", "mountains", "nebula", "sunset", "tunnel", "fire", "lava"),
-        "eclipse": ("aurora", "mountains", "nebula", "city_at_night", "fire", "lava"),
+        "city_at_night": ("aurora", "mountains", "nebula", "sunset", "tunnel", "fire"),
+        "eclipse": ("aurora", "mountains", "nebula", "city_at_night", "fire"),
         "fire": ("aurora", "ocean", "tunnel"),
         "galaxy": ("aurora", "mountains", "nebula", "sunset"),
         "lava": ("ocean", "sunset", "tunnel", "fire"),
         "mountains": ("aurora", "nebula", "sunset", "tunnel", "fire"),
         "nebula": ("mountains", "tunnel", "fire"),
-        "neon_grid": ("aurora", "mountains", "sunset", "city_at_night", "tunnel", "fire", "lava"),
+        "neon_grid": ("aurora", "mountains", "sunset", "city_at_night", "tunnel", "fire"),
         "ocean": ("nebula", "tunnel", "fire"),
-        "plasma": ("aurora", "mountains", "sunset", "city_at_night", "tunnel", "fire", "lava"),
-        "storm": ("aurora", "mountains", "sunset", "city_at_night", "tunnel", "fire", "lava"),
-        "sunset": ("aurora", "mountains", "nebula", "city_at_night", "tunnel", "fire", "lava"),
+        "plasma": ("aurora", "mountains", "sunset", "city_at_night", "fire"),
+        "storm": ("aurora", "mountains", "sunset", "city_at_night", "tunnel", "fire"),
+        "sunset": ("aurora", "mountains", "nebula", "city_at_night", "tunnel", "fire"),
         "tunnel": ("aurora", "mountains", "fire"),
-        "underwater": ("aurora", "mountains", "nebula", "city_at_night", "tunnel", "fire", "lava"),
+        "underwater": ("aurora", "mountains", "nebula", "city_at_night", "fire"),
     }
 )
 """For each family of a prompt: the families of scenes that suit beside it, with at least six of the director's scenes.
-The ocean is left out where enough others suit: it lightens dark images, but looks like a grey column. Fire takes on the
-colours of an aurora."""
+The ocean is left out where enough others suit: it lightens dark images, but looks like a grey column. Lava is left out,
+because at an edge of the frame it is a brown patch without its rivers. Fire takes on the colours of an aurora. Beside
+underwater and plasma a tunnel is grey smoke, and with the factor of CLEARER it takes their place."""
 CLEARER: Mapping[str, float] = MappingProxyType(
-    dict.fromkeys(("aurora", "city_at_night", "fire", "lava", "mountains", "ocean", "sunset", "tunnel"), 1.4)
+    dict.fromkeys(
+        ("aurora", "city_at_night", "fire", "lava", "mountains", "ocean", "plasma", "sunset", "tunnel", "underwater"),
+        1.4,
+    )
 )
 """For each family of a prompt: factor on the states of the scene beside it; 1 for other families. Without the factor,
-the second of two scenes is pale, without clear shapes, and dark in a bright image. Dark prompts get no factor: the
+the second of two scenes is pale, without clear shapes, and dark in a bright image. The other prompts get no factor: the
 second scene is visible beside them anyway, and with the factor a galaxy or an eclipse would disappear."""
 
 SMALLER: Mapping[str, float] = MappingProxyType({"fire": 0.75, "lava": 0.75})
