@@ -176,12 +176,15 @@ def test_the_picture_that_a_frame_gets_of_a_camera_is_younger_than_a_frame() -> 
 class Show:
     """Asks a LiveSource for images as the render thread does."""
 
-    def __init__(self, source: LiveSource, name: str) -> None:
-        self.source, self.store = source, ParameterStore({"source": name})
+    def __init__(self, source: LiveSource, name: str, **values: object) -> None:
+        self.source, self.store = source, ParameterStore({"source": name, **values})
         self.begin = time.monotonic()
+        self.stopped_at: float | None = None
+        """Time in seconds at which the show stands still; None: it goes on."""
 
     def image(self) -> SourceImage | None:
-        return self.source.image(at(time.monotonic() - self.begin), self.store.snapshot(), SIZE)
+        now = time.monotonic() - self.begin if self.stopped_at is None else self.stopped_at
+        return self.source.image(at(now), self.store.snapshot(), SIZE)
 
     def until(self, wanted: Callable[[SourceImage | None], bool], seconds: float = 40.0) -> SourceImage | None:
         while not wanted(image := self.image()):
@@ -291,15 +294,17 @@ def test_live_a_folder_that_goes_and_comes_back_is_shown_again(tmp_path: Path, m
     for n in (10, 20, 30):
         Image.fromarray(numbered(n)).save(folder / f"{n}.png")
     with LiveSource() as source:
-        show = Show(source, str(folder))
-        show.store.set("source.seconds", 0.25)
+        show = Show(source, str(folder), **{"source.seconds": 10.0})
+        show.stopped_at = 15.0
         show.until(lambda image: image is not None and number_of(image.pixels) == 20)
         for n in (40, 50):
             folder.rename(away)
+            show.stopped_at = 5.0
             show.until(lambda image: "can be read" in source.line)
             assert show.image() is not None  # the last picture stays
             Image.fromarray(numbered(n)).save(away / f"{n}.png")
             away.rename(folder)
+            show.stopped_at = n - 5.0  # of the last picture
             show.until(lambda image, n=n: image is not None and number_of(image.pixels) == n)
             assert "stick, " in source.line
     lost, back = "source stick: none of its", "source stick: is back"
@@ -319,10 +324,11 @@ def test_live_a_folder_that_is_back_as_soon_as_its_loss_is_reported_is_shown_aga
             away.rename(folder)
 
     with LiveSource() as source, handling(LineHandler(bring_back, logging.WARNING)):
-        show = Show(source, str(folder))
-        show.store.set("source.seconds", 0.1)
+        show = Show(source, str(folder), **{"source.seconds": 10.0})
+        show.stopped_at = 15.0
         show.until(lambda image: image is not None)
         folder.rename(away)
+        show.stopped_at = 35.0  # the first picture; the new one, once that is there
         show.until(lambda image: image is not None and number_of(image.pixels) == 40)
 
 
