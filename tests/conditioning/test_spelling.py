@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fakes.engines import ember_sentences
 
 from tpos_live.conditioning.vocabulary import load_vocabulary
 from tpos_live.conditioning.words import Spelling, whole_words
-from tpos_live.diffusion.model.engine import load_engine
 
 EMBER = Path(__file__).parents[2] / "engines" / "ember"
 KNOWN = ("neon tunnel", "forest", "lightning", "smoke", "beams", "flames", "glass", "volcano", "fire")
@@ -44,7 +44,7 @@ def test_of_two_words_as_near_the_first_counts_and_without_a_list_of_words_none(
 
 
 def test_ember_reads_a_prompt_with_errors_as_it_was_meant() -> None:
-    vocabulary = load_vocabulary(EMBER, load_engine(EMBER, "cpu").texts.sentences)
+    vocabulary = load_vocabulary(EMBER, ember_sentences())
     assert vocabulary is not None
     assert vocabulary.rewrite("bonfrie and flamse") == "fire"
     assert vocabulary.rewrite("purpel nebulla, dreamy") == "violet nebula"

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fakes.engines import ember_sentences
 from fakes.waiting import wait_until
 
 from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.prompt_report import PromptReport
-from tpos_live.conditioning.vocabulary import MOST_WORDS, Vocabulary, load_vocabulary, rewritten
+from tpos_live.conditioning.vocabulary import LONGEST, MOST_WORDS, Vocabulary, load_vocabulary, rewritten
 from tpos_live.conditioning.vocabulary_file import ALSO, CLEAR, KINDS, VOCABULARY_FILE
 from tpos_live.conditioning.words import SMALL_WORDS, plain_letters, whole_words
-from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.text.captions import vocabulary as phrases_of
 from tpos_live.training.text.near_words import near_words, next_best, words_for
@@ -30,7 +30,7 @@ EMBER = Path(__file__).parents[2] / "engines" / "ember"
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
-    made = load_vocabulary(EMBER, load_engine(EMBER, "cpu").texts.sentences)
+    made = load_vocabulary(EMBER, ember_sentences())
     assert made is not None
     return made
 
@@ -38,9 +38,7 @@ def vocabulary() -> Vocabulary:
 @cache
 def vocabulary_of(*offered: str) -> Vocabulary:
     """The vocabulary of an engine that offers these families, with Ember's encoder."""
-    phrases = phrases_of(offered)
-    sentences = load_engine(EMBER, "cpu").texts.sentences
-    return Vocabulary(phrases, sentences, whole_words(EMBER))
+    return Vocabulary(phrases_of(offered), ember_sentences(), whole_words(EMBER))
 
 
 @pytest.fixture(scope="module")
@@ -131,11 +129,19 @@ def test_rewriting_gives_the_known_words_and_without_a_vocabulary_the_prompt(
     assert rewritten("combustion", None) == "combustion"
 
 
+def parts_of(text: str) -> list[str]:
+    """The text and the parts of it that a vocabulary compares."""
+    words = plain_letters(text).split()
+    ends = ((start, start + count) for start in range(len(words)) for count in range(1, LONGEST + 1))
+    return [" ".join(words), *(" ".join(words[start:end]) for start, end in ends)]
+
+
 def test_words_that_were_never_taught_are_found_as_they_are_written_and_rewritten(vocabulary: Vocabulary) -> None:
     ten = list(json.loads((EMBER / VOCABULARY_FILE).read_text(encoding="utf-8"))["family"])
     for third, offered in enumerate((ten, [*ten, "tunnel", "storm", "flowers"], list(near_words()))):
         known = vocabulary if offered is ten else vocabulary_of(*offered)
         listed = [(text, name) for name, texts in words_for(offered).items() for text in texts][third::3]
+        ember_sentences()([part for text, _ in listed for part in parts_of(text)])  # together, not one by one
         assert not [(text, name) for text, name in listed if known.match(text).families != (name,)]
     assert vocabulary.rewrite("Mount Everest") == "mountains"
     assert vocabulary.rewrite("a samurai over Mount Everest") == "mountains"

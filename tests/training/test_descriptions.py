@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from fakes.engines import ember_sentences
 
 from tpos_live.conditioning.scene_scores import FILE, NONE, SHARE, WORDS, SceneScores, Sentences, features, read_learned
 from tpos_live.conditioning.vocabulary import Vocabulary, load_vocabulary
 from tpos_live.core.tensor_file import read_tensors
-from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.training.errors import DataError
 from tpos_live.training.text.descriptions import descriptions, learn, texts_for, train_descriptions
 from tpos_live.training.text.families_file import read_families
@@ -23,7 +23,7 @@ EMBER = Path(__file__).parents[2] / "engines" / "ember"
 
 @pytest.fixture(scope="module")
 def sentences() -> Sentences:
-    return load_engine(EMBER, "cpu", lazy=True).texts.sentences
+    return ember_sentences()
 
 
 def found(vocabulary: Vocabulary, texts: list[tuple[str, str]]) -> float:
