@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from tpos_live.conditioning.vocabulary import Vocabulary
 from tpos_live.conditioning.words import without_syntax
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.torch_threads import use_threads
 from tpos_live.scenes.palettes import HUES
 
@@ -17,7 +16,7 @@ _PATIENCE = 5.0
 """Longest wait for a prompt in seconds, after which the thread checks whether the session has ended."""
 
 
-class PromptReport:
+class PromptReport(OwnThread):
     """Analyses the newest prompt on a thread of its own.
 
     Thread contract: one thread calls `follow`, which returns at once; any thread reads `line`, `families`, `colours`.
@@ -26,12 +25,11 @@ class PromptReport:
     def __init__(self, vocabulary: Callable[[], Vocabulary | None], synchronous: bool = False) -> None:
         """vocabulary: gives the engine's vocabulary, None where it has none; called on the thread, for each prompt.
         synchronous: analyse inside `follow`, for offline rendering."""
+        super().__init__("interpreter", patience=0.5)
         self._vocabulary = vocabulary
         self._synchronous = synchronous
         self._wanted: Mailbox[str] = Mailbox()
         self._asked: str | None = None
-        self._running = False
-        self._thread: threading.Thread | None = None
         self.line = ""
         """What the engine understands of the newest prompt; "" before the first prompt, and without a vocabulary unless
         the prompt has unused syntax."""
@@ -41,19 +39,10 @@ class PromptReport:
         """The colours that the engine draws for the newest prompt."""
 
     def __enter__(self) -> Self:
-        if not self._synchronous:
-            self._running = True
-            self._thread = threading.Thread(target=self._work, name="interpreter", daemon=True)
-            self._thread.start()
-        return self
+        return self if self._synchronous else super().__enter__()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._running = False
-        self._wanted.put("")
-        if self._thread is not None:
-            self._thread.join(timeout=0.5)
+    def _wake(self) -> None:
+        self._wanted.end()
 
     def follow(self, prompt: str) -> None:
         """Take the prompt that is shown; it may repeat."""
@@ -65,10 +54,10 @@ class PromptReport:
         else:
             self._wanted.put(prompt)
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         use_threads(1)  # the renderer has the cores
-        while self._running:
-            if self._wanted.wait(_PATIENCE) and self._running:
+        while not self._stop.is_set():
+            if self._wanted.wait(_PATIENCE) and not self._stop.is_set():
                 self._analyse(self._wanted.take() or "")
 
     def _analyse(self, prompt: str) -> None:

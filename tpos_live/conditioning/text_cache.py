@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 import torch
 
 from tpos_live.core.errors import first_line
+from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.torch_threads import use_threads
 
 Encode = Callable[[str], torch.Tensor]
@@ -19,7 +19,7 @@ CACHED = 48
 """Texts whose states are cached: the bank, the prompt, and the texts of a set."""
 
 
-class TextCache:
+class TextCache(OwnThread):
     """Encoded texts, encoded on a worker thread, or at once when synchronous.
 
     Thread contract: one thread calls `get` and `want`; the worker encodes. `get` returns None until a text is ready. A
@@ -28,31 +28,21 @@ class TextCache:
 
     def __init__(self, encode: Encode, synchronous: bool = False) -> None:
         """encode: the engine's text encoder. synchronous: encode inside `get`, for offline rendering."""
+        super().__init__("text encoder", patience=0.5)
         self._encode, self._synchronous = encode, synchronous
         self._known: OrderedDict[str, torch.Tensor] = OrderedDict()
         self._wanted: list[str] = []
         self._change = threading.Condition()
-        self._running = False
-        self._worker: threading.Thread | None = None
         self._failed: str | None = None
         self.error = ""
         """Why the last text could not be encoded, one line; "" if there is none, or once that text is not wanted."""
 
     def __enter__(self) -> Self:
-        if not self._synchronous:
-            self._running = True
-            self._worker = threading.Thread(target=self._work, name="text encoder", daemon=True)
-            self._worker.start()
-        return self
+        return self if self._synchronous else super().__enter__()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _wake(self) -> None:
         with self._change:
-            self._running = False
             self._change.notify_all()
-        if self._worker is not None:
-            self._worker.join(timeout=0.5)
 
     def get(self, text: str) -> torch.Tensor | None:
         """The states of `text`, None while they are not ready."""
@@ -99,12 +89,12 @@ class TextCache:
                 self._known.popitem(last=False)
         return states
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         use_threads(1)  # the renderer has the cores
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._wanted or not self._running)
-                if not self._running:
+                self._change.wait_for(lambda: self._wanted or self._stop.is_set())
+                if self._stop.is_set():
                     return
                 text = self._wanted.pop(0)
             self._encode_into_cache(text)

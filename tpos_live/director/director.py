@@ -28,7 +28,7 @@ from tpos_live.director.framing import OPENING, Framing, Shot, draw
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.director.scene_choice import UNKNOWN, Abilities, SceneChoice
 from tpos_live.director.scene_table import KINDS, TYPICAL, pace_of, places_beside, suits_a_prompt
-from tpos_live.director.sections import BarClock, KindTracker, SectionTracker
+from tpos_live.director.sections import BarClock, MusicKind, SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features
 
 PHRASE_BARS = 8
@@ -81,7 +81,7 @@ class Director:
     _choice: SceneChoice = field(default_factory=SceneChoice)
     _framing: Framing = field(default_factory=Framing)
     _time: float = 0.0
-    _music: KindTracker = field(default_factory=KindTracker)
+    _music: MusicKind = field(default_factory=MusicKind)
     _scene: str = ""
     _second: str = ""
     _second_kind: str = ""

@@ -124,7 +124,7 @@ class SectionTracker:
 
 
 @dataclass
-class KindTracker:
+class MusicKind:
     """The kind of music by the labels of the sound, with a debounce: a short sound of another kind changes nothing. One
     step per hop.
 

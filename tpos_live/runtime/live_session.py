@@ -192,15 +192,11 @@ class LiveSession:
         """
         if self.settings.seconds:
             self._ending_at = time.perf_counter() + self.settings.seconds
-        self.display.run(self._over)
-        self._raise()
+        self.run_until(lambda: False)
 
     def run_until(self, done: Callable[[], bool]) -> None:
         """Run until `done()` is true (measurements), or as `run` ends."""
         self.display.run(lambda: done() or self._over())
-        self._raise()
-
-    def _raise(self) -> None:
         error = self._audio_thread.error or self.engine_loader.error
         if error is not None:
             raise error
