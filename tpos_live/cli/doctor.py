@@ -128,7 +128,7 @@ def _video() -> Iterator[Finding]:
 
 
 def _osc() -> Iterator[Finding]:
-    from tpos_live.control.osc_server import buffer_advice, granted_buffer
+    from tpos_live.control.osc_receiver import buffer_advice, granted_buffer
 
     advice = buffer_advice(granted_buffer())
     yield Finding("osc", True if not advice else None, advice or "receive buffer of 4 MiB granted")

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tpos_live.control.osc_feedback import Feedback
-from tpos_live.control.osc_receiver import OscError, Receiver, buffer_advice, granted_buffer
+from tpos_live.control.osc_receiver import OscError, Receiver, buffer_advice
 from tpos_live.control.osc_router import Datagram, Router
 from tpos_live.control.osc_targets import Targets, is_loop
 from tpos_live.core.network import RETRY_SECONDS, is_whole_network
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from tpos_live.features.features import Features
 
 log = logging.getLogger(__name__)
-
-__all__ = ["OscControl", "OscError", "buffer_advice", "granted_buffer"]
 
 
 class OscControl:

@@ -52,8 +52,6 @@ class GeneratorOptions:
 
     threads: int = 0
     """CPU threads; 0 = PyTorch's choice."""
-    audio_tokens: int | None = None
-    """Number of audio rows behind the prompt's rows; None = the number in the engine's metadata."""
     wait_for_compile: bool = False
     """Wait until the backend can take a frame's batch size, for offline rendering."""
     stream_batch: bool = False
@@ -96,7 +94,7 @@ class FrameGenerator:
         if self.size != wanted:
             log.warning("{} cannot draw {}x{}; drawing {}x{}".format(engine.name, *wanted, *self.size))
         shape, device = engine.latent_shape(self.size), engine.device
-        tokens = UnetTokens(engine, options.audio_tokens)
+        tokens = UnetTokens(engine)
         self.prompt_length = tokens.prompt_length
         """Rows of a request's prompt_embeds."""
         self.conditioner = FrameConditioner(engine, shape, tokens, options.residual_guidance)

@@ -89,9 +89,7 @@ class Sway:
     to 16x16 pixels, and would show as a square. Belongs to one thread.
     """
 
-    def __init__(self, amplitude: float = AMPLITUDE) -> None:
-        """amplitude: of one wave, in heights of the image."""
-        self._amplitude = amplitude
+    def __init__(self) -> None:
         self._shape: tuple[int, int] = (0, 0)
         self._grid = self._right = self._down = torch.empty(0)
 
@@ -107,8 +105,8 @@ class Sway:
             along = 2 * math.pi * down * self._down
             wave = torch.outer(along.cos(), across.sin()).addr_(along.sin(), across.cos())
             # A grid goes from -1 to 1 over a side.
-            grid[0, ..., 0].add_(wave, alpha=2 * self._amplitude * math.cos(direction) * height / width)
-            grid[0, ..., 1].add_(wave, alpha=2 * self._amplitude * math.sin(direction))
+            grid[0, ..., 0].add_(wave, alpha=2 * AMPLITUDE * math.cos(direction) * height / width)
+            grid[0, ..., 1].add_(wave, alpha=2 * AMPLITUDE * math.sin(direction))
         image = torch.from_numpy(pixels)
         planes = image.permute(2, 0, 1)[None].float()
         moved = F.grid_sample(planes, grid, mode="bilinear", padding_mode="reflection", align_corners=False)

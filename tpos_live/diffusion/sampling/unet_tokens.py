@@ -36,10 +36,8 @@ class UnetTokens:
     prompt_length: rows from the conditioning builder, a prompt's and the audio's. sequence_length: all rows.
     """
 
-    def __init__(self, engine: Engine, audio_tokens: int | None = None) -> None:
-        """audio_tokens: number of audio rows; None = the number in the engine's metadata."""
-        own = engine.metadata.audio_tokens
-        self.prompt_length = engine.text_tokens + (own if audio_tokens is None or engine.draws_pairs else audio_tokens)
+    def __init__(self, engine: Engine) -> None:
+        self.prompt_length = engine.text_tokens + engine.metadata.audio_tokens
         self.scalars = SeedScalars(engine.metadata.scalars)
         self._second = self.prompt_length + len(self.scalars.scalars)
         self._second_length = engine.text_tokens if engine.draws_pairs else 0
