@@ -108,7 +108,7 @@ def test_the_same_source_gives_the_same_bytes(flow: Engine) -> None:
 
 def test_a_new_image_is_encoded_and_the_same_one_is_not(flow: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = FrameGenerator(flow, (64, 64), "eager", AT_ONCE)
-    first, second = SourceImage(shapes(64, 64), number=1), SourceImage(255 - shapes(64, 64), number=2)
+    first, second = SourceImage(shapes(64, 64)), SourceImage(255 - shapes(64, 64))
     before = draw(generator, 0.5, first)
     encoder = generator._source._encoder
     assert encoder is not None

@@ -52,7 +52,7 @@ def test_a_clip_of_a_high_range_is_not_grey(tmp_path: Path) -> None:
     clip = Clip(path)
     frame = clip.at(0.0)
     assert frame is not None
-    shown = fitted(frame, Fitting((128, 64)), 1).pixels
+    shown = fitted(frame, Fitting((128, 64))).pixels
     clip.close()
     assert shown[:, :56].max() < 40 and shown[:, 72:].min() > 240
     assert pq(1.0) + 25 < pq(900.0) - 25 < 200, "as they are, both are grey"
@@ -72,9 +72,9 @@ def test_a_clip_that_was_filmed_upright_stands_upright(
     frame = clip.at(0.05)
     assert frame is not None
     size = (128, 64) if turned == 2 else (64, 128)
-    upright = fitted(frame, Fitting(size), 1).pixels
+    upright = fitted(frame, Fitting(size)).pixels
     # The corner that is chosen is one of what is seen.
-    corner = fitted(frame, Fitting(size, zoom=2.0, place=(-1.0, -1.0)), 1).pixels[8, 8].astype(int)
+    corner = fitted(frame, Fitting(size, zoom=2.0, place=(-1.0, -1.0))).pixels[8, 8].astype(int)
     clip.close()
     assert number_of(np.rot90(upright, -turned)) == 1 != number_of(np.rot90(numbered(1), 2))
     assert np.abs(corner - upright[4, 4]).max() < 40

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from test_source import frames
 
+from tpos_live.core.frame import SourceImage
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.image_source.live_source import LiveSource
@@ -60,12 +61,12 @@ def test_a_render_of_a_scene_repeats_itself_by_one_process_and_by_two(tmp_path: 
 def test_a_live_show_gets_another_image_for_another_moment() -> None:
     snapshot = ParameterStore({"source": "scene:Tunnel"}).snapshot()
     with LiveSource(opener=SceneOpener(threads=1)) as source:
-        seen: set[int] = set()
+        seen: list[SourceImage] = []
         begin = time.monotonic()
         while len(seen) < 3 and time.monotonic() < begin + 20:
             found = source.image(moment(noise_position=time.monotonic()), snapshot, SIZE)
-            if found is not None:
-                seen.add(found.number)
+            if found is not None and all(found is not one for one in seen):
+                seen.append(found)
             time.sleep(0.01)
         assert len(seen) >= 3 and source.line.startswith("scene:tunnel")
 

@@ -85,8 +85,7 @@ def light_and_saturation(pixels: np.ndarray) -> tuple[float, float]:
 @dataclass(frozen=True)
 class SourceImage:
     """pixels: uint8 [height, width, 3] sRGB, at the engine's size, not modified afterwards. mask: uint8 [height,
-    width], weight of the source, 255 = full; None = full everywhere. number: grows by one with each new image."""
+    width], weight of the source, 255 = full; None = full everywhere. Another image is another object."""
 
     pixels: np.ndarray
     mask: np.ndarray | None = None
-    number: int = 0

@@ -72,9 +72,8 @@ class Scalers:
         return self._scalers[step].reformat(frame, *size, format=kind, interpolation=how, threads=1)
 
 
-def fitted(frame: av.VideoFrame, how: Fitting, number: int, scalers: Scalers | None = None) -> SourceImage:
-    """The picture as the engine takes it. number: counts pictures. Raises av.FFmpegError for a format that cannot be
-    converted."""
+def fitted(frame: av.VideoFrame, how: Fitting, scalers: Scalers | None = None) -> SourceImage:
+    """The picture as the engine takes it. Raises av.FFmpegError for a format that cannot be converted."""
     scalers = scalers or Scalers()
     turns, high_range = round(getattr(frame, "rotation", 0) / 90) % 4, is_high_range(frame)
     width, height = how.size if turns % 2 == 0 else how.size[::-1]
@@ -105,7 +104,7 @@ def fitted(frame: av.VideoFrame, how: Fitting, number: int, scalers: Scalers | N
         mask = luminance_key(pixels, DARK, BRIGHT)
     elif how.mask == "file" and how.given is not None:
         mask = how.given.values
-    return SourceImage(pixels, mask, number)
+    return SourceImage(pixels, mask)
 
 
 def _inner(
@@ -130,4 +129,4 @@ def _inner(
 def _behind(frame: av.VideoFrame, size: tuple[int, int], blur: float) -> np.ndarray:
     """The same picture, blurred, over the whole frame; uint8 [height, width, 3]. Not rotated yet, like `size`."""
     flat = frame.reformat(frame.width, frame.height, format="rgb24", threads=1)  # drops the rotation flag
-    return fitted(flat, Fitting(size, blur=max(blur, EDGES_BLUR)), 0).pixels
+    return fitted(flat, Fitting(size, blur=max(blur, EDGES_BLUR))).pixels

@@ -47,7 +47,7 @@ class MaskFile:
             return None
         how = replace(Fitting.of(snapshot, size), blur=0.0, mask="alpha", edges="black")
         if self._made_of is None or self._made_of[0] is not self._still or self._made_of[1] != how:
-            image = fitted(self._still, how, 0)
+            image = fitted(self._still, how)
             see_through = image.mask is not None and int(image.mask.min()) < 255
             values = image.mask if see_through else luminance(image.pixels)
             assert values is not None

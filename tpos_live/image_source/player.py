@@ -63,7 +63,7 @@ class SourcePlayer:
         if self._made_of is None or made_of[0] is not self._made_of[0] or made_of[1] != self._made_of[1]:
             self._number += 1
             try:
-                self._shown = fitted(*made_of, self._number, self._scalers)
+                self._shown = fitted(*made_of, self._scalers)
             except (av.FFmpegError, ValueError, MemoryError) as error:
                 raise SourceError(f"source {self.reader.name}: cannot be scaled ({first_line(error)})") from error
             self._made_of = made_of
