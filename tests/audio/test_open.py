@@ -25,7 +25,7 @@ def test_the_demo_is_there_and_plays() -> None:
         sound.pull(0.0)
         chunk = sound.pull(0.05)
         assert chunk is not None and len(chunk.mono) == 2400 and chunk.mono.any()
-        assert sound.status(0.05).state is SourceState.RUNNING and sound.status(0.05).rate == 48_000
+        assert sound.status(0.05).state is SourceState.RUNNING
 
 
 def test_nothing_heavy_is_imported_before_a_source_is_entered() -> None:

@@ -114,8 +114,8 @@ def test_a_sine_in_the_room_arrives_with_its_level_and_pitch(mic: FakeMicrophone
     collector.listen(1.0)
     assert collector.hears_the_sine(8)
     status = sound.status(time.perf_counter())
-    assert status.name == mic.device and status.rate == (rate or RATE) and status.message == ""
-    assert status.losses.total == 0 and status.channels == 2
+    assert status.name == mic.device and status.message == ""
+    assert status.losses.total == 0
     ages = [time.perf_counter() - chunk.captured_at for chunk in collector.chunks[-1:]]
     assert max(ages) < 0.1
     assert closes_quickly(sound)
@@ -322,7 +322,7 @@ def test_a_file_is_heard_and_what_is_heard_is_analysed(mic: FakeMicrophone, tmp_
             heard = real and is_the_sine(room.heard(0.5), 880) and is_the_sine(played.heard(0.5), 880)
         status = sound.status(time.perf_counter())
         assert heard, (status, ears.status(time.perf_counter()))
-        assert running(status) and status.message == "" and status.latency > 0
+        assert running(status) and status.message == "" and sound.passed < 0
         mic.unplug()
         assert played.listen(4, lambda status: "plays on unheard" in status.message)
         assert played.listen(seconds, lambda status: status.state is SourceState.ENDED)

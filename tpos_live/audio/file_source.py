@@ -14,7 +14,6 @@ import numpy as np
 
 from tpos_live.audio.conversion import Downmix, select_channels
 from tpos_live.audio.delivery import START
-from tpos_live.audio.dropouts import SilenceMeter
 from tpos_live.audio.files import AudioFile, open_audio, stream_audio
 from tpos_live.audio.playback import Playback
 from tpos_live.audio.ring_buffer import RingBuffer
@@ -68,7 +67,6 @@ class FileSource:
         self._leaving = threading.Event()
         self._reader = threading.Thread(target=self._read, name="sound-file", daemon=True)
         self._file: AudioFile | None = None
-        self._rate, self._count = RATE, 2
         self._state = SourceState.STARTING
         self._message = ""
         self._gone = ""
@@ -76,16 +74,14 @@ class FileSource:
         self._brief_message, self._brief_until = "", 0.0
         self._clock_start: float | None = None
         self._delivered = 0
-        self._silence_meter = SilenceMeter()
         self._downmix = Downmix(2, name=self._path.name)
 
     def __enter__(self) -> Self:
         """Raises AudioError for a file that cannot be played."""
         self._file = open_audio(self._path)
-        self._rate, self._count = self._file.samplerate, self._file.channels
         if self._channels is not None:
             try:
-                self._count = len(select_channels(self._count, self._channels, self._path.name))
+                select_channels(self._file.channels, self._channels, self._path.name)
             except AudioError:
                 self._file.close()
                 raise
@@ -110,7 +106,6 @@ class FileSource:
         self._reader.join(_LEAVE)
 
     def pull(self, now: float) -> Chunk | None:
-        self._silence_meter.begin(now)
         if self._heard and self._output is not None:
             self._watch(self._output, now)
         captured_at = now
@@ -123,7 +118,6 @@ class FileSource:
                 self._state = SourceState.ENDED
             return None
         self._state = SourceState.RUNNING
-        self._silence_meter.add(stereo, now)
         mono = self._downmix.push(stereo)
         return Chunk(mono, stereo, captured_at)
 
@@ -131,11 +125,7 @@ class FileSource:
         return SourceStatus(
             state=self._state,
             name=self._path.name,
-            rate=self._rate,
-            channels=self._count,
-            latency=abs(self.passed),
             losses=Losses(overwritten=self._played.overwritten, dropouts=self._file.lost if self._file else 0),
-            silent_for=self._silence_meter.silent_for(now),
             message=self._brief_message if now < self._brief_until else self._gone or self._message,
         )
 

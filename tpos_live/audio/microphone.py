@@ -100,7 +100,6 @@ class Microphone:
         return self._sound(capture, block, now)
 
     def status(self, now: float) -> SourceStatus:
-        capture = self._supervisor.capture or self._capture
         silent_for = self._silence_meter.silent_for(now)
         message = self._supervisor.message
         quiet = self._real and min(silent_for, now - self._real_since) >= QUIET_PATIENCE
@@ -110,11 +109,7 @@ class Microphone:
         return SourceStatus(
             state=self._supervisor.state,
             name=self._supervisor.name,
-            rate=round(capture.rate) if capture else RATE,
-            channels=len(capture.picked) if capture else 0,
-            latency=self.passed,
             losses=self._losses(),
-            silent_for=silent_for,
             message=message,
         )
 

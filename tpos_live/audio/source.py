@@ -63,16 +63,11 @@ class Chunk:
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """latency: the device's buffering in seconds as it reports it. silent_for: seconds since the last sample above -80
-    dBFS. message: what the user should know now, "" if nothing."""
+    """message: what the user should know now, "" if nothing."""
 
     state: SourceState
     name: str
-    rate: int
-    channels: int
-    latency: float = 0.0
     losses: Losses = field(default_factory=Losses)
-    silent_for: float = 0.0
     message: str = ""
 
 

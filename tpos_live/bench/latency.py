@@ -96,7 +96,7 @@ class ClickSound:
         return block
 
     def status(self, now: float) -> SourceStatus:
-        return SourceStatus(SourceState.RUNNING, "clicks", RATE, 1, latency=BLOCK / RATE)
+        return SourceStatus(SourceState.RUNNING, "clicks")
 
     @property
     def passed(self) -> float:
