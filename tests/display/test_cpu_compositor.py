@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from colorsys import rgb_to_hsv
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from images import field, flat, frame
 
+from tpos_live.core.srgb import srgb_to_linear
 from tpos_live.display import bloom, cpu_compositor
 from tpos_live.display.bloom import EMITTER, RADII, SIDE, make_bloom_map
 from tpos_live.display.cpu_compositor import BLOCK, CpuCompositor, enlarge
@@ -25,6 +27,7 @@ from tpos_live.display.tone_mapping import (
     toned,
     upscale_factor,
 )
+from tpos_live.scenes.palettes import linear_to_oklab
 
 
 def compose(pixels: np.ndarray, size: tuple[int, int] | None = None, **postfx: object) -> np.ndarray:
@@ -95,6 +98,24 @@ def test_saturation_keeps_luminance() -> None:
         assert float((to_light(rgb / 255) * luma).sum()) == pytest.approx(want, rel=0.03), saturation
         if saturation == 0:
             assert np.ptp(rgb) < 1
+
+
+@pytest.mark.parametrize("colour", [(199, 153, 102), (204, 140, 90), (230, 199, 153), (90, 140, 130), (120, 90, 150)])
+def test_saturation_keeps_the_hue_that_people_see(colour: tuple[int, int, int]) -> None:
+    """In Oklab. Saturated in light, the first colour, a pale flame, turned by 8 degrees to mustard with a blue of 8."""
+
+    def seen(rgb: np.ndarray) -> tuple[float, float]:
+        _, a, b = linear_to_oklab(torch.tensor(srgb_to_linear(rgb / 255), dtype=torch.float32)[None])[0].tolist()
+        return math.degrees(math.atan2(b, a)), math.hypot(a, b)
+
+    pixels = np.zeros((32, 32, 3), np.uint8) + np.array(colour, np.uint8)
+    hue, chroma = seen(np.array(colour))
+    for saturation in (0.6, 1.3, 1.7):
+        rgb = compose(pixels, saturation=saturation).reshape(-1, 3).mean(0)
+        found = seen(rgb)
+        turned = (found[0] - hue + 180) % 360 - 180
+        assert abs(turned) < 7.5 and (found[1] - chroma) * (saturation - 1) > 0, (saturation, found, hue)
+        assert rgb.min() > 10
 
 
 def test_bloom_spills_around_bright_parts_only() -> None:

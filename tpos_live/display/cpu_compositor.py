@@ -16,8 +16,10 @@ from tpos_live.display.bloom import make_bloom_map
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.tone_mapping import (
     DETAIL_TILE,
+    FAINT,
     GRAIN_STEP,
     KNEE,
+    LUMA,
     SPILL,
     TILE,
     TOE,
@@ -85,7 +87,7 @@ class CpuCompositor:
             work.begin(first)
             displacement = None if field is None or detail is None else work.turbulence(placement, detail, field)
             v = _blended(work, placement, postfx, displacement, new, old)
-            light = v.addcmul_(v, v, value=1 / (2 * TOE))  # in units of LIGHT
+            light = _saturated(v, tone.saturation, work)
             if tone.bloom > 0:
                 spilled = _sample(bloom_map, work.grid_for(placement, postfx.pan_new))
                 light.addcmul_(light, spilled, value=-tone.bloom).add_(spilled, alpha=tone.bloom / LIGHT)
@@ -267,6 +269,28 @@ def _colour(light: torch.Tensor, matrix: tuple[float, ...], out: torch.Tensor) -
         torch.mul(light[0], matrix[3 * i] * LIGHT, out=out[i])
         out[i].add_(light[1], alpha=matrix[3 * i + 1] * LIGHT).add_(light[2], alpha=matrix[3 * i + 2] * LIGHT)
     return out.clamp_(min=0)
+
+
+def _saturated(v: torch.Tensor, saturation: float, work: _Buffers) -> torch.Tensor:
+    """Light, in units of LIGHT, of coded values [3, height, width] with another saturation and the same luminance. v:
+    its memory is used."""
+    if saturation == 1.0:
+        return _light(v, v)
+    light, grey, scale, faint = work.light, work.spare[0, 0], work.spare[0, 1], FAINT / LIGHT
+    before = _luma(_light(v, light), work.spare[0, 2]).add_(faint)
+    _luma(v, grey)
+    v.mul_(saturation).add_(grey, alpha=1.0 - saturation).clamp_(0, 1)
+    torch.div(before, _luma(_light(v, v), scale).add_(faint), out=scale)
+    return v.mul_(scale)
+
+
+def _light(v: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    return torch.addcmul(v, v, v, value=1 / (2 * TOE), out=out)
+
+
+def _luma(colours: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    torch.mul(colours[0], LUMA[0], out=out)
+    return out.add_(colours[1], alpha=LUMA[1]).add_(colours[2], alpha=LUMA[2])
 
 
 def _shoulder(light: torch.Tensor, strength: float, spare: torch.Tensor) -> None:

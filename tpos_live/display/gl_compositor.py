@@ -117,6 +117,7 @@ class GlCompositor:
         program["pan_new"] = postfx.pan_new
         program["noise_at"] = noise_offset(postfx.seed)
         program["light_colour"] = tuple(tone.colour[3 * i + j] for j in range(3) for i in range(3))
+        program["saturation"] = tone.saturation
         program["shoulder"] = tone.shoulder
         program["level"] = postfx.shown_level
         program["grain"] = postfx.grain

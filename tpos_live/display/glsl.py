@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tpos_live.display.tone_mapping import GRAIN_STEP, KNEE, SPILL, TILE, TOE
+from tpos_live.display.tone_mapping import FAINT, GRAIN_STEP, KNEE, LUMA, SPILL, TILE, TOE
 
 TRIANGLE = """#version 330 core
 void main() {
@@ -81,6 +81,7 @@ uniform vec2 shift;
 uniform vec2 pan_new;
 uniform ivec2 noise_at;
 uniform mat3 light_colour;
+uniform float saturation;
 uniform float shoulder;
 uniform float level;
 uniform float grain;
@@ -120,7 +121,10 @@ void main() {
     v = mean + (v - mean) * contrast;
 #endif
     v = max(v, 0.0);
+    float luminance = dot(LUMA, v * (v + 2.0 * TOE) / (1.0 + 2.0 * TOE));
+    v = clamp(mix(vec3(dot(LUMA, v)), v, saturation), 0.0, 1.0);
     vec3 light = v * (v + 2.0 * TOE) / (1.0 + 2.0 * TOE);
+    light *= (luminance + FAINT) / (dot(LUMA, light) + FAINT);
 #ifdef BLOOM
     vec3 spilled = texture(bloom_new, uv - pan_new).rgb;
 #ifdef BLEND
@@ -146,6 +150,7 @@ void main() {
 def compose_source(blend: bool, bloom: bool, detail: bool) -> str:
     """The compositing shader with or without a second frame, bloom and detail: unused parts are compiled out."""
     switches = [name for name, on in (("BLEND", blend), ("BLOOM", bloom), ("DETAIL", detail)) if on]
-    numbers = {"KNEE": KNEE, "SPILL": SPILL, "TILE": TILE, "TOE": TOE, "GRAIN_STEP": GRAIN_STEP}
+    numbers = {"KNEE": KNEE, "SPILL": SPILL, "TILE": TILE, "TOE": TOE, "GRAIN_STEP": GRAIN_STEP, "FAINT": FAINT}
     lines = [f"#define {name}" for name in switches] + [f"#define {n} {v}" for n, v in numbers.items()]
+    lines.append(f"#define LUMA vec3{LUMA}")
     return "\n".join(["#version 330 core", *lines]) + _COMPOSE

@@ -7,8 +7,10 @@ finite, so that two machines agree there as well.
 One pixel:
 
     v  = mean + (blend - mean) * contrast, at least 0
-    l  = light(v);  l = l + bloom * bloom map * (1 - l)      a screen: large bright areas keep their colours
-    L  = colour * l                                          exposure, saturation and hue in one matrix
+    d  = grey + (v - grey) * saturation, 0 to 1; grey = luma of v  in coded values ...
+    l  = light(d) * Y(light(v)) / Y(light(d))                ... with the luminance Y of before
+    l  = l + bloom * bloom map * (1 - l)      a screen: large bright areas keep their colours
+    L  = colour * l                                          exposure and hue in one matrix
     m  = the highest channel of L,  o = max(m - KNEE, 0)     the part above the knee ...
     lost = o * o * shoulder / (1 + o * shoulder)
     L  = L * (m - lost) / m                                  ... is compressed, in the same colour,
@@ -19,6 +21,9 @@ One pixel:
 The strength of the shoulder follows from the brightest possible light; without light above 1 it is the identity. It
 compresses the highest channel and scales the others with it. If each channel were compressed by itself, the channels of
 a bright orange would become equal, and a fire at a drop would turn to cream.
+
+Saturation acts on coded values, because lines towards grey in light bend the hue: a pale flame would turn to mustard,
+and its blue would be 0.
 
 Dither is in [0, 1) before rounding down: black stays 0 and white 255.
 
@@ -42,6 +47,8 @@ KNEE = 0.2
 SPILL = 0.06
 LUMA = (0.2126, 0.7152, 0.0722)
 """Luminance of linear RGB (ITU-R BT.709)."""
+FAINT = 1e-3
+"""Added to both luminances before their ratio is taken, so that it is steady near black."""
 KEPT = 0.25 * np.array(LUMA) + 0.75 / 3.0
 """Weights of the sum of linear RGB that a hue rotation preserves, between two extremes: if it preserves luminance
 (LUMA), violet is pale; if it preserves the mean, violet is dark."""
@@ -80,27 +87,22 @@ def to_coded(light: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ToneMapping:
-    """colour: row-major 3x3 matrix on light. shoulder: 0 = identity."""
+    """colour: row-major 3x3 matrix on light. saturation: of coded values. shoulder: 0 = identity."""
 
     colour: tuple[float, ...]
+    saturation: float
     shoulder: float
     bloom: float
 
     @classmethod
     def of(cls, postfx: PostFxParams) -> ToneMapping:
         exposure = 2.0**postfx.exposure
-        grey = 1.0 - postfx.saturation
-        rows = [
-            [exposure * (grey * LUMA[j] + (postfx.saturation if i == j else 0.0)) for j in range(3)] for i in range(3)
-        ]
-        if postfx.hue:
-            rows = (np.array(rows) @ hue_matrix(postfx.hue)).tolist()
-        colour = tuple(value for row in rows for value in row)
+        matrix = exposure * (hue_matrix(postfx.hue) if postfx.hue else np.eye(3))
         brightest = exposure * max(postfx.bloom, 1.0)
         shoulder = 0.0
         if brightest > 1.0:
             shoulder = (brightest - 1.0) / ((1.0 - KNEE) * (brightest - KNEE))
-        return cls(colour, shoulder, postfx.bloom)
+        return cls(tuple(matrix.ravel().tolist()), postfx.saturation, shoulder, postfx.bloom)
 
 
 def hue_matrix(degrees: float) -> np.ndarray:
@@ -118,6 +120,11 @@ def toned(light: np.ndarray, spilled: np.ndarray, tone: ToneMapping) -> np.ndarr
 
     spilled: the bloom map there, light [..., 3].
     """
+    coded = to_coded(light)
+    grey = coded @ np.array(LUMA)
+    deeper = to_light(np.clip(grey[..., None] + (coded - grey[..., None]) * tone.saturation, 0.0, 1.0))
+    ratio = (light @ np.array(LUMA) + FAINT) / (deeper @ np.array(LUMA) + FAINT)
+    light = deeper * ratio[..., None]
     light = light + tone.bloom * spilled * (1.0 - light)
     light = np.maximum(light @ np.array(tone.colour).reshape(3, 3).T, 0.0)
     top = light.max(-1, keepdims=True)
