@@ -3,7 +3,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fakes.forked_python import forked_python
 
 from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.backend_table import NAMES
@@ -85,9 +85,12 @@ def test_pixels_are_rounded_as_the_stock_pipeline_does() -> None:
 
 @needs_openvino
 @pytest.mark.slow
-def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
+@pytest.mark.timeout(600)
+def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
-    better = prepare_better("auto", generator.request)
+    with forked_python() as python, monkeypatch.context() as patch:
+        patch.setattr(openvino.sys, "executable", python)
+        better = prepare_better("auto", generator.request)
     assert better is not None and better.name == "openvino"
     place = openvino.folder(generator.request)
     facts = json.loads((place / openvino.CACHE.sidecar).read_text())
@@ -182,10 +185,12 @@ print(json.dumps([precision, made.prepare_batch_size(2, wait=True), made.prepare
 
 @needs_openvino
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_ember_is_converted_for_a_cpu_without_bfloat16(tmp_path: Path) -> None:
     """In a process of its own: where OpenVINO's kernels crash, they take the process with them."""
-    command = [sys.executable, "-c", SINGLE, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    with forked_python() as python:
+        command = [python, "-c", SINGLE, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr[-500:]
     assert json.loads(done.stdout.splitlines()[-1]) == ["f32", "", ""]
     assert json.loads((tmp_path / openvino.CACHE.sidecar).read_text())["parity_db"] >= 60

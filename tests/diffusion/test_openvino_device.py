@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fakes.forked_python import forked_python
 
 from tpos_live.core.setting_values import parse_openvino_device
 from tpos_live.diffusion.backends import cache as caches
@@ -147,13 +148,16 @@ def converted(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_real_plugins_are_measured_once_and_used(
     converted: Callable[[str], BackendRequest], messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = converted("HETERO:CPU")
     chosen = choose("openvino", request)
     assert chosen.name == "eager" and "not measured yet" in chosen.fallback_reason
-    assert prepare_better("openvino", request).name == "openvino on HETERO:CPU"  # type: ignore[union-attr]
+    with forked_python() as python, monkeypatch.context() as patch:
+        patch.setattr(openvino.sys, "executable", python)
+        assert prepare_better("openvino", request).name == "openvino on HETERO:CPU"  # type: ignore[union-attr]
 
     def no_child(*_: Any, **__: Any) -> None:
         raise AssertionError("it was measured before")

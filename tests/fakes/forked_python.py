@@ -97,7 +97,7 @@ def _main(request: Request, streams: list[Connection]) -> None:
 
         torch.set_num_threads(int(threads))
     first, *rest = arguments
-    sys.argv = rest if first == "-m" else arguments
+    sys.argv = {"-m": rest, "-c": [first, *rest[1:]]}.get(first, arguments)
     sys.path.insert(0, str(Path(first).parent.resolve()) if not first.startswith("-") else folder)
     if first == "-m":
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
