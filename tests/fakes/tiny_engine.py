@@ -13,6 +13,37 @@ Kind = Literal["flow", "sd-turbo", "sdxl"]
 POOLED = 20
 """Pooled numbers of the kind "sdxl"."""
 _LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)] + list("0123456789")
+_FLOW: dict[str, object] = {
+    "_class_name": "UniPCMultistepScheduler",
+    "use_flow_sigmas": True,
+    "prediction_type": "flow_prediction",
+    "solver_order": 1,
+    "steps_offset": 1,
+    "num_train_timesteps": 1000,
+}
+_EULER: dict[str, object] = {
+    "_class_name": "EulerDiscreteScheduler",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "epsilon",
+    "timestep_spacing": "trailing",
+    "steps_offset": 1,
+    "num_train_timesteps": 1000,
+}
+_DESCRIPTION: dict[str, object] = {
+    "name": "Tiny flow",
+    "licence": "Apache-2.0",
+    "size": [64, 64],
+    "multiple": 32,
+    "guidance": False,
+    "scalars": [
+        {"name": "intensity", "source": "intensity"},
+        {"name": "palette", "source": "seed", "rate": 0.02, "cyclic": True},
+        {"name": "horizon", "source": "seed", "rate": 0.02},
+        {"name": "phase", "source": "clock", "rate": 0.1, "cyclic": True},
+    ],
+}
 
 
 def make_tiny_engine(
@@ -26,99 +57,29 @@ def make_tiny_engine(
 ) -> Path:
     """Write an engine folder and return it.
 
-    flow: Ember-like (Bert text encoder, 24 tokens of 128, rectified flow, three scalars, metadata).
+    flow: Ember-like (Bert text encoder, 24 tokens of 128, rectified flow, four scalars, metadata).
     sd-turbo: CLIP text encoder, 77 tokens of 32, Euler with trailing spacing, epsilon, no metadata.
     sdxl: as sd-turbo with two CLIP text encoders of 16 and 24, and 20 pooled numbers for the UNet.
     scheduler, metadata: replace entries of `scheduler_config.json` and `tpos_live.json`.
     """
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-    flow, two = kind == "flow", kind == "sdxl"
     dim = {"flow": 128, "sd-turbo": 32, "sdxl": 40}[kind]
-    added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "use_linear_projection": True}
-    added |= {"projection_class_embeddings_input_dim": POOLED + 6 * 8}
     state = torch.random.get_rng_state()
     torch.manual_seed(seed)
-    unet = UNet2DConditionModel(
-        sample_size=8,
-        in_channels=4,
-        out_channels=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(16, 32),
-        layers_per_block=1,
-        norm_num_groups=8,
-        cross_attention_dim=dim,
-        attention_head_dim=2,
-        **(added if two else {}),
-    )
-    unet.save_pretrained(folder / "unet")
-    if vae == "tiny":
-        AutoencoderTiny(
-            encoder_block_out_channels=(8, 8, 8, 8),
-            decoder_block_out_channels=(8, 8, 8, 8),
-            num_encoder_blocks=(1, 1, 1, 1),
-            num_decoder_blocks=(1, 1, 1, 0),
-        ).save_pretrained(folder / "vae")
-    else:
-        AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            block_out_channels=(8, 8, 8, 8),
-            norm_num_groups=4,
-            latent_channels=4,
-            sample_size=64,
-            scaling_factor=0.13025 if two else 0.18215,
-        ).save_pretrained(folder / "vae")
-    if two:
+    _write_unet(folder / "unet", dim, pooled=kind == "sdxl")
+    _write_vae(folder / "vae", vae, 0.13025 if kind == "sdxl" else 0.18215)
+    if kind == "sdxl":
         text = _write_clip(folder, "", 16, 2) | _write_clip(folder, "_2", 24, 2, POOLED)
     else:
-        text = _write_bert(folder, dim) if flow else _write_clip(folder, "", dim, 1)
+        text = _write_bert(folder, dim) if kind == "flow" else _write_clip(folder, "", dim, 1)
     torch.random.set_rng_state(state)
 
-    if flow:
-        config: dict[str, object] = {
-            "_class_name": "UniPCMultistepScheduler",
-            "use_flow_sigmas": True,
-            "prediction_type": "flow_prediction",
-            "solver_order": 1,
-            "steps_offset": 1,
-            "num_train_timesteps": 1000,
-        }
-        description = {
-            "name": "Tiny flow",
-            "licence": "Apache-2.0",
-            "size": [64, 64],
-            "multiple": 32,
-            "guidance": False,
-            "scalars": [
-                {"name": "intensity", "source": "intensity"},
-                {"name": "palette", "source": "seed", "rate": 0.02, "cyclic": True},
-                {"name": "horizon", "source": "seed", "rate": 0.02},
-                {"name": "phase", "source": "clock", "rate": 0.1, "cyclic": True},
-            ],
-        } | (metadata or {})
-    else:
-        config = {
-            "_class_name": "EulerDiscreteScheduler",
-            "beta_start": 0.00085,
-            "beta_end": 0.012,
-            "beta_schedule": "scaled_linear",
-            "prediction_type": "epsilon",
-            "timestep_spacing": "trailing",
-            "steps_offset": 1,
-            "num_train_timesteps": 1000,
-        }
-        description = dict(metadata or {})
-    config |= scheduler or {}
+    config = (_FLOW if kind == "flow" else _EULER) | (scheduler or {})
     (folder / "scheduler").mkdir(exist_ok=True)
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(config))
-    if description:
+    if description := (_DESCRIPTION if kind == "flow" else {}) | (metadata or {}):
         (folder / "tpos_live.json").write_text(json.dumps(description))
     index = {
-        "_class_name": "StableDiffusionXLPipeline" if two else "StableDiffusionPipeline",
+        "_class_name": "StableDiffusionXLPipeline" if kind == "sdxl" else "StableDiffusionPipeline",
         "_diffusers_version": "0.36.0",
         "feature_extractor": [None, None],
         "scheduler": ["diffusers", config["_class_name"]],
@@ -126,7 +87,7 @@ def make_tiny_engine(
         "unet": ["diffusers", "UNet2DConditionModel"],
         "vae": ["diffusers", "AutoencoderTiny" if vae == "tiny" else "AutoencoderKL"],
     }
-    if two:
+    if kind == "sdxl":
         index |= {"force_zeros_for_empty_prompt": True, "image_encoder": [None, None]}
     else:
         index |= {"requires_safety_checker": False, "safety_checker": [None, None]}
@@ -152,6 +113,50 @@ def make_least_engine(folder: Path) -> Path:
         num_decoder_blocks=(1, 0),
     ).save_pretrained(folder / "vae")  # fmt: skip
     return folder
+
+
+def _write_unet(folder: Path, dim: int, pooled: bool) -> None:
+    """A UNet of two levels for tokens of `dim`. pooled: with the inputs of SDXL."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "use_linear_projection": True}
+    added |= {"projection_class_embeddings_input_dim": POOLED + 6 * 8}
+    UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        norm_num_groups=8,
+        cross_attention_dim=dim,
+        attention_head_dim=2,
+        **(added if pooled else {}),
+    ).save_pretrained(folder)
+
+
+def _write_vae(folder: Path, kind: Literal["tiny", "kl"], scaling_factor: float) -> None:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+
+    if kind == "tiny":
+        AutoencoderTiny(
+            encoder_block_out_channels=(8, 8, 8, 8),
+            decoder_block_out_channels=(8, 8, 8, 8),
+            num_encoder_blocks=(1, 1, 1, 1),
+            num_decoder_blocks=(1, 1, 1, 0),
+        ).save_pretrained(folder)
+    else:
+        AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            block_out_channels=(8, 8, 8, 8),
+            norm_num_groups=4,
+            latent_channels=4,
+            sample_size=64,
+            scaling_factor=scaling_factor,
+        ).save_pretrained(folder)
 
 
 def _write_bert(folder: Path, dim: int) -> dict[str, object]:
