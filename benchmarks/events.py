@@ -56,10 +56,10 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
     from tpos_live.bench.session import machine
+    from tpos_live.bench.waiting import run_until_fastest_backend
     from tpos_live.core.messages import terminal_messages
     from tpos_live.core.settings_loader import load_settings
     from tpos_live.runtime.live_session import LiveSession
-    from tpos_live.runtime.waiting import run_until_fastest_backend
 
     settings = load_settings(
         {

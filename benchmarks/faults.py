@@ -34,12 +34,12 @@ from show_watch import ShowWatch, fault_options
 
 from tpos_live.audio.source import SourceState
 from tpos_live.bench.results import processor
+from tpos_live.bench.waiting import run_until_first_frame
 from tpos_live.core.messages import terminal_messages
 from tpos_live.core.settings import Settings
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.display.stream_output import StreamOutput
 from tpos_live.runtime.live_session import LiveSession
-from tpos_live.runtime.waiting import run_until_first_frame
 
 RECEIVER = Path(__file__).parent.parent / "tests" / "fakes" / "stream_receiver.py"
 KINDS = {

@@ -29,9 +29,9 @@ import psutil
 
 from tpos_live.audio.demo import DEMO
 from tpos_live.bench.results import processor
+from tpos_live.bench.waiting import run_until_fastest_backend, run_until_first_frame
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.live_session import LiveSession
-from tpos_live.runtime.waiting import run_until_fastest_backend, run_until_first_frame
 
 FAKES = Path(__file__).parent.parent / "tests" / "fakes"
 SETTLE = 3.0

@@ -39,10 +39,10 @@ import numpy as np
 
 from tpos_live.audio.demo import DEMO
 from tpos_live.bench.results import processor
+from tpos_live.bench.waiting import run_until_fastest_backend, run_until_first_frame
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.stop_signals import stop_signals
-from tpos_live.runtime.waiting import run_until_fastest_backend, run_until_first_frame
 
 OSC = """
 import sys, time

@@ -30,9 +30,9 @@ import numpy as np
 from soak_actions import KINDS, Actions, kinds
 from soak_memory import memory
 
+from tpos_live.bench.waiting import run_until_fastest_backend
 from tpos_live.core.settings import Settings
 from tpos_live.runtime.live_session import LiveSession
-from tpos_live.runtime.waiting import run_until_fastest_backend
 
 SAMPLE = 10.0
 """Seconds between two samples."""

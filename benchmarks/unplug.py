@@ -34,9 +34,9 @@ from show_watch import LONGEST, ShowWatch, fault_options
 
 from tpos_live.audio.demo import DEMO
 from tpos_live.bench.results import processor
+from tpos_live.bench.waiting import run_until_first_frame
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.live_session import LiveSession
-from tpos_live.runtime.waiting import run_until_first_frame
 
 AWAY = 0.5
 """Seconds for which a receiver is away."""

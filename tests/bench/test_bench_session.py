@@ -12,9 +12,9 @@ import pytest
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.bench import session as bench
+from tpos_live.bench.waiting import run_until_first_frame
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.live_session import LiveSession
-from tpos_live.runtime.waiting import run_until_first_frame
 
 
 @pytest.mark.slow

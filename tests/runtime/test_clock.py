@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from tpos_live.bench.waiting import run_until_first_frame
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.live_session import LiveSession
-from tpos_live.runtime.waiting import run_until_first_frame
 
 HOUR = 3600.0
 PART = 1.5

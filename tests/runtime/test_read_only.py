@@ -13,13 +13,13 @@ import pytest
 import soundfile
 from fakes.read_only import own_mounts, read_only
 
+from tpos_live.bench.waiting import run_until_first_frame
 from tpos_live.core.atomic import write_text
 from tpos_live.core.errors import NotReady
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.diffusion.backends.cache import check_writable, mark_used, prune_cache, remove_partial, work_folder
 from tpos_live.runtime.autosave import Autosave
 from tpos_live.runtime.live_session import LiveSession
-from tpos_live.runtime.waiting import run_until_first_frame
 
 pytestmark = pytest.mark.own_process
 

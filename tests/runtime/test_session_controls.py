@@ -20,6 +20,7 @@ from PIL import Image
 
 from tpos_live.audio import devices
 from tpos_live.audio.devices import Device
+from tpos_live.bench.waiting import run_until_first_frame
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import OutputSettings, RecordSettings
 from tpos_live.core.settings_loader import load_settings
@@ -29,7 +30,6 @@ from tpos_live.display.recorder import Recorder
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.outputs import ExtraOutputs
 from tpos_live.runtime.session_controls import SessionControls
-from tpos_live.runtime.waiting import run_until_first_frame
 
 SIZE = (160, 96)
 

@@ -15,9 +15,9 @@ import soundfile
 from fakes.ports import free_port
 from websockets.sync.client import connect
 
+from tpos_live.bench.waiting import run_until_first_frame
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.live_session import LiveSession
-from tpos_live.runtime.waiting import run_until_first_frame
 
 
 class Visitor:

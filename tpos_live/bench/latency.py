@@ -16,11 +16,11 @@ import numpy as np
 
 from tpos_live.audio.source import RATE, Chunk, SourceState, SourceStatus
 from tpos_live.bench.session import machine, print_rows, shown_on, without_sound_and_osc
+from tpos_live.bench.waiting import run_until_first_frame
 from tpos_live.core.parameters import TARGETS
 from tpos_live.core.settings import Settings
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.stop_signals import stop_signals
-from tpos_live.runtime.waiting import run_until_first_frame
 
 BLOCK = 480
 CLICK_SECONDS = 0.012

@@ -19,6 +19,7 @@ import click
 import numpy as np
 
 from tpos_live.bench.findings import Finding, print_findings
+from tpos_live.bench.waiting import run_until_fastest_backend, run_until_first_frame
 from tpos_live.core.errors import EngineError, first_line
 from tpos_live.core.messages import LineHandler, handling
 from tpos_live.core.paths import cache_dir
@@ -28,7 +29,6 @@ from tpos_live.display.screens import has_display
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.named_files import check_show
 from tpos_live.runtime.stop_signals import stop_signals
-from tpos_live.runtime.waiting import run_until_fastest_backend, run_until_first_frame
 
 EVERY = 0.5
 """Seconds between two recorded moments."""

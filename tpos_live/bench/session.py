@@ -12,12 +12,12 @@ import click
 import psutil
 
 from tpos_live.bench.results import append_results, check_results, machine
+from tpos_live.bench.waiting import run_until_fastest_backend, run_until_first_frame
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import StageTimes
 from tpos_live.display.screens import has_display
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.stop_signals import stop_signals
-from tpos_live.runtime.waiting import run_until_fastest_backend, run_until_first_frame
 
 WARM_UP = 3.0
 """Seconds between the fastest backend and the measurement."""
