@@ -140,6 +140,13 @@ def test_help_and_version() -> None:
         assert result.returncode == 0 and "Usage" in result.stdout
 
 
+@pytest.mark.parametrize("group", [(), ("bench",), ("engines",), ("evaluate",), ("train",)], ids=" ".join)
+def test_help_fits_a_terminal_and_cuts_no_sentence_off(group: tuple[str, ...]) -> None:
+    _, *lines = run(*group, "--help").stdout.splitlines()
+    assert max(map(len, lines)) <= 80 and "Commands:" in lines
+    assert not [line for line in lines if line.endswith("...")]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a shell, and names that are no text")
 def test_streams_that_are_closed_full_or_without_a_letter_are_no_traceback(tmp_path: Path) -> None:
     def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:

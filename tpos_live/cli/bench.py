@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tpos_live.cli.group import Group
 from tpos_live.cli.option_types import Number
 from tpos_live.cli.options import FILE, FPS_CAP, IMAGE, settings_from, with_options
 
@@ -15,7 +16,7 @@ _OFFSCREEN = click.option(
 )
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 @click.option("--seconds", type=Number(1, 3600), default=20.0, show_default=True, help="Length of the measurement.")
 @click.option("--append", type=FILE, help="Add the result to this file of JSON lines.")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from tpos_live.cli.group import Group
 from tpos_live.cli.option_types import PathName
 from tpos_live.core.messages import terminal_messages
 
 
-@click.group()
+@click.group(cls=Group)
 def engines() -> None:
     """List, fetch and compile engines, ahead of the show."""
 

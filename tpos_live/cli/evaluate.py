@@ -9,13 +9,14 @@ from pathlib import Path
 
 import click
 
+from tpos_live.cli.group import Group
 from tpos_live.cli.option_types import SEED, Number, PathName
 
 _CLIPS = PathName(exists=True, file_okay=False)
 _JSON = click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 
 
-@click.group()
+@click.group(cls=Group)
 def evaluate() -> None:
     """Measure how good the included networks are."""
 

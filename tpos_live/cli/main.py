@@ -17,6 +17,7 @@ import click
 
 from tpos_live import __version__
 from tpos_live.cli.exit import complete_streams, leave, text_of
+from tpos_live.cli.group import Group
 from tpos_live.cli.option_types import Number
 from tpos_live.cli.options import FILE, IMAGE, SHOW, SOUND, checked, settings_from, show_settings, with_options
 from tpos_live.core.errors import one_line
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 LAZY = {name: f"tpos_live.cli.{name}:{name}" for name in ("bench", "engines", "evaluate", "setup", "train")}
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that imports the modules of its commands when they run, and for help.
 
     lazy: name of a command -> "module:attribute".

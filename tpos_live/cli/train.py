@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from tpos_live.cli.group import Group
 from tpos_live.cli.option_types import SEED, THREADS, Number, PathName
 
 
@@ -26,7 +27,7 @@ def _run(folder: str) -> Callable[[Any], Any]:
     )
 
 
-@click.group()
+@click.group(cls=Group)
 def train() -> None:
     """Train the included networks."""
 
