@@ -14,7 +14,8 @@ from images import field, flat, frame
 from tpos_live.core.srgb import srgb_to_linear
 from tpos_live.display import bloom, cpu_compositor
 from tpos_live.display.bloom import EMITTER, RADII, SIDE, make_bloom_map
-from tpos_live.display.cpu_compositor import BLOCK, CpuCompositor, enlarge
+from tpos_live.display.cpu_compositor import CpuCompositor
+from tpos_live.display.enlarge import BLOCK, enlarge
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.tone_mapping import (
     ToneMapping,
