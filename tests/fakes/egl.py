@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tpos_live.display.open_window import load_triton
+
 
 @contextmanager
 def headless_gl() -> Iterator[Any]:
@@ -18,6 +20,7 @@ def headless_gl() -> Iterator[Any]:
     """
     import pyglet
 
+    load_triton()
     pyglet.options.headless = True
     try:
         from pyglet.window import Window

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from contextlib import suppress
 from typing import Any
 
 from tpos_live.core.errors import first_line
@@ -17,7 +20,8 @@ def open_window(
     size: tuple[int, int], headless: bool = False, visible: bool = True, title: str = TITLE, vsync: bool = True
 ) -> Any:
     """A pyglet window with OpenGL 3.3, whose context shares objects with the current one. vsync: its flip waits for the
-    display. Raises DisplayError where there is no display or no OpenGL."""
+    display. Raises DisplayError where there is no display or no OpenGL. A process that imports PyTorch later calls
+    `load_triton` before."""
     import pyglet
 
     if headless:
@@ -39,6 +43,18 @@ def open_window(
         ) from error
 
 
+def load_triton() -> None:
+    """Load Triton's library, where it is installed, before Mesa's OpenGL driver. It comes with PyTorch for CUDA and
+    ROCm, and takes 0.2 s.
+
+    Both have a copy of LLVM. Mesa makes the symbols of its copy global, so a library of Triton that is loaded later
+    calls those, and the process crashes when PyTorch or diffusers imports it (Mesa with LLVM 15, Triton 3.7).
+    """
+    if sys.platform == "linux":
+        with suppress(Exception):  # not installed, or broken: PyTorch says so where it needs it
+            importlib.import_module("triton._C.libtriton")
+
+
 def _leave_the_pointer(window: Any) -> None:
     """On X11 pyglet puts the pointer into a corner of the screen that a window fills. There it is outside of the window
     later, and without a window manager keys go to the window under the pointer."""
@@ -48,6 +64,7 @@ def _leave_the_pointer(window: Any) -> None:
 
 def describe_gl() -> str:
     """The graphics driver, one line; opens a hidden window briefly. Raises DisplayError."""
+    load_triton()
     window = open_window((64, 64), visible=False)
     try:
         from tpos_live.display.gl_compositor import is_software, renderer_name

@@ -18,7 +18,7 @@ from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.status import Status
 from tpos_live.display.interpolator import DisplayFrame, FrameInterpolator
 from tpos_live.display.keyboard import describe_layout, forget_keys
-from tpos_live.display.open_window import SOFTWARE_CAP, open_window
+from tpos_live.display.open_window import SOFTWARE_CAP, load_triton, open_window
 from tpos_live.display.output import Output
 from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.pacing import Pacer, ShownMeter
@@ -94,6 +94,7 @@ class DisplayWindow:
     def __enter__(self) -> Self:
         """Open the window. Raises DisplayError where there is no display or no OpenGL 3.3."""
         visible = self.continues is None and bool(self._snapshot()["out.window"])
+        load_triton()
         self._window = open_window(self._size, self._headless, visible=visible)
         self._visibility = WindowVisibility(self._window, visible)
         if self.continues is not None:
