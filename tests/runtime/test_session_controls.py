@@ -169,6 +169,7 @@ def test_a_recorder_that_fails_in_the_middle_does_not_end_the_show(
     (recorder,) = (output for output in session.display.outputs if isinstance(output, Recorder))
     writer = recorder._writer
     assert writer is not None
+    run_until(session, lambda _: writer._has_picture())  # the encoder of a busy machine may not be there yet
     full_disk(writer)
     status = run_until(session, lambda status: bool(status.record_error), 60.0)
     assert "No space left" in status.record_error and status.message == status.record_error
