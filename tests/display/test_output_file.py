@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,7 @@ def test_an_empty_part_is_used_again_once_its_writer_is_dead(tmp_path: Path) -> 
     code = """
 import os, sys
 from pathlib import Path
+from typing import Any
 from tpos_live.display.output_file import OutputFile
 file = OutputFile(Path("a.mp4")).open()
 print("open", flush=True)
@@ -92,6 +94,7 @@ def test_a_file_that_comes_while_another_is_written_is_not_replaced(tmp_path: Pa
 _SEVERAL = """
 import sys
 from pathlib import Path
+from typing import Any
 from tpos_live.display.output_file import OutputFile
 sys.stdin.readline()
 for k in range(20):
@@ -117,6 +120,24 @@ def test_processes_that_begin_in_one_second_lose_nothing(tmp_path: Path) -> None
         process.stdin.close()
     written = [path.read_text() for path in tmp_path.iterdir()]
     assert len(written) == 60 and all(written.count(str(n)) == 20 for n in range(3))
+
+
+@pytest.mark.parametrize("step", ["lstat", "open"])
+def test_a_part_that_another_process_finishes_meanwhile_is_passed_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    (tmp_path / "a.part.mp4").touch()
+    real = getattr(Path, step)
+
+    def finished_before(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "a.part.mp4" and "x+b" not in arguments and path.exists():
+            path.rename(tmp_path / "a.mp4")
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, step, finished_before)
+    output = OutputFile(tmp_path / "a.mp4")
+    with output.open():
+        assert output.path.name == "a-2.mp4" and output.found == []
 
 
 def test_what_is_read_is_never_written(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -132,7 +133,8 @@ class OutputFile:
                 continue
             if (file := _claimed(self.part)) is not None:
                 return file
-            self.found.append(self.part)
+            if os.path.lexists(self.part):
+                self.found.append(self.part)
         raise OSError(errno.EEXIST, f"{MOST} files of this name are there")
 
     def finish(self) -> Path:
@@ -183,9 +185,13 @@ def _claimed(part: Path) -> BinaryIO | None:
     try:
         file, new = part.open("x+b", buffering=0), True
     except FileExistsError:
-        if sys.platform == "win32" or part.is_symlink() or not part.is_file() or part.stat().st_size:
+        try:
+            found = part.lstat()
+            if sys.platform == "win32" or not stat.S_ISREG(found.st_mode) or found.st_size:
+                return None
+            file, new = part.open("r+b", buffering=0), False
+        except FileNotFoundError:  # another process has just given it its final name
             return None
-        file, new = part.open("r+b", buffering=0), False
     if sys.platform == "win32":
         return file
     import fcntl
