@@ -1,8 +1,9 @@
 """The angle by which a drop rotates the hues of an image: towards violet.
 
 A fixed angle suits few images: one direction turns a sunset pink, the other turns it yellow-green. Hues between orange
-and green look dirty, so an image turns away from them: flames to red, a green aurora to blue, a blue tunnel to violet.
-Images that are violet, multicoloured or grey do not change.
+and green look dirty, so an image turns away from them: a green aurora to blue, a blue tunnel to violet. Warm images do
+not change: flames that turn towards red by 5 degrees have pink edges, by 15 they are the colour of salmon. Nor do
+images that are violet, multicoloured or grey.
 
 Stateless: the angle depends on the frame alone, before and after a cut, live and offline.
 """
@@ -13,12 +14,11 @@ import math
 
 import numpy as np
 
-WARM, COLD = 15.0, 45.0
-"""Largest angle in degrees, of images whose hues turn from orange to red and of those that turn from green to blue.
-Flames that turn by 22 degrees are the colour of salmon, by 45 pink."""
+LARGEST = 45.0
+"""Largest angle in degrees, from green to blue."""
 GOAL = 280.0
-"""Target hue in degrees, from red towards green, in the chroma plane of linear RGB. At the opposite hue, yellow-green,
-the angle is 0."""
+"""Target hue in degrees, from red towards green, in the chroma plane of linear RGB. From the opposite hue,
+yellow-green, over red to this one the angle is 0."""
 SHARE = 1.6
 """Gain from the mean offset from GOAL, relative to the mean chroma, to the angle: it is largest at 1 / SHARE."""
 GREY = 0.005
@@ -32,7 +32,7 @@ _SAMPLES = 24
 
 
 def turn_of(pixels: np.ndarray) -> float:
-    """Angle in degrees by which an image's hues turn, -WARM to COLD, positive from red towards green.
+    """Angle in degrees by which an image's hues turn, 0 to LARGEST, from red towards green.
 
     pixels: uint8 [h, w, 3]. Measured on about 24 pixels in each direction, which takes 40 microseconds.
     """
@@ -41,4 +41,4 @@ def turn_of(pixels: np.ndarray) -> float:
     across, up = PLANE.astype(np.float32) @ light.T
     chroma = float(np.sqrt(across * across + up * up).mean()) + GREY
     aside = float(light.mean(0) @ ASIDE)
-    return min(max(-SHARE * aside / chroma * (WARM if aside > 0.0 else COLD), -WARM), COLD)
+    return LARGEST * min(max(-SHARE * aside / chroma, 0.0), 1.0)
