@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,30 @@ def test_the_folder_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytes
         os.utime(tmp_path / f"{n}.jpg", (n, n))
     images.put("6", JPEG)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["4.jpg", "5.jpg", "6.jpg"]
+
+
+_STORE = """
+import sys
+from pathlib import Path
+from tpos_live.web import thumbnails
+thumbnails.MOST = 4
+sys.stdin.readline()
+images = thumbnails.LookImages(Path("."))
+for n in range(3000):
+    images.put(sys.argv[1] + str(n % 5), bytes([0xFF, 0xD8]))
+assert not images._failed
+"""
+
+
+def test_two_shows_store_images_in_one_folder(tmp_path: Path) -> None:
+    shows = [
+        subprocess.Popen([sys.executable, "-c", _STORE, name], cwd=tmp_path, stdin=subprocess.PIPE) for name in "ab"
+    ]
+    for show in shows:
+        assert show.stdin is not None
+        show.stdin.write(b"\n")
+        show.stdin.close()
+    assert [show.wait(60) for show in shows] == [0, 0]
 
 
 def test_a_folder_that_cannot_be_written_is_told_once(tmp_path: Path, messages: list[str]) -> None:

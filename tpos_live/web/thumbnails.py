@@ -132,7 +132,14 @@ class LookImages:
                 log.info(f"images of looks are kept until the end of the show: {self._folder}: {reason(error)}")
 
     def _prune(self) -> None:
-        files = sorted(self._folder.glob("*.jpg"), key=lambda file: file.stat().st_mtime)
-        for file in files[:-MOST]:
+        for file in sorted(self._folder.glob("[!.]*.jpg"), key=_stored_at)[:-MOST]:
             with suppress(OSError):
                 file.unlink()
+
+
+def _stored_at(file: Path) -> float:
+    """Seconds since 1970; 0 for a file that another show has just removed."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
