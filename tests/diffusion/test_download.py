@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,18 @@ def test_an_engine_of_two_text_encoders_is_fetched_whole(tmp_path: Path, name: s
     assert type(loaded.vae).__name__ == "AutoencoderTiny" and loaded.vae.config.scaling_factor == 1.0
     shutil.rmtree(folder / "text_encoder_2")
     assert "text_encoder_2/config.json" in damaged(folder)
+
+
+@pytest.mark.slow
+def test_an_engine_that_another_process_fetches_is_one_line(hub: FakeHub, tmp_path: Path) -> None:
+    hub.open.clear()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(tool, hub, tmp_path, "fetch", "maker/turbo")
+        assert hub.asked.wait(60)
+        second = tool(hub, tmp_path, "fetch", "maker/turbo")
+        hub.open.set()
+    assert second.returncode == 1 and "by another tpos-live; wait" in second.stderr and second.stderr.count("\n") == 1
+    assert first.result().returncode == 0 and damaged(tmp_path / "engines" / "maker--turbo") == []
 
 
 @pytest.mark.slow

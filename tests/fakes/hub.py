@@ -32,6 +32,10 @@ class FakeHub:
     sent: dict[str, int] = field(default_factory=dict)
     """Bytes of content sent, by remote path."""
     ranges: list[str] = field(default_factory=list)
+    asked: threading.Event = field(default_factory=threading.Event)
+    """Set by the first request."""
+    open: threading.Event = field(default_factory=threading.Event)
+    """Requests wait for it."""
 
 
 def _sums(path: Path) -> tuple[str, str]:
@@ -46,6 +50,7 @@ def _sums(path: Path) -> tuple[str, str]:
 def fake_hub(repos: dict[str, Path]) -> Iterator[FakeHub]:
     """Serve repositories until left."""
     hub = FakeHub(repos)
+    hub.open.set()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -57,6 +62,8 @@ def fake_hub(repos: dict[str, Path]) -> Iterator[FakeHub]:
             self.do_GET()
 
         def do_GET(self) -> None:
+            hub.asked.set()
+            hub.open.wait(60)
             if hub.answer is not None:
                 return self._answer(*hub.answer, {"Content-Type": "text/html"})
             path = urlsplit(self.path).path.strip("/")

@@ -10,10 +10,13 @@ import json
 import logging
 import shlex
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from tpos_live.core.atomic import folder_to_disk, names_to_disk
 from tpos_live.core.errors import EngineError, reason
@@ -48,13 +51,28 @@ def fetch_engine(name: str) -> Path:
     elif (target / RECORD).exists():
         log.info(f"{name}: {broken[0]} is damaged; fetching it again")
     try:
-        return _fetch(name, preset, target)
+        with _alone(name, target):
+            return _fetch(name, preset, target)
     except StoppedError as error:
         raise EngineError(f"{error}; {_by_hand(name, preset, target)}") from error
     except OSError as error:  # of the disk: those of the network are reported above
         where = error.filename or target
         remedy = "make room there, or set TPOS_LIVE_ENGINES to another folder, and run the same line again"
         raise EngineError(f"{where} cannot be written ({reason(error)}); {remedy}") from error
+
+
+@contextmanager
+def _alone(name: str, target: Path) -> Iterator[None]:
+    """Keep other processes, which would write the same files, from fetching this engine. The lock ends with the
+    process. Raises EngineError if another process has it, and OSError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        raise EngineError(f"{name} is being fetched by another tpos-live; wait until it has ended") from None
+    with held:
+        yield
 
 
 def _fetch(name: str, preset: Preset, target: Path) -> Path:
