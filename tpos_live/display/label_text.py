@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import pyglet
 
-from tpos_live.display.right_to_left import drawing_order
+from tpos_live.display.right_to_left import begins_at_right, drawing_order
 
 FONTS = ("Inter", "Segoe UI", "SF Pro Text", "Helvetica Neue", "DejaVu Sans", "Liberation Sans")
 EAST_ASIAN = (
@@ -33,7 +33,10 @@ def place(label: pyglet.text.Label, text: str, x: float, y: float) -> None:
 
 def ordered(text: str) -> str:
     """The text in drawing order. Windows and macOS reorder and join letters themselves."""
-    return "\n".join(map(drawing_order, text.split("\n"))) if sys.platform == "linux" else text
+    if sys.platform != "linux":
+        return text
+    from_right = begins_at_right(text)
+    return "\n".join(drawing_order(line, from_right) for line in text.split("\n"))
 
 
 def _write_text(label: pyglet.text.Label, text: str) -> None:

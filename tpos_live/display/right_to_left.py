@@ -1,8 +1,8 @@
 """Puts Arabic and Hebrew into drawing order: on Linux, pyglet (FreeType) draws letters from left to right and does not
 join them.
 
-The bidirectional algorithm of Unicode (UAX 9) for one line that begins at the left, without embeddings; Arabic letters
-take their joined forms (Arabic Presentation Forms-B), and vowel marks are left out.
+The bidirectional algorithm of Unicode (UAX 9) for one line, without embeddings; Arabic letters take their joined forms
+(Arabic Presentation Forms-B), and vowel marks are left out.
 """
 
 from __future__ import annotations
@@ -11,44 +11,76 @@ import re
 import unicodedata
 
 _RIGHT = ("R", "AL")
-_NUMBERS = ("EN", "AN")
 _MIRRORED = str.maketrans("()[]{}<>«»", ")(][}{><»«")
+_BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _LAM = "\u0644"
 
 
-def drawing_order(text: str) -> str:
-    """`text` from left to right as it is to be drawn; a text without such letters is returned unchanged."""
+def begins_at_right(text: str) -> bool:
+    """Whether the first letter with a direction is Arabic or Hebrew (rules P2 and P3)."""
+    kinds = (unicodedata.bidirectional(letter) for letter in text)
+    return next((kind for kind in kinds if kind in (*_RIGHT, "L")), "L") in _RIGHT
+
+
+def drawing_order(text: str, from_right: bool) -> str:
+    """`text` from left to right as it is to be drawn; unchanged without such letters in a line that begins at the left.
+
+    from_right: the line begins at the right; of all lines of a text it is `begins_at_right` of the whole text.
+    """
     kinds = [unicodedata.bidirectional(letter) for letter in text]
-    if not any(kind in _RIGHT for kind in kinds):
+    if not from_right and not any(kind in _RIGHT for kind in kinds):
         return text
     joined = _joined("".join(letter for letter, kind in zip(text, kinds, strict=True) if kind != "NSM"))
-    return "".join(_reversed(part) if right else part for part, right in _runs(joined))
+    parts = [_reversed(part) if right else part for part, right in _runs(joined, from_right)]
+    return "".join(parts[::-1] if from_right else parts)
 
 
-def _runs(text: str) -> list[tuple[str, bool]]:
-    """Runs of one direction; True: from right to left. Signs and numbers take the direction of the letters around them,
-    a closing bracket that of its opening one; the ends of the line are from left to right."""
-    kinds = [unicodedata.bidirectional(letter) for letter in text]
-    strong = [kind in _RIGHT if kind in (*_RIGHT, "L") else None for kind in kinds]
-    before = False
-    rights: list[bool] = []
-    opened: list[bool] = []
-    for at, (letter, own) in enumerate(zip(text, strong, strict=True)):
-        after = next((right for right in strong[at:] if right is not None), False)
-        before = before if own is None else own
-        right = before if own is not None or kinds[at] in _NUMBERS else before and after
-        if letter in "([{":
-            opened.append(right)
-        elif letter in ")]}" and opened:
-            right = opened.pop()
-        rights.append(right)
+def _runs(text: str, from_right: bool) -> list[tuple[str, bool]]:
+    """Runs of one direction; True: from right to left. Signs take the direction of what is around them; between both
+    directions, and at the ends, that of the line (rules N1 and N2)."""
+    directions = _directions(text, from_right)
     parts: list[tuple[str, bool]] = []
-    for letter, right in zip(text, rights, strict=True):
+    before = from_right
+    for at, (letter, own) in enumerate(zip(text, directions, strict=True)):
+        after = next((right for right in directions[at:] if right is not None), from_right)
+        before = before if own is None else own
+        right = before if before == after else from_right
         if parts and parts[-1][1] == right:
             parts[-1] = (parts[-1][0] + letter, right)
         else:
             parts.append((letter, right))
     return parts
+
+
+def _directions(text: str, from_right: bool) -> list[bool | None]:
+    """Of each letter; None: a sign. European digits take the direction of the letters before them (W7), pairs of
+    brackets that of the line, if anything between them has it, or else of what is before and between them (N0)."""
+    found, strong = list[bool | None](), from_right
+    for kind in map(unicodedata.bidirectional, text):
+        strong = kind in _RIGHT if kind in (*_RIGHT, "L") else strong
+        found.append(True if kind == "AN" else strong if kind in (*_RIGHT, "L", "EN") else None)
+    for first, last in _pairs(text):
+        between = {right for right in found[first + 1 : last] if right is not None}
+        before = (
+            next((right for right in found[first - 1 :: -1] if right is not None), from_right) if first else from_right
+        )
+        if between:
+            found[first] = found[last] = from_right if from_right in between else before
+    return found
+
+
+def _pairs(text: str) -> list[tuple[int, int]]:
+    """Positions of opening brackets and their closing ones, in order."""
+    opened, pairs = list[tuple[int, str]](), list[tuple[int, int]]()
+    for at, letter in enumerate(text):
+        if letter in _BRACKETS:
+            opened.append((at, _BRACKETS[letter]))
+        for depth in reversed(range(len(opened))):
+            if letter == opened[depth][1]:
+                pairs.append((opened[depth][0], at))
+                del opened[depth:]
+                break
+    return sorted(pairs)
 
 
 def _reversed(part: str) -> str:
