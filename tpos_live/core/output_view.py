@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 Mirror = Literal["off", "horizontal", "vertical", "both"]
 MIRRORS: tuple[Mirror, ...] = get_args(Mirror)
@@ -18,6 +18,7 @@ WORDS = (
     "black=0.0 edge=0.1 or edge=LEFT,TOP,RIGHT,BOTTOM corners=X,Y,X,Y,X,Y,X,Y"
 )
 _WORD = re.compile(r"[a-z]+=\S*")
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,21 @@ class OutputView:
         left, right = _span(self.crop[0], self.crop[2], size[0])
         top, bottom = _span(self.crop[1], self.crop[3], size[1])
         return left, top, right, bottom
+
+    def soft(self, size: tuple[int, int]) -> list[int]:
+        """Pixels of the soft edges at the sides of the output image, for frames of (width, height). Parts that overlap
+        have the same number where they do, so `edges`, which are relative to a part of whole pixels, are not enough."""
+        sides, (first, top, last, bottom) = self._of_frame(list(self.edges)), self.crop
+        left, upper, right, lower = self.box(size)
+        across, down = last - first, bottom - top
+        return self._as_shown(
+            [
+                max(_pixel(first + sides[0] * across, size[0]) - left, 0),
+                max(_pixel(top + sides[1] * down, size[1]) - upper, 0),
+                max(right - _pixel(last - sides[2] * across, size[0]), 0),
+                max(lower - _pixel(bottom - sides[3] * down, size[1]), 0),
+            ]
+        )
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) of the output image, for frames of (width, height)."""
@@ -72,15 +88,26 @@ class OutputView:
 
         return [part(column, row) for row in range(rows) for column in range(columns)]
 
-    def _as_shown(self, sides: list[float]) -> list[float]:
+    def _as_shown(self, sides: list[N]) -> list[N]:
         """Reorder values of (left, top, right, bottom) from the frame's sides to the sides of the output image."""
+        left, top, right, bottom = self._mirrored(sides)
+        for _ in range(self.rotate // 90):
+            left, top, right, bottom = bottom, left, top, right
+        return [left, top, right, bottom]
+
+    def _of_frame(self, sides: list[N]) -> list[N]:
+        """The inverse of `_as_shown`."""
+        left, top, right, bottom = sides
+        for _ in range(self.rotate // 90):
+            left, top, right, bottom = top, right, bottom, left
+        return self._mirrored([left, top, right, bottom])
+
+    def _mirrored(self, sides: list[N]) -> list[N]:
         left, top, right, bottom = sides
         if self.mirror in ("horizontal", "both"):
             left, right = right, left
         if self.mirror in ("vertical", "both"):
             top, bottom = bottom, top
-        for _ in range(self.rotate // 90):
-            left, top, right, bottom = bottom, left, top, right
         return [left, top, right, bottom]
 
 
@@ -117,9 +144,15 @@ def _spans(first: float, last: float, count: int, overlap: float) -> list[tuple[
 
 
 def _span(first: float, last: float, pixels: int) -> tuple[int, int]:
-    begin, end = math.floor(first * pixels + 0.5), math.floor(last * pixels + 0.5)
+    begin, end = _pixel(first, pixels), _pixel(last, pixels)
     begin = max(min(begin, pixels - 2), 0)
     return begin, max(end, min(begin + 2, pixels))
+
+
+def _pixel(share: float, pixels: int) -> int:
+    """The border between pixels that is nearest to a share of them. A half is rounded up, also where it was computed
+    with an error, so that adjoining parts agree."""
+    return math.floor(share * pixels + 0.5 + 1e-6)
 
 
 def _crop(text: str) -> tuple[float, float, float, float]:

@@ -16,13 +16,14 @@ Part = tuple[slice, slice]
 class OutputShape:
     """Shapes frames of one size. Immutable; any thread may call it."""
 
-    def __init__(self, view: OutputView, size: tuple[int, int]) -> None:
-        """size: (width, height) of the output's frames."""
+    def __init__(self, view: OutputView, whole: tuple[int, int]) -> None:
+        """whole: (width, height) of the frames of which the output shows a part."""
+        size, soft = view.size(whole), view.soft(whole)
         values = (np.arange(256) / 255) ** (1 / view.gamma)
         self._softened = None if view.gamma == 1.0 else _bytes(values)
         self._levels = self._softened if view.black == 0.0 else _bytes(view.black + (1 - view.black) * values)
-        across = _gain(size[0], view.edges[0], view.edges[2])
-        down = _gain(size[1], view.edges[1], view.edges[3])
+        across = _gain(size[0], soft[0], soft[2])
+        down = _gain(size[1], soft[1], soft[3])
         self._strips = [(part, np.outer(down[part[0]], across[part[1]])[..., None]) for part in _soft(down, across)]
         self._grid = _grid(view, size) if view.corners != PLAIN.corners else None
 
@@ -47,11 +48,11 @@ def _mapped(pixels: np.ndarray, table: bytes) -> np.ndarray:
     return np.frombuffer(bytearray(np.ascontiguousarray(pixels)).translate(table), np.uint8).reshape(pixels.shape)
 
 
-def _gain(pixels: int, first: float, last: float) -> np.ndarray:
-    """float32 [pixels]: factor of the coded values along an axis. The factors of two images that overlap add up to 1
-    in linear light."""
-    at = (np.arange(pixels) + 0.5) / pixels
-    near = np.clip(np.stack([at / max(first, 1e-6), (1 - at) / max(last, 1e-6)]), 0, 1)
+def _gain(pixels: int, first: int, last: int) -> np.ndarray:
+    """float32 [pixels]: factor of the coded values along an axis, with so many soft pixels at its ends. The factors of
+    two images that overlap add up to 1 in linear light."""
+    at = np.arange(pixels) + 0.5
+    near = np.clip(np.stack([at / max(first, 1e-6), (pixels - at) / max(last, 1e-6)]), 0, 1)
     return np.asarray((near * near * (3 - 2 * near)).prod(0) ** (1 / 2.2), np.float32)
 
 

@@ -62,16 +62,17 @@ class OutputTransform(FrameTransform):
         return self._view.size(size)
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        left, top, right, bottom = self._view.box((pixels.shape[1], pixels.shape[0]))
+        whole = pixels.shape[1], pixels.shape[0]
+        left, top, right, bottom = self._view.box(whole)
         card = self.card((right - left, bottom - top))
         if card is not None:
             pixels = card.pixels[..., :3]
         else:
-            logo = self.logo((pixels.shape[1], pixels.shape[0]))
+            logo = self.logo(whole)
             pixels = pixels if logo is None else logo.over(pixels)
             pixels = pixels[top:bottom, left:right]
         pixels = _turned(pixels, self._view)
-        return self._shape_of(pixels)(pixels) if self._shaped and not self._snapshot()["out.blackout"] else pixels
+        return self._shape_of(whole)(pixels) if self._shaped and not self._snapshot()["out.blackout"] else pixels
 
     def card(self, size: tuple[int, int]) -> Patch | None:
         """The test card for a frame of (width, height), if it is to be shown; the same object while it stays the
@@ -90,10 +91,10 @@ class OutputTransform(FrameTransform):
             made = self._cached_logo = wanted, self._logo.patch(*wanted)
         return made[1]
 
-    def _shape_of(self, pixels: np.ndarray) -> OutputShape:
-        size, made = (pixels.shape[1], pixels.shape[0]), self._shape
-        if made is None or made[0] != size:
-            made = self._shape = size, OutputShape(self._view, size)
+    def _shape_of(self, whole: tuple[int, int]) -> OutputShape:
+        made = self._shape
+        if made is None or made[0] != whole:
+            made = self._shape = whole, OutputShape(self._view, whole)
         return made[1]
 
 
