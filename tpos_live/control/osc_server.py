@@ -85,11 +85,6 @@ class OscControl:
         """Size of the receive buffer, 0 while there is none."""
         return self._receiver.granted_bytes if self._receiver else 0
 
-    @property
-    def understood(self) -> str:
-        """The last message that was applied, as text."""
-        return self._router.understood
-
     def __enter__(self) -> OscControl:
         host, port = self._address
         if port == 0:
