@@ -16,18 +16,19 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import pyglet
 import torch
 
-pyglet.options.headless = True
+from tpos_live.display.open_window import load_triton, open_window
 
 
 def main(width: int, height: int, times: int) -> None:
     from cuda.bindings import runtime as cuda
+
+    load_triton()
+    window = open_window((64, 64), headless=True)
+    window.switch_to()
     from pyglet import gl
 
-    window = pyglet.window.Window(64, 64, config=pyglet.gl.Config(major_version=3, minor_version=3))
-    window.switch_to()
     print(gl.gl_info.get_renderer(), "|", torch.cuda.get_device_name())
     size = width * height * 3
     frames = [torch.randint(0, 256, (height, width, 3), dtype=torch.uint8, device="cuda") for _ in range(2)]
