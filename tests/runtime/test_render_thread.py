@@ -16,7 +16,6 @@ from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.runtime.extrapolator import FrameParamsExtrapolator
 from tpos_live.runtime.failover import FailoverResult
-from tpos_live.runtime.render_thread import Pace
 
 
 def test_draws_the_newest_moment(flow: Engine) -> None:
@@ -241,19 +240,3 @@ def test_what_fails_beside_a_frame_ends_no_show(flow: Engine, messages: list[str
         before = show.thread.drawn
         assert wait_until(lambda: show.thread.drawn >= before + 2)
     assert len(messages) == 1 and "out of memory" in messages[0]
-
-
-def test_pace_keeps_the_rate_and_does_not_hurry_after_a_stall() -> None:
-    pace, now, begun = Pace(30), 0.0, []
-    rng = np.random.default_rng(0)
-    for n in range(300):
-        now += pace.wait(now)
-        pace.begin(now)
-        begun.append(now)
-        now += rng.uniform(0.001, 0.03) + (2.0 if n == 150 else 0.0)
-    gaps = np.diff(begun)
-    assert np.delete(gaps, 150) == pytest.approx(1 / 30, abs=0.031)
-    assert (begun[150] - begun[0]) / 150 == pytest.approx(1 / 30, rel=1e-6)
-    after = np.array(begun[152:])
-    assert (after[-1] - after[0]) / (len(after) - 1) == pytest.approx(1 / 30, rel=1e-3)
-    assert Pace(0).wait(5.0) == 0.0

@@ -1,7 +1,8 @@
-"""Stage timings (ring buffers of durations, with percentiles), rates, and times as text."""
+"""Stage timings (ring buffers of durations, with percentiles), frame grids, rates, and times as text."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -50,6 +51,35 @@ class StageTimes:
         """Remove all durations, for instance after warm-up. Call from the writing thread."""
         for stage in self._counts:
             self._counts[stage] = 0
+
+
+class FrameGrid:
+    """Times at which the frames of a loop or an output are due. The clock is passed in.
+
+    Small delays do not add up; after a stall of more than a frame the grid restarts, so nothing tries to catch up.
+    """
+
+    def __init__(self, fps: float) -> None:
+        """fps: 0 = no cap."""
+        self.fps = fps
+        self._due = -math.inf
+
+    def wait(self, now: float) -> float:
+        """Seconds to wait at `now` until the next frame is due."""
+        return max(self._due - now, 0.0)
+
+    def begin(self, now: float, every: int = 1) -> None:
+        """A frame begins at `now`; the next one is due `every` frames later."""
+        if self.fps > 0:
+            period = every / self.fps
+            self._due = (self._due if now - self._due <= period else now) + period
+
+    def due(self, now: float, every: int = 1) -> bool:
+        """Whether a frame is due at `now`, a quarter of a period of `every` frames early at most; then it begins."""
+        if self.wait(now) > 0.25 * every / self.fps:
+            return False
+        self.begin(now, every)
+        return True
 
 
 class Rate:

@@ -14,12 +14,13 @@ import numpy as np
 
 from tpos_live.audio.source import RATE
 from tpos_live.core.errors import first_line
+from tpos_live.core.timing import FrameGrid
 from tpos_live.display.audio_track import AudioTrack, TimedFrames, WaitingAudio
 from tpos_live.display.av_writer import AvWriter
 from tpos_live.display.encoder_presets import EncoderController
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output_transform import FrameFitter, FrameTransform
-from tpos_live.display.pacing import FrameGrid, Meter
+from tpos_live.display.pacing import Meter
 
 log = logging.getLogger(__name__)
 

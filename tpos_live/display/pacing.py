@@ -1,4 +1,4 @@
-"""Frame pacing: by vsync where it works, else by a timer."""
+"""Pacing of the window, by vsync where it works, else by a timer; and what is shown: rate and latency."""
 
 from __future__ import annotations
 
@@ -67,23 +67,6 @@ class Pacer:
             self._due = now
             return 0.0
         return self._due - now
-
-
-class FrameGrid:
-    """Chooses refreshes of the display for an output with a lower frame rate. The clock is passed in."""
-
-    def __init__(self, fps: float) -> None:
-        self.fps = fps
-        self._next = 0.0
-
-    def due(self, now: float, every: int = 1) -> bool:
-        """Whether a frame is due at `now`; then the next one is due `every` frames later."""
-        period = every / self.fps
-        if now < self._next - 0.25 * period:
-            return False
-        # Keep the grid (a call slightly early counts as in time); after a stall, restart it.
-        self._next = self._next + period if now - self._next < period else now + period
-        return True
 
 
 class Meter:

@@ -12,9 +12,9 @@ import numpy as np
 from tpos_live.core.errors import first_line
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.srgb import luminance_key
+from tpos_live.core.timing import FrameGrid
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output_transform import FrameTransform, fit
-from tpos_live.display.pacing import FrameGrid
 from tpos_live.display.program_senders import SENDERS
 
 DARK, BRIGHT = 0.04, 0.35

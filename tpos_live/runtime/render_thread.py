@@ -20,6 +20,7 @@ from tpos_live.core.guard import Guard
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
+from tpos_live.core.timing import FrameGrid
 from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
@@ -36,35 +37,6 @@ _LATE = 0.03
 """Seconds without new FrameParams after which the next frame is rendered from extrapolated ones."""
 RETRY = 0.25
 """Seconds from a failed frame to the next attempt; the display holds the last frame meanwhile."""
-
-
-class Pace:
-    """Limits a loop to `fps`, on a clock that is passed in.
-
-    Frames are due on a fixed grid, so small delays do not add up; after a stall the grid restarts, so the loop does not
-    try to catch up.
-    """
-
-    def __init__(self, fps: float) -> None:
-        """fps: 0 = no cap."""
-        self._period = 1.0 / fps if fps > 0 else 0.0
-        self._due: float | None = None
-
-    @property
-    def capped(self) -> bool:
-        return self._period > 0
-
-    def wait(self, now: float) -> float:
-        """Seconds to wait at `now` until the next frame is due."""
-        if not self._period or self._due is None:
-            return 0.0
-        return max(self._due - now, 0.0)
-
-    def begin(self, now: float) -> None:
-        """A frame begins at `now`."""
-        if self._due is None or now - self._due > self._period:
-            self._due = now
-        self._due += self._period
 
 
 class Drawer(Protocol):
@@ -115,7 +87,7 @@ class RenderThread(OwnThread):
         self._store = store
         self._frames = frames
         self._source = source
-        self._pace = Pace(fps_cap)
+        self._grid = FrameGrid(fps_cap)
         self._fail_over = fail_over
         self._clock, self._drawer = clock, drawer
         self._in_a_row = 0
@@ -172,13 +144,13 @@ class RenderThread(OwnThread):
         if late and self._extrapolator.newest is None:
             return
         now = self._clock()
-        if (wait := max(self._pace.wait(now), self._drawer.wait(now) if self._drawer is not None else 0.0)) > 0:
+        if (wait := max(self._grid.wait(now), self._drawer.wait(now) if self._drawer is not None else 0.0)) > 0:
             self._stop.wait(min(wait, STOP_CHECK))
             return
         params = self._extrapolator.next(self._frame_params.take(), self._clock())
         if params is None:
             return
-        self._pace.begin(self._clock())
+        self._grid.begin(self._clock())
         if self._next is not None:
             with self._changing:
                 backend, self._next = self._next, None
@@ -209,7 +181,7 @@ class RenderThread(OwnThread):
             self._ahead = self._build(params, snapshot)
 
         # While the GPU renders, Python builds the next conditioning: saves 0.5 ms, from parameters one frame older.
-        early = meanwhile if self._generator.on_card and not self._pace.capped else None
+        early = meanwhile if self._generator.on_card and not self._grid.fps else None
         image = None
         if self._source is not None:
             image = self._source.image(params, snapshot, self._generator.size, built)
